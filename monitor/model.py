@@ -1,0 +1,319 @@
+"""Every noun, frozen. Imports nothing of ours, does nothing.
+
+Ids are opaque strings: only a source may order them. Times are timezone-aware UTC datetimes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+
+class Severity(IntEnum):
+    """Named for its consequence."""
+
+    CLEAR = 0
+    RECORD = 1  # kept
+    NOTIFY = 2  # a message, nobody woken
+    PAGE = 3  # someone woken
+
+    @property
+    def word(self) -> str:
+        """The lower-case name used in configuration, rules and JSON."""
+        return self.name.lower()
+
+
+class Kind(StrEnum):
+    """What was published. PROFILE is a change of the profile, judged like a post."""
+
+    POST = "post"
+    REPLY = "reply"
+    QUOTE = "quote"
+    REPOST = "repost"
+    PROFILE = "profile"
+
+
+PROFILE_FIELDS = (
+    "name", "handle", "bio", "location", "link", "avatar", "banner",
+    "pinned_post", "verified_type", "affiliation", "protected",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A watched profile. `unapproved` says what a post nobody registered is worth, by kind."""
+
+    platform: str
+    id: str
+    handle: str
+    realm: str = ""
+    unapproved: tuple[tuple[Kind, Severity], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """`platform:realm:id`; the realm is empty where a platform is one server."""
+        return f"{self.platform}:{self.realm}:{self.id}"
+
+    @property
+    def name(self) -> str:
+        """How people call it: `@acme on X`."""
+        return f"@{self.handle} on {self.platform.upper() if self.platform == 'x' else self.platform}"
+
+    def worth(self, kind: Kind) -> Severity:
+        """The severity of an unregistered post of this kind; unlisted kinds page."""
+        return dict(self.unapproved).get(kind, Severity.PAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What is ours: registrable domains, wallets we publish, handles (without @, any case)."""
+
+    name: str
+    domains: tuple[str, ...] = ()
+    wallets: tuple[str, ...] = ()
+    handles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One picture, video or GIF; `type` is the platform's word."""
+
+    type: str
+    url: str = ""
+    alt_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Something published, as a reader sees it.
+
+    `text` has HTML entities unescaped once, links expanded, and the platform's own trailing
+    links to the post's media or quoted post removed. `root_id` is the first version's id;
+    `version` counts from 1. `card` is the link card's target where the platform says it.
+    """
+
+    account: str
+    id: str
+    kind: Kind
+    text: str
+    created_at: datetime
+    root_id: str = ""
+    version: int = 1
+    links: tuple[str, ...] = ()
+    media: tuple[Media, ...] = ()
+    card: str = ""
+    referenced_id: str = ""
+    referenced_author: str = ""
+    reply_settings: str = ""
+    lang: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something was there and could not be parsed. It pages: it may be the hijack."""
+
+    account: str
+    id: str
+    reason: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the account looks like. Absent values are empty strings; `link` is expanded."""
+
+    account: str
+    name: str = ""
+    handle: str = ""
+    bio: str = ""
+    location: str = ""
+    link: str = ""
+    avatar: str = ""
+    banner: str = ""
+    pinned_post: str = ""
+    verified_type: str = ""
+    affiliation: str = ""
+    protected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChange:
+    """One field of the profile, before and after, and when we saw it."""
+
+    account: str
+    field: str
+    before: str
+    after: str
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedPost:
+    """A registration: one planned post (or profile value, with `field`), used at most once.
+
+    The window is compared with the platform's time. `media` is how many pictures or videos the
+    post carries. `used_by` is the root id of the post that consumed it.
+    """
+
+    id: int
+    account: str
+    kind: Kind
+    text: str
+    not_before: datetime
+    not_after: datetime
+    links: tuple[str, ...] = ()
+    media: int = 0
+    field: str = ""
+    approved_by: str = ""
+    used_by: str = ""
+    used_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """Equal after `canonical`, and everything else the registration names is equal too."""
+
+    approved: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A typo away from a registration, every critical token equal."""
+
+    approved: int
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """Nobody registered this. `nearest` explains the page, it excuses nothing."""
+
+    reason: str
+    nearest: int | None = None
+    similarity: int = 0  # percent
+    differences: tuple[str, ...] = ()
+
+
+Match = Exact | Near | NoMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule's accusation. `evidence` is untrusted text cut from the post."""
+
+    rule: str
+    version: int
+    severity: Severity
+    title: str
+    evidence: tuple[str, ...] = ()
+    why: str = ""
+    do: str = ""
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Severity, the reason in one line of our own words, the match and the findings."""
+
+    severity: Severity
+    reason: str
+    match: Match
+    findings: tuple[Finding, ...] = ()
+    hosts: tuple[str, ...] = ()  # foreign hosts a reader could reach
+
+    @property
+    def accusations(self) -> tuple[Finding, ...]:
+        """The findings that count: shadow rules only record."""
+        return tuple(f for f in self.findings if not f.shadow)
+
+
+class State(StrEnum):
+    """Of an incident."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One per subject while it is not resolved. The subject is an account key, or `blind:<key>`."""
+
+    id: int
+    subject: str
+    name: str
+    severity: Severity
+    headline: str
+    reason: str
+    opened_at: datetime
+    last_at: datetime
+    state: State = State.OPEN
+    posts: int = 0
+    hosts: tuple[str, ...] = ()
+    skeletons: tuple[str, ...] = ()
+    previous: int | None = None
+    acknowledged_by: str = ""
+    acknowledged_at: datetime | None = None
+    resolved_by: str = ""
+    resolved_at: datetime | None = None
+    cause: str = ""
+    last_paged_at: datetime | None = None
+    pages: int = 0
+    steps: int = 0  # escalation steps already paged
+
+
+class PageKind(StrEnum):
+    """ROOT opens the thread, REPEAT wakes again, NOTE is said in the thread, SYNC edits the root."""
+
+    ROOT = "root"
+    REPEAT = "repeat"
+    NOTE = "note"
+    SYNC = "sync"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One message that has to reach one channel. `key` names it for ever, also at the channel."""
+
+    id: int
+    key: str
+    incident: int
+    route: str
+    kind: PageKind
+    reason: str
+    created_at: datetime
+    mentions: tuple[str, ...] = ()
+    state: str = "ready"
+    attempts: int = 0
+    next_at: datetime | None = None
+    fallback_at: datetime | None = None
+    receipt: str = ""
+    plain: bool = False
+    looks: int = 0  # how often we looked for it after an unknown outcome
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """When to page again. Steps are (minutes after opening, mentions)."""
+
+    mention: tuple[str, ...] = ()
+    repeat_minutes: float = 5
+    escalate: tuple[tuple[float, tuple[str, ...]], ...] = ()
+    fallback_seconds: float = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Human:
+    """What somebody did: `verb` is acknowledge, resolve or approve; `via` says where."""
+
+    verb: str
+    who: str
+    via: str
+    at: datetime
+    note: str = ""
+    extra: dict[str, str] = field(default_factory=dict)
