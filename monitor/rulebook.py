@@ -1,0 +1,297 @@
+"""Reads and tests rules/: one YAML file a rule, its tests inside.
+
+An error names the file, the key, what was found and the nearest known word. A set of rules is
+taken whole or not at all.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from rapidfuzz import process
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from monitor.model import PROFILE_FIELDS, Company, Severity
+from monitor.verdict import examine
+from monitor.verdict.rules import (
+    All,
+    Any_,
+    Condition,
+    CryptoAddress,
+    Link,
+    None_,
+    Pattern,
+    Phrases,
+    ProfileField,
+    Rule,
+    Rules,
+    SimilarTo,
+    phrase_regex,
+)
+from monitor.verdict.text import skeleton
+
+CONDITIONS = ("any", "all", "none", "phrases", "similar_to", "pattern", "crypto_address", "link", "profile_field")
+TEST_COMPANY = Company("Acme Exchange", ("acme.example",), ("1BoatSLRHtKNngkdXEeobR76b53LETtpyT",), ("acme",))
+_LISTS = ("phrases", "similar_to", "pattern", "profile_field", "any")
+
+
+class RuleError(ValueError):
+    """A rule file that cannot be used; says where, what was found and what was expected."""
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+
+class RuleTest(_Strict):
+    """One example: a post's text or a profile's new value, and what the rule must say of it."""
+
+    text: str
+    field: str = ""
+    links: list[str] = []
+    matches: bool
+    severity: Literal["record", "notify", "page"] | None = None
+    evidence: list[str] = []
+
+
+class RuleFile(_Strict):
+    """A rule as people write it."""
+
+    id: str = pydantic.Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    version: int = pydantic.Field(ge=1)
+    title: str = pydantic.Field(min_length=3, max_length=80)
+    status: Literal["draft", "shadow", "live"]
+    severity: Literal["record", "notify", "page"]
+    applies_to: list[Literal["post", "profile"]] = ["post"]
+    even_if_approved: bool = False
+    why: str = pydantic.Field(min_length=10)
+    do: str = pydantic.Field(min_length=10)
+    references: list[str] = []
+    match: dict[str, Any]
+    tests: list[RuleTest] = pydantic.Field(min_length=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A rule file, read: what people wrote, and the rule made of it."""
+
+    path: Path
+    file: RuleFile
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """All rules that were read, and those that judge, compiled."""
+
+    sources: tuple[Source, ...]
+    rules: Rules
+
+
+def packaged_rules() -> Path:
+    """The folder of the rules we ship: in the wheel beside the modules, else in the checkout."""
+    inside = Path(__file__).parent / "_rules"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "rules"
+
+
+def load(folders: list[Path]) -> Rulebook:
+    """Read every `*.yaml` of the packaged rules and of `folders`.
+
+    Raises RuleError for the first file that cannot be used, naming the key in it.
+    """
+    sources: dict[str, Source] = {}
+    digest = hashlib.sha256()
+    for folder in [packaged_rules(), *folders]:
+        if not folder.is_dir():
+            raise RuleError(f"{folder}: not a folder; `rules` in [monitor] must list folders of *.yaml files")
+        for path in sorted(folder.glob("*.y*ml")):
+            source = read(path)
+            if source.rule.id in sources:
+                other = sources[source.rule.id].path
+                raise RuleError(f"{path}: id: {source.rule.id!r} is already the id of {other}; choose another")
+            sources[source.rule.id] = source
+            digest.update(path.read_bytes())
+    active = tuple(s.rule for s in sources.values() if s.rule.status != "draft")
+    return Rulebook(tuple(sources.values()), Rules(active, digest.hexdigest()))
+
+
+def read(path: Path) -> Source:
+    """One rule file. Raises RuleError."""
+    try:
+        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
+        raise RuleError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise RuleError(f"{path}: found {type(data).__name__}, expected keys like id, title, match, tests")
+    return parse(data, path)
+
+
+def parse(data: dict[str, Any], path: Path) -> Source:
+    """A rule from what YAML gave. Raises RuleError."""
+    try:
+        file = RuleFile.model_validate(data)
+    except pydantic.ValidationError as error:
+        raise RuleError(f"{path}: {explain(error, RuleFile)}") from error
+    try:
+        condition = _condition(file.match, "match")
+    except ValueError as error:
+        raise RuleError(f"{path}: {error}") from error
+    rule = Rule(
+        file.id, file.version, file.title, Severity[file.severity.upper()], condition, file.status,
+        tuple(file.applies_to), file.even_if_approved, file.why, file.do,
+    )  # fmt: skip
+    if rule.severity is not Severity.RECORD and {t.matches for t in file.tests} != {True, False}:
+        raise RuleError(f"{path}: tests: at least one must match and at least one must stay silent")
+    return Source(path, file, rule)
+
+
+def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
+    """The first mistake: key, what was found, what was expected, the nearest known key."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    found = repr(first.get("input"))[:80]
+    if first["type"] == "extra_forbidden":
+        return f"{key}: unknown key{nearest(str(first['loc'][-1]), _fields(model, first['loc'][:-1]))}"
+    return f"{key}: found {found}, expected: {first['msg']}"
+
+
+def _fields(model: type[pydantic.BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The keys known at `path` inside a model."""
+    current: Any = model
+    for part in path:
+        if isinstance(part, int):
+            continue
+        annotation = current.model_fields[part].annotation
+        inner = [a for a in (annotation, *getattr(annotation, "__args__", ())) if hasattr(a, "model_fields")]
+        if not inner:
+            return []
+        current = inner[0]
+    return [f.alias or name for name, f in current.model_fields.items()]
+
+
+def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """` (did you mean 'x'?)`, or the list of what is known."""
+    best = process.extractOne(word, known, score_cutoff=50)
+    return f"; did you mean {best[0]!r}?" if best else f"; known: {', '.join(known)}"
+
+
+def _condition(data: Any, where: str) -> Condition:
+    """A mapping of conditions; several keys mean all of them."""
+    if not isinstance(data, dict) or not data:
+        raise ValueError(f"{where}: found {data!r:.60}, expected one of: {', '.join(CONDITIONS)}")
+    parts = [_one(str(key), value, f"{where}.{key}") for key, value in data.items()]
+    return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+
+def _one(key: str, value: Any, where: str) -> Condition:
+    match key:
+        case "any":
+            return Any_(_several(value, where))
+        case "all":
+            return All(_several(value, where))
+        case "none":
+            return None_(_several(value, where))
+        case "phrases":
+            words = _words(value, where)
+            return Phrases(words, tuple(_phrase(w, where) for w in words))
+        case "pattern":
+            return _pattern(_words(value, where), where)
+        case "similar_to":
+            return SimilarTo(tuple(skeleton(w) for w in _words(value, where)))
+        case "crypto_address":
+            return CryptoAddress(_choice(value, ("foreign", "any"), where))
+        case "link":
+            return Link(_choice(value, ("foreign", "lookalike", "shortener", "platform", "ours", "any"), where))
+        case "profile_field":
+            return ProfileField(tuple(_choice(w, PROFILE_FIELDS, where) for w in _words(value, where)))
+    raise ValueError(f"{where}: unknown condition{nearest(key, CONDITIONS)}")
+
+
+def _several(value: Any, where: str) -> tuple[Condition, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{where}: found {value!r:.60}, expected a list of conditions")
+    return tuple(_condition(item, f"{where}[{number}]") for number, item in enumerate(value))
+
+
+def _words(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) and v.strip() for v in value):
+        raise ValueError(f"{where}: found {value!r:.60}, expected a list of texts (quote numbers)")
+    return tuple(value)
+
+
+def _phrase(phrase: str, where: str) -> str:
+    if any(not skeleton(part) for part in phrase.split("*")):
+        raise ValueError(f"{where}: {phrase!r} has no word left once folded; write words, `*` only between them")
+    return phrase_regex(phrase)
+
+
+def _pattern(regexes: tuple[str, ...], where: str) -> Pattern:
+    pattern = Pattern(regexes)
+    try:
+        Rules((Rule("probe", 1, "probe", Severity.PAGE, pattern),))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return pattern
+
+
+def _choice(value: Any, known: tuple[str, ...], where: str) -> str:
+    if value not in known:
+        raise ValueError(f"{where}: found {value!r:.60}{nearest(str(value), known)}")
+    return str(value)
+
+
+# --- tests inside the rules ----------------------------------------------------------------------
+
+
+def failures(source: Source) -> list[str]:
+    """What the rule's own tests say is wrong; empty when it keeps its word."""
+    rules = Rules((source.rule,)) if source.rule.status != "draft" else Rules((source.rule,))
+    return [f"{source.path}: tests[{n}]: {wrong}" for n, t in enumerate(source.file.tests) if (wrong := _fails(t, rules))]
+
+
+def _fails(test: RuleTest, rules: Rules) -> str:
+    about = "profile" if test.field else "post"
+    subject = examine(test.text, tuple(test.links), TEST_COMPANY, rules, test.field)
+    found = rules.accuse(subject, about)
+    if bool(found) != test.matches:
+        return f"{test.text!r:.80} {'stays silent' if test.matches else f'matches: {found[0].evidence}'}"
+    if not found:
+        return ""
+    if test.severity and found[0].severity.word != test.severity:
+        return f"{test.text!r:.80}: severity is {found[0].severity.word}, expected {test.severity}"
+    missing = [e for e in test.evidence if not any(skeleton(e) in skeleton(x) for x in found[0].evidence)]
+    return f"{test.text!r:.80}: evidence {found[0].evidence} lacks {missing}" if missing else ""
+
+
+def unneeded(source: Source) -> list[str]:
+    """The listed alternatives that no test would miss: each is deleted in turn."""
+    data = source.file.model_dump()
+    out = []
+    for path in list(_alternatives(data["match"])):
+        thinner = copy.deepcopy(data)
+        holder = thinner["match"]
+        for step in path[:-1]:
+            holder = holder[step]
+        deleted = holder.pop(path[-1])
+        if holder and not failures(parse(thinner, source.path)):
+            out.append(f"{source.path}: match.{'.'.join(map(str, path))}: no test needs {deleted!r:.60}")
+    return out
+
+
+def _alternatives(data: Any, path: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+    """The place of every item of every list of alternatives below `data`."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key in (*_LISTS, "all", "none") and isinstance(value, list):
+                yield from ((*path, key, n) for n in range(len(value)))
+            yield from _alternatives(value, (*path, key))
+    elif isinstance(data, list):
+        for number, value in enumerate(data):
+            yield from _alternatives(value, (*path, number))

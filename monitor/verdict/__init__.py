@@ -1,0 +1,120 @@
+"""Judging: a pure function of the post, the queue, the rules and who we are.
+
+Nothing here reads a clock, a file or the network; the same values give the same verdict a year
+later.
+"""
+
+from __future__ import annotations
+
+from monitor.model import (
+    Account,
+    Company,
+    Exact,
+    Finding,
+    Kind,
+    Match,
+    Near,
+    NoMatch,
+    Post,
+    ProfileChange,
+    Severity,
+    Unreadable,
+    Verdict,
+)
+from monitor.verdict.addresses import addresses
+from monitor.verdict.approved import Queue
+from monitor.verdict.links import Place, hosts, place
+from monitor.verdict.rules import Rules, Subject
+from monitor.verdict.text import skeleton
+
+ORDER = {Exact: "exact", Near: "near", NoMatch: "no match"}
+
+
+def judge(post: Post, account: Account, company: Company, queue: Queue | None, rules: Rules) -> Verdict:
+    """The verdict on a post; without a queue, what the rules alone say."""
+    subject = examine(_readable(post), post.links, company, rules)
+    findings = rules.accuse(subject, "post")
+    match = queue.match(post) if queue is not None else NoMatch("the queue was left out")
+    if isinstance(match, Exact):
+        findings = tuple(f for f in findings if _stands(f, rules))
+    elif post.kind is Kind.REPLY:
+        findings = (*findings, *_foreign_links(subject))
+    base = Severity.CLEAR if queue is None else _base(post, account, company, match)
+    severity = max([base, *(f.severity for f in findings if not f.shadow)])
+    foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
+    return Verdict(severity, _reason(match, findings, queue is not None), match, findings, foreign)
+
+
+def judge_change(change: ProfileChange, company: Company, queue: Queue, rules: Rules) -> Verdict:
+    """The verdict on one profile field that changed; an unregistered one is at least a notice."""
+    subject = examine(change.after, (), company, rules, change.field)
+    match = queue.match_change(change)
+    findings = rules.accuse(subject, "profile")
+    if isinstance(match, Exact):
+        findings = tuple(f for f in findings if _stands(f, rules))
+    base = Severity.CLEAR if isinstance(match, Exact) else Severity.NOTIFY
+    severity = max([base, *(f.severity for f in findings if not f.shadow)])
+    foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
+    return Verdict(severity, _reason(match, findings, queued=True), match, findings, foreign)
+
+
+def judge_unreadable(item: Unreadable) -> Verdict:
+    """What cannot be read pages, with the reason."""
+    return Verdict(Severity.PAGE, f"something was posted that could not be read: {item.reason}", NoMatch("unreadable"))
+
+
+def examine(text: str, links: tuple[str, ...], company: Company, rules: Rules, field: str = "") -> Subject:
+    """The text as the rules see it, with everything that occurs in it."""
+    if not text.isascii():  # lone surrogates cannot be matched, sent or stored
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    reached = tuple((host, place(host, company)) for host in hosts(text, links))
+    subject = Subject(text, skeleton(text), reached, addresses(text), company, field)
+    hits = rules.hits(subject)
+    return Subject(text, subject.skeleton, reached, subject.addresses, company, field, hits)
+
+
+def _readable(post: Post) -> str:
+    """Everything a reader can read: the text, then what the pictures are said to show."""
+    return "\n".join([post.text, *(m.alt_text for m in post.media if m.alt_text)])
+
+
+def _stands(finding: Finding, rules: Rules) -> bool:
+    """Whether a finding also accuses an approved post. A crashed rule always does."""
+    return any(r.id == finding.rule and r.even_if_approved for r in rules.rules) or any(
+        e.startswith("the rule crashed") for e in finding.evidence
+    )
+
+
+def _foreign_links(subject: Subject) -> tuple[Finding, ...]:
+    foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
+    if not foreign:
+        return ()
+    why = "Replies are not registered one by one, but a reply that leads away from us is how followers are phished."
+    return (Finding("foreign-link-in-reply", 1, Severity.PAGE, "Reply links to a foreign page", foreign[:3], why),)
+
+
+def _base(post: Post, account: Account, company: Company, match: Match) -> Severity:
+    """What the match alone is worth."""
+    worth = account.worth(post.kind)
+    if isinstance(match, Exact):
+        return Severity.CLEAR
+    if isinstance(match, Near):
+        return min(worth, Severity.NOTIFY)
+    ours = {h.lower() for h in company.handles}
+    if post.kind is Kind.REPOST and post.referenced_author.lower() in ours:
+        return min(worth, Severity.RECORD)
+    return worth
+
+
+def _reason(match: Match, findings: tuple[Finding, ...], queued: bool) -> str:
+    """One line in our own words; the evidence, which is untrusted, travels in the findings."""
+    said = "; ".join(dict.fromkeys(f.title for f in findings if not f.shadow))
+    if not queued:
+        return said or "no rule accuses it"
+    if isinstance(match, Exact):
+        approved = f"registered post #{match.approved}" + (f" ({match.note})" if match.note else "")
+        return f"{said}, although it is {approved}" if said else approved
+    if isinstance(match, Near):
+        words = f"a typo away from registered post #{match.approved}"
+        return f"{said}; {words}" if said else words
+    return f"{said}; {match.reason}" if said else match.reason

@@ -1,0 +1,322 @@
+"""What rules say of a text. A closed set of conditions, each one small class.
+
+Every phrase and pattern of every rule goes into one re2 set: one linear pass says which of them
+occur, and only the rules that could match are then asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import re2
+from rapidfuzz import fuzz
+
+from monitor.model import Company, Finding, Severity
+from monitor.verdict.addresses import Address
+from monitor.verdict.links import Place
+from monitor.verdict.text import skeleton
+
+Evidence = tuple[str, ...]
+ALWAYS = None  # a condition that cannot name what must occur for it to hold
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A text as the conditions see it. `hits` are the regexes and features that occur in it."""
+
+    text: str
+    skeleton: str
+    places: tuple[tuple[str, Place], ...]
+    addresses: tuple[Address, ...]
+    company: Company
+    field: str = ""
+    hits: frozenset[str] = frozenset()
+
+
+@lru_cache(maxsize=16_384)
+def _regex(pattern: str) -> Any:
+    return re2.compile(pattern, _options())
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 64 << 20
+    return options
+
+
+def phrase_regex(phrase: str) -> str:
+    """A phrase on the skeleton, whole words; `*` stands for up to three words."""
+    parts = [skeleton(part) for part in phrase.split("*")]
+    return r"(?:^| )" + r"(?: [^ ]+){0,3} ".join(parts) + r"(?: |$)"
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """At least one phrase occurs in the skeleton."""
+
+    phrases: tuple[str, ...]
+    regexes: tuple[str, ...] = ()
+
+    def needs(self) -> frozenset[str] | None:
+        """The hits of which at least one is necessary."""
+        return frozenset(f"s:{r}" for r in self.regexes)
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """What was found, or None."""
+        found = (_regex(r).search(subject.skeleton) for r in self.regexes if f"s:{r}" in subject.hits)
+        return tuple(m.group(0).strip()[:120] for m in found if m) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """At least one RE2 pattern occurs in the text as posted."""
+
+    regexes: tuple[str, ...]
+
+    def needs(self) -> frozenset[str] | None:
+        """The hits of which at least one is necessary."""
+        return frozenset(f"t:{r}" for r in self.regexes)
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """What was found, or None."""
+        found = (_regex(r).search(subject.text) for r in self.regexes if f"t:{r}" in subject.hits)
+        return tuple(m.group(0).strip()[:120] for m in found if m) or None
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarTo:
+    """A stretch of the skeleton resembles one of the sentences, `at_least` percent."""
+
+    sentences: tuple[str, ...]
+    at_least: float = 85
+
+    def needs(self) -> frozenset[str] | None:
+        """Unknown: resemblance needs no exact word."""
+        return ALWAYS
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """The stretch that resembles, or None."""
+        for sentence in self.sentences:
+            if len(subject.skeleton) * 10 < len(sentence) * 7:
+                continue
+            found = fuzz.partial_ratio_alignment(sentence, subject.skeleton, score_cutoff=self.at_least)
+            if found:
+                return (subject.skeleton[found.dest_start : found.dest_end].strip()[:120],)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class CryptoAddress:
+    """A valid wallet address occurs; `foreign` means one that the company does not publish."""
+
+    whose: str = "foreign"
+
+    def needs(self) -> frozenset[str] | None:
+        """The feature."""
+        return frozenset({"address"})
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """The addresses, or None."""
+        ours = {w.lower() for w in subject.company.wallets} if self.whose == "foreign" else set()
+        return tuple(a.value for a in subject.addresses if a.value.lower() not in ours)[:3] or None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A host of this kind can be reached. `foreign` is every host not ours and not the platform's."""
+
+    kind: str
+
+    def needs(self) -> frozenset[str] | None:
+        """The feature."""
+        return frozenset({f"link:{self.kind}"})
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """The hosts, or None."""
+        return tuple(h for h, p in subject.places if self.kind in link_kinds(p))[:3] or None
+
+
+def link_kinds(place: Place) -> tuple[str, ...]:
+    """The words of `link:` that hold for a host."""
+    foreign = () if place in (Place.OURS, Place.PLATFORM) else ("foreign",)
+    return ("any", *foreign, *((place.value,) if place is not Place.FOREIGN else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileField:
+    """The change is of one of these fields of the profile."""
+
+    fields: tuple[str, ...]
+
+    def needs(self) -> frozenset[str] | None:
+        """The features."""
+        return frozenset(f"field:{f}" for f in self.fields)
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """The field, or None."""
+        return (subject.field,) if subject.field in self.fields else None
+
+
+@dataclass(frozen=True, slots=True)
+class Any_:
+    """At least one condition holds; evidence of all that do."""
+
+    of: tuple[Condition, ...]
+
+    def needs(self) -> frozenset[str] | None:
+        """Any part's needs, unless one is unknown."""
+        needs = [c.needs() for c in self.of]
+        known = [n for n in needs if n is not None]
+        return frozenset().union(*known) if len(known) == len(needs) else ALWAYS
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """The evidence of every part that holds."""
+        found = [e for c in self.of if (e := c.evidence(subject)) is not None]
+        return tuple(x for e in found for x in e) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every condition holds."""
+
+    of: tuple[Condition, ...]
+
+    def needs(self) -> frozenset[str] | None:
+        """The narrowest part's needs: words before features."""
+        known = [n for c in self.of if (n := c.needs()) is not None]
+        return min(known, key=lambda n: (not all(x[1:2] == ":" for x in n), len(n)), default=ALWAYS)
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """The evidence of all parts together."""
+        out: Evidence = ()
+        for condition in self.of:
+            found = condition.evidence(subject)
+            if found is None:
+                return None
+            out += found
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class None_:
+    """No condition holds. It has no evidence of its own."""
+
+    of: tuple[Condition, ...]
+
+    def needs(self) -> frozenset[str] | None:
+        """Unknown: absence needs nothing."""
+        return ALWAYS
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """An empty tuple when nothing holds."""
+        return None if any(c.evidence(subject) is not None for c in self.of) else ()
+
+
+Condition = Any_ | All | None_ | Phrases | SimilarTo | Pattern | CryptoAddress | Link | ProfileField
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One accusation, as read from its file. `status` is live or shadow; drafts never get here."""
+
+    id: str
+    version: int
+    title: str
+    severity: Severity
+    match: Condition
+    status: str = "live"
+    applies_to: tuple[str, ...] = ("post",)
+    even_if_approved: bool = False
+    why: str = ""
+    do: str = ""
+
+
+@dataclass
+class Rules:
+    """Compiled rules. `digest` names exactly this set; a verdict stores it."""
+
+    rules: tuple[Rule, ...]
+    digest: str = ""
+    _always: list[Rule] = field(default_factory=list)
+    _by_hit: dict[str, list[Rule]] = field(default_factory=dict)
+    _words: dict[str, tuple[Any, list[str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for rule in self.rules:
+            needs = rule.match.needs()
+            if needs is ALWAYS:
+                self._always.append(rule)
+            for need in needs or ():
+                self._by_hit.setdefault(need, []).append(rule)
+        for prefix in ("s:", "t:"):
+            regexes = sorted({r[2:] for rule in self.rules for r in _all_regexes(rule.match) if r.startswith(prefix)})
+            self._words[prefix] = _compile_set(regexes), regexes
+
+    def hits(self, subject: Subject) -> frozenset[str]:
+        """Every regex and feature that occurs in the subject: one pass over each text."""
+        found = {f"{p}{r[i]}" for p, (s, r) in self._words.items() if s for i in s.Match(_of(subject, p)) or ()}
+        found.update(f"link:{kind}" for _, place in subject.places for kind in link_kinds(place))
+        if subject.addresses:
+            found.add("address")
+        if subject.field:
+            found.add(f"field:{subject.field}")
+        return frozenset(found)
+
+    def accuse(self, subject: Subject, about: str) -> tuple[Finding, ...]:
+        """The findings on a subject whose `hits` are set; `about` is post or profile."""
+        asked = dict.fromkeys(rule.id for rule in self._always)
+        rules = {rule.id: rule for rule in self._always}
+        for hit in sorted(subject.hits):
+            for rule in self._by_hit.get(hit, ()):
+                rules[rule.id] = rule
+                asked[rule.id] = None
+        found = (_ask(rules[i], subject) for i in asked if about in rules[i].applies_to)
+        return tuple(sorted((f for f in found if f), key=lambda f: (-f.severity, f.rule)))
+
+
+def _of(subject: Subject, prefix: str) -> str:
+    return subject.skeleton if prefix == "s:" else subject.text
+
+
+def _ask(rule: Rule, subject: Subject) -> Finding | None:
+    """A rule that crashes accuses: a hostile post must not be able to switch a rule off."""
+    try:
+        evidence = rule.match.evidence(subject)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it fails toward the alarm
+        crashed = f"the rule crashed on this text ({type(error).__name__})"
+        return Finding(rule.id, rule.version, Severity.PAGE, rule.title, (crashed,), rule.why, rule.do)
+    if evidence is None:
+        return None
+    shadow = rule.status == "shadow"
+    return Finding(rule.id, rule.version, rule.severity, rule.title, evidence[:6], rule.why, rule.do, shadow)
+
+
+def _all_regexes(condition: Condition) -> set[str]:
+    if isinstance(condition, Phrases | Pattern):
+        return set(condition.needs() or ())
+    if isinstance(condition, Any_ | All | None_):
+        return set().union(*(_all_regexes(c) for c in condition.of))
+    return set()
+
+
+def _compile_set(regexes: list[str]) -> Any:
+    """One automaton over all of them, or None when there are none.
+
+    Raises ValueError when a pattern is not RE2's or the set is too large.
+    """
+    if not regexes:
+        return None
+    together = re2.Set.SearchSet(_options())
+    for regex in regexes:
+        try:
+            together.Add(regex)
+        except re2.error as error:
+            raise ValueError(f"{regex!r} is not an RE2 pattern: {error}") from error
+    together.Compile()
+    return together
