@@ -1,0 +1,154 @@
+"""Nouns to and from the JSON that the store keeps. Pure; the inverse of each function is beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from monitor.model import (
+    ApprovedPost,
+    Exact,
+    Finding,
+    Incident,
+    Kind,
+    Match,
+    Media,
+    Near,
+    NoMatch,
+    Page,
+    PageKind,
+    Post,
+    Profile,
+    Severity,
+    State,
+    Unreadable,
+    Verdict,
+)
+
+Row = Any  # sqlite3.Row: a mapping without a type
+
+
+def stamp(when: datetime | None) -> str | None:
+    """A time as it is stored: UTC, microseconds, sortable as text."""
+    return when.astimezone(UTC).isoformat(timespec="microseconds") if when else None
+
+
+def moment(text: str | None) -> datetime | None:
+    """The inverse of `stamp`."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def dump(noun: Post | Profile | Unreadable) -> str:
+    """A noun as JSON; times as `stamp`."""
+    return json.dumps({"noun": type(noun).__name__, **asdict(noun)}, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return stamp(value) or ""
+    raise TypeError(f"{type(value).__name__} has no stored form")
+
+
+def post(text: str) -> Post | Unreadable:
+    """The inverse of `dump`."""
+    data = json.loads(text)
+    noun, data["created_at"] = data.pop("noun"), _moment(data["created_at"])
+    if noun == "Unreadable":
+        return Unreadable(**data)
+    media = tuple(Media(**m) for m in data.pop("media"))
+    return Post(**{**data, "kind": Kind(data["kind"]), "links": tuple(data["links"]), "media": media})
+
+
+def profile(text: str) -> Profile:
+    """The inverse of `dump`."""
+    data = json.loads(text)
+    data.pop("noun")
+    return Profile(**data)
+
+
+def dump_verdict(verdict: Verdict) -> str:
+    """A verdict as JSON, its match with its kind."""
+    data = asdict(verdict)
+    data["match"]["kind"] = type(verdict.match).__name__
+    return json.dumps(data, ensure_ascii=False)
+
+
+def verdict(text: str) -> Verdict:
+    """The inverse of `dump_verdict`."""
+    data = json.loads(text)
+    findings = tuple(_finding(f) for f in data["findings"])
+    return Verdict(Severity(data["severity"]), data["reason"], _match(data["match"]), findings, tuple(data["hosts"]))
+
+
+def _match(data: dict[str, Any]) -> Match:
+    kind = data.pop("kind")
+    if kind == "Exact":
+        return Exact(**data)
+    data["differences"] = tuple(data["differences"])
+    return Near(**data) if kind == "Near" else NoMatch(**data)
+
+
+def _finding(data: dict[str, Any]) -> Finding:
+    return Finding(**{**data, "severity": Severity(data["severity"]), "evidence": tuple(data["evidence"])})
+
+
+def judge_line(identifier: str, verdict: Verdict) -> dict[str, Any]:
+    """A verdict in the form of the `judge` command and of every `--json`."""
+    return {
+        "id": identifier,
+        "severity": verdict.severity.word,
+        "approved": verdict.match.approved if isinstance(verdict.match, Exact) else None,
+        "near": verdict.match.approved if isinstance(verdict.match, Near) else None,
+        "reason": verdict.reason,
+        "findings": [
+            {"rule": f.rule, "version": f.version, "severity": f.severity.word, "evidence": list(f.evidence)}
+            for f in verdict.findings
+        ],
+    }
+
+
+def approved(row: Row) -> ApprovedPost:
+    """A registration from its row."""
+    return ApprovedPost(
+        row["id"], row["account"], Kind(row["kind"]), row["text"], _moment(row["not_before"]),
+        _moment(row["not_after"]), tuple(json.loads(row["links"])), row["media"], row["field"],
+        row["approved_by"], row["used_by"], moment(row["used_at"]), moment(row["withdrawn_at"]),
+    )  # fmt: skip
+
+
+def incident(row: Row) -> Incident:
+    """An incident from its row."""
+    return Incident(
+        row["id"], row["subject"], row["name"], Severity(row["severity"]), row["headline"], row["reason"],
+        _moment(row["opened_at"]), _moment(row["last_at"]), State(row["state"]), row["posts"],
+        tuple(json.loads(row["hosts"])), tuple(json.loads(row["skeletons"])), row["previous"],
+        row["acknowledged_by"], moment(row["acknowledged_at"]), row["resolved_by"], moment(row["resolved_at"]),
+        row["cause"], moment(row["last_paged_at"]), row["pages"], row["steps"],
+    )  # fmt: skip
+
+
+def incident_row(one: Incident) -> dict[str, Any]:
+    """The columns of an incident, without its id."""
+    data = {name: getattr(one, name) for name in one.__slots__ if name != "id"}
+    for name, value in data.items():
+        if isinstance(value, datetime):
+            data[name] = stamp(value)
+        elif isinstance(value, tuple):
+            data[name] = json.dumps(value, ensure_ascii=False)
+    return data | {"severity": int(one.severity), "state": one.state.value}
+
+
+def page(row: Row) -> Page:
+    """A page from its row."""
+    return Page(
+        row["id"], row["key"], row["incident"], row["route"], PageKind(row["kind"]), row["reason"],
+        _moment(row["created_at"]), tuple(json.loads(row["mentions"])), row["state"], row["attempts"],
+        moment(row["next_at"]), moment(row["fallback_at"]), row["receipt"], bool(row["plain"]), row["looks"],
+        moment(row["sent_at"]),
+    )  # fmt: skip

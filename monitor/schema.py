@@ -1,0 +1,90 @@
+"""The database's shape. The only module that imports sqlite_utils.
+
+Times are ISO 8601 in UTC with microseconds, so that they sort as text.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+_migrations = Migrations("hijack-monitor")
+
+_FIRST = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE accounts(
+  key TEXT PRIMARY KEY, handle TEXT NOT NULL, cursor TEXT, first_seen TEXT, profile TEXT,
+  last_ok TEXT, failing_since TEXT, failures INT NOT NULL DEFAULT 0, last_error TEXT, error_kind TEXT
+) STRICT;
+CREATE TABLE evidence(sha256 TEXT PRIMARY KEY, received_at TEXT NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE posts(
+  account TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, created_at TEXT NOT NULL,
+  seen_at TEXT NOT NULL, post TEXT NOT NULL, severity INT NOT NULL, verdict TEXT NOT NULL,
+  rulebook TEXT NOT NULL, evidence TEXT, baseline INT NOT NULL DEFAULT 0, incident INT,
+  note INT, deleted_at TEXT, PRIMARY KEY(account, id)
+) STRICT;
+CREATE INDEX posts_incident ON posts(incident);
+CREATE INDEX posts_recent ON posts(account, created_at);
+CREATE TABLE rulebooks(digest TEXT PRIMARY KEY, loaded_at TEXT NOT NULL, context TEXT NOT NULL) STRICT;
+CREATE TABLE approved(
+  id INTEGER PRIMARY KEY, account TEXT NOT NULL, kind TEXT NOT NULL, field TEXT NOT NULL DEFAULT '',
+  text TEXT NOT NULL, links TEXT NOT NULL DEFAULT '[]', media INT NOT NULL DEFAULT 0,
+  not_before TEXT NOT NULL, not_after TEXT NOT NULL, approved_by TEXT NOT NULL, created_at TEXT NOT NULL,
+  external_id TEXT UNIQUE, used_by TEXT NOT NULL DEFAULT '', used_at TEXT, withdrawn_by TEXT,
+  withdrawn_at TEXT, revision INT NOT NULL
+) STRICT;
+CREATE INDEX approved_revision ON approved(revision);
+CREATE TABLE incidents(
+  id INTEGER PRIMARY KEY, subject TEXT NOT NULL, name TEXT NOT NULL, severity INT NOT NULL,
+  headline TEXT NOT NULL, reason TEXT NOT NULL, opened_at TEXT NOT NULL, last_at TEXT NOT NULL,
+  state TEXT NOT NULL CHECK(state IN ('open', 'acknowledged', 'resolved')), posts INT NOT NULL,
+  hosts TEXT NOT NULL, skeletons TEXT NOT NULL, previous INT, acknowledged_by TEXT NOT NULL,
+  acknowledged_at TEXT, resolved_by TEXT NOT NULL, resolved_at TEXT, cause TEXT NOT NULL,
+  last_paged_at TEXT, pages INT NOT NULL, steps INT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX incident_one_open ON incidents(subject) WHERE state != 'resolved';
+CREATE TABLE pages(
+  id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, incident INT NOT NULL REFERENCES incidents,
+  route TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, mentions TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'ready'
+    CHECK(state IN ('ready', 'sending', 'unknown', 'sent', 'superseded', 'dead')),
+  attempts INT NOT NULL DEFAULT 0, looks INT NOT NULL DEFAULT 0, plain INT NOT NULL DEFAULT 0,
+  created_at TEXT NOT NULL, next_at TEXT NOT NULL, fallback_at TEXT, sent_at TEXT,
+  receipt TEXT NOT NULL DEFAULT '', last_error TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX pages_unfinished ON pages(incident, route, id) WHERE state IN ('ready', 'sending', 'unknown');
+CREATE INDEX pages_incident ON pages(incident, route, kind);
+CREATE TABLE audit(
+  id INTEGER PRIMARY KEY, at TEXT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+  subject TEXT NOT NULL, detail TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL
+) STRICT;
+"""
+
+
+@_migrations(name="0001_first")
+def _first(db: Database) -> None:
+    for statement in _FIRST.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+    db.execute("INSERT INTO meta VALUES('install', ?), ('revision', '0')", [secrets.token_hex(4)])
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file, bring it up to date, and make every commit durable.
+
+    WAL lets the command line read and write beside the daemon; synchronous FULL keeps the last
+    commit through a power cut (WAL with NORMAL does not: https://sqlite.org/pragma.html).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        connection.execute(f"PRAGMA {pragma}")
+    database = Database(connection)
+    if _migrations.pending(database):
+        _migrations.apply(database)
+    return connection

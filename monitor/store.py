@@ -1,0 +1,343 @@
+"""The one SQLite file. Everything that must survive is here, and every act has its audit row.
+
+Callers group writes with `transaction()`; the methods below it only run statements. Two processes
+may have the file open (the daemon and the command line): `BEGIN IMMEDIATE` makes them take turns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from monitor import record
+from monitor.model import ApprovedPost, Incident, Page, PageKind, Post, Profile, State, Unreadable, Verdict
+from monitor.record import stamp
+from monitor.schema import connect
+
+LAST_RESORT = "stderr"
+UNFINISHED = "('ready', 'sending', 'unknown')"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A post as it was written down: what was seen, when, and what was decided."""
+
+    post: Post | Unreadable
+    verdict: Verdict
+    seen_at: datetime
+    incident: int | None
+    baseline: bool
+    deleted_at: datetime | None
+    rulebook: str
+    evidence: str | None
+
+
+class Store:
+    """The file at `path`, created when absent. Raises sqlite3.Error; a full disk is one of those."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sql = connect(path)
+        self.install = str(self.sql.execute("SELECT value FROM meta WHERE key = 'install'").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file; the WAL is folded in by the last one out."""
+        self.sql.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing. Nested use joins the outer one."""
+        if self.sql.in_transaction:
+            yield
+            return
+        self.sql.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self.sql.in_transaction:
+                self.sql.execute("ROLLBACK")
+            raise
+        self.sql.execute("COMMIT")
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part of a transaction that can fail alone."""
+        self.sql.execute("SAVEPOINT item")
+        try:
+            yield
+        except BaseException:
+            self.sql.execute("ROLLBACK TO item")
+            self.sql.execute("RELEASE item")
+            raise
+        self.sql.execute("RELEASE item")
+
+    # --- accounts ------------------------------------------------------------------------------
+
+    def account(self, key: str, handle: str) -> sqlite3.Row:
+        """The account's row, made when it is new."""
+        row = self.sql.execute("SELECT * FROM accounts WHERE key = ?", [key]).fetchone()
+        if row is None:
+            self.sql.execute("INSERT INTO accounts(key, handle) VALUES(?, ?)", [key, handle])
+            row = self.sql.execute("SELECT * FROM accounts WHERE key = ?", [key]).fetchone()
+        return row
+
+    def pinned(self, platform: str, handle: str) -> str | None:
+        """The id that a handle was resolved to when it was first watched."""
+        row = self.sql.execute("SELECT value FROM meta WHERE key = ?", [f"pin:{platform}:{handle.lower()}"]).fetchone()
+        return row[0] if row else None
+
+    def pin(self, platform: str, handle: str, identifier: str) -> None:
+        """Remember the id for ever: handles change hands in hijacks."""
+        self.sql.execute("INSERT INTO meta VALUES(?, ?)", [f"pin:{platform}:{handle.lower()}", identifier])
+
+    def read_ok(self, key: str, now: datetime, cursor: str) -> None:
+        """The account was read up to `cursor`."""
+        self.sql.execute(
+            "UPDATE accounts SET last_ok = ?, cursor = ?, first_seen = coalesce(first_seen, ?), failing_since = NULL,"
+            " failures = 0, last_error = NULL, error_kind = NULL WHERE key = ?",
+            [stamp(now), cursor, stamp(now), key],
+        )
+
+    def read_failed(self, key: str, now: datetime, kind: str, error: str) -> None:
+        """The account could not be read; the cursor stays."""
+        self.sql.execute(
+            "UPDATE accounts SET failures = failures + 1, failing_since = coalesce(failing_since, ?), last_error = ?,"
+            " error_kind = ? WHERE key = ?",
+            [stamp(now), error, kind, key],
+        )
+
+    def profile(self, key: str) -> Profile | None:
+        """The profile last seen."""
+        row = self.sql.execute("SELECT profile FROM accounts WHERE key = ?", [key]).fetchone()
+        return record.profile(row[0]) if row and row[0] else None
+
+    def keep_profile(self, profile: Profile) -> None:
+        """What the account looks like now."""
+        self.sql.execute(
+            "UPDATE accounts SET profile = ?, handle = ? WHERE key = ?",
+            [record.dump(profile), profile.handle, profile.account],
+        )
+
+    # --- posts and evidence ----------------------------------------------------------------------
+
+    def keep_evidence(self, body: bytes, now: datetime) -> str:
+        """The answer as received; returns its SHA-256."""
+        digest = hashlib.sha256(body).hexdigest()
+        self.sql.execute("INSERT OR IGNORE INTO evidence VALUES(?, ?, ?)", [digest, stamp(now), body])
+        return digest
+
+    def knows(self, account: str, identifier: str) -> bool:
+        """Whether this post was already judged."""
+        row = self.sql.execute("SELECT 1 FROM posts WHERE account = ? AND id = ?", [account, identifier]).fetchone()
+        return row is not None
+
+    def keep_post(self, kept: Kept) -> None:
+        """Write a judged post down. An id already known raises sqlite3.IntegrityError."""
+        item = kept.post
+        kind = item.kind.value if isinstance(item, Post) else "unreadable"
+        self.sql.execute(
+            "INSERT INTO posts(account, id, kind, created_at, seen_at, post, severity, verdict, rulebook, evidence,"
+            " baseline, incident) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [item.account, item.id, kind, stamp(item.created_at), stamp(kept.seen_at), record.dump(item),
+             int(kept.verdict.severity), record.dump_verdict(kept.verdict), kept.rulebook, kept.evidence,
+             kept.baseline, kept.incident],
+        )  # fmt: skip
+
+    def posts(self, where: str = "1", args: tuple[object, ...] = (), limit: int = 1000) -> list[Kept]:
+        """Posts that satisfy a condition of ours (never of a user's), oldest first."""
+        query = f"SELECT * FROM posts WHERE {where} ORDER BY created_at, length(id), id LIMIT ?"  # noqa: S608 - ours
+        return [_kept(row) for row in self.sql.execute(query, [*args, limit])]
+
+    def deleted(self, account: str, identifier: str, now: datetime) -> int | None:
+        """Note that a post is gone; returns its incident the first time."""
+        row = self.sql.execute(
+            "UPDATE posts SET deleted_at = ? WHERE account = ? AND id = ? AND deleted_at IS NULL RETURNING incident",
+            [stamp(now), account, identifier],
+        ).fetchone()
+        return row[0] if row else None
+
+    # --- registrations ---------------------------------------------------------------------------
+
+    def revise(self) -> int:
+        """The next revision number; every change of a registration takes one."""
+        row = self.sql.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision' RETURNING value").fetchone()
+        return int(row[0])
+
+    def approved_since(self, revision: int) -> tuple[list[ApprovedPost], int]:
+        """Registrations changed after `revision`, and the newest revision."""
+        rows = self.sql.execute("SELECT * FROM approved WHERE revision > ? ORDER BY revision", [revision]).fetchall()
+        return [record.approved(r) for r in rows], rows[-1]["revision"] if rows else revision
+
+    def consume(self, approved: int, root_id: str, when: datetime) -> None:
+        """One approval, one post."""
+        self.sql.execute(
+            "UPDATE approved SET used_by = ?, used_at = ?, revision = ? WHERE id = ? AND used_by = ''",
+            [root_id, stamp(when), self.revise(), approved],
+        )
+
+    # --- incidents -------------------------------------------------------------------------------
+
+    def incident(self, identifier: int) -> Incident | None:
+        """By number."""
+        row = self.sql.execute("SELECT * FROM incidents WHERE id = ?", [identifier]).fetchone()
+        return record.incident(row) if row else None
+
+    def unresolved(self) -> tuple[Incident, ...]:
+        """Open and acknowledged ones, oldest first."""
+        rows = self.sql.execute("SELECT * FROM incidents WHERE state != 'resolved' ORDER BY id").fetchall()
+        return tuple(record.incident(r) for r in rows)
+
+    def incidents(self, limit: int = 1000) -> tuple[Incident, ...]:
+        """The newest ones first."""
+        rows = self.sql.execute("SELECT * FROM incidents ORDER BY id DESC LIMIT ?", [limit]).fetchall()
+        return tuple(record.incident(r) for r in rows)
+
+    def last_resolved(self, subject: str) -> Incident | None:
+        """The newest resolved incident of a subject."""
+        row = self.sql.execute(
+            "SELECT * FROM incidents WHERE subject = ? AND state = 'resolved' ORDER BY id DESC LIMIT 1", [subject]
+        ).fetchone()
+        return record.incident(row) if row else None
+
+    def save_incident(self, one: Incident) -> int:
+        """Insert (id 0) or update; returns the id. A second open one per subject is refused by the index."""
+        columns = record.incident_row(one)
+        if one.id:
+            changes = ", ".join(f"{c} = ?" for c in columns)
+            self.sql.execute(f"UPDATE incidents SET {changes} WHERE id = ?", [*columns.values(), one.id])  # noqa: S608
+            return one.id
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        statement = f"INSERT INTO incidents({names}) VALUES({marks})"  # noqa: S608 - our own column names
+        return int(self.sql.execute(statement, list(columns.values())).lastrowid or 0)
+
+    # --- pages -----------------------------------------------------------------------------------
+
+    def enqueue(
+        self, incident: int, route: str, kind: PageKind, reason: str, now: datetime,
+        mentions: tuple[str, ...] = (), next_at: datetime | None = None, fallback_at: datetime | None = None,
+        key: str = "",
+    ) -> None:  # fmt: skip
+        """Write a page down. A waiting NOTE or SYNC that nobody tried yet says the new thing too."""
+        if kind in (PageKind.NOTE, PageKind.SYNC) and not key and self._merged(incident, route, kind, reason):
+            return
+        number = self.sql.execute("SELECT count(*) FROM pages WHERE incident = ?", [incident]).fetchone()[0]
+        key = key or f"{self.install}:inc{incident}:{kind}:{number}:{route}"
+        self.sql.execute(
+            "INSERT OR IGNORE INTO pages(key, incident, route, kind, reason, mentions, created_at, next_at,"
+            " fallback_at) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [key, incident, route, kind.value, reason, json.dumps(mentions), stamp(now), stamp(next_at or now),
+             stamp(fallback_at)],
+        )  # fmt: skip
+
+    def _merged(self, incident: int, route: str, kind: PageKind, reason: str) -> bool:
+        found = self.sql.execute(
+            "UPDATE pages SET reason = CASE WHEN instr(reason, ?) OR length(reason) > 600 THEN reason"
+            " ELSE reason || '; ' || ? END WHERE incident = ? AND route = ? AND kind = ? AND state = 'ready'"
+            " AND attempts = 0 RETURNING id",
+            [reason, reason, incident, route, kind.value],
+        ).fetchone()
+        return found is not None
+
+    def lanes(self) -> list[Page]:
+        """The first unfinished page of every (incident, route): pages of one incident keep their order."""
+        rows = self.sql.execute(
+            f"SELECT p.* FROM pages p JOIN (SELECT min(id) AS first FROM pages WHERE state IN {UNFINISHED}"  # noqa: S608
+            " GROUP BY incident, route) ON p.id = first ORDER BY p.kind != 'root', p.kind != 'repeat', p.id"
+        )
+        return [record.page(r) for r in rows]
+
+    def undelivered(self) -> list[Page]:
+        """Every page that should wake or tell somebody and has not reached its channel."""
+        rows = self.sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} AND kind != 'sync' ORDER BY id")  # noqa: S608
+        return [record.page(r) for r in rows]
+
+    def pages_of(self, incident: int) -> list[Page]:
+        """All pages of an incident, in order."""
+        rows = self.sql.execute("SELECT * FROM pages WHERE incident = ? ORDER BY id", [incident])
+        return [record.page(r) for r in rows]
+
+    def receipt(self, incident: int, route: str) -> str:
+        """Where the incident's thread is at the channel, or an empty string."""
+        row = self.sql.execute(
+            "SELECT receipt FROM pages WHERE incident = ? AND route = ? AND kind = 'root' AND state = 'sent'"
+            " ORDER BY id DESC LIMIT 1",
+            [incident, route],
+        ).fetchone()
+        return row[0] if row else ""
+
+    def set_page(self, page: int, was: tuple[str, ...], state: str, **columns: object) -> bool:
+        """Move a page on if it is still where we think; times are stamped. False when it is not."""
+        values = {c: stamp(v) if isinstance(v, datetime) else v for c, v in columns.items()}
+        changes = "".join(f", {c} = ?" for c in values)
+        marks = ", ".join("?" * len(was))
+        done = self.sql.execute(
+            f"UPDATE pages SET state = ?{changes} WHERE id = ? AND state IN ({marks})",  # noqa: S608 - our own names
+            [state, *values.values(), page, *was],
+        )
+        return done.rowcount == 1
+
+    def crashed_sends(self, now: datetime) -> int:
+        """At start, whatever was being sent has an unknown outcome. Returns how many."""
+        done = self.sql.execute(
+            "UPDATE pages SET state = 'unknown', looks = 0, next_at = ? WHERE state = 'sending'",
+            [stamp(now + timedelta(seconds=1))],
+        )
+        return done.rowcount
+
+    def note_posts(self, incident: int, page: int) -> list[Kept]:
+        """The posts that this NOTE tells of: those no note told yet, now claimed by it."""
+        root = self.sql.execute("SELECT min(rowid) FROM posts WHERE incident = ?", [incident]).fetchone()[0]
+        self.sql.execute(
+            "UPDATE posts SET note = ? WHERE incident = ? AND note IS NULL AND rowid != ?", [page, incident, root]
+        )
+        return self.posts("incident = ? AND note = ?", (incident, page))
+
+    # --- rulebooks and audit -----------------------------------------------------------------------
+
+    def keep_rulebook(self, digest: str, context: str, now: datetime) -> None:
+        """The rules, company and policy that verdicts from now on refer to."""
+        self.sql.execute("INSERT OR IGNORE INTO rulebooks VALUES(?, ?, ?)", [digest, stamp(now), context])
+
+    def audit(self, at: datetime, actor: str, action: str, subject: str, **detail: object) -> None:
+        """Append to the chain: each row carries the hash of the one before it."""
+        last = self.sql.execute("SELECT hash FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+        row = [stamp(at), actor, action, subject, json.dumps(detail, ensure_ascii=False, default=str, sort_keys=True)]
+        previous = last[0] if last else ""
+        self.sql.execute(
+            "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, ?, ?)",
+            [*row, previous, _link(previous, row)],
+        )
+
+    def broken_audit(self) -> int | None:
+        """The first audit row that was changed or whose predecessor was, or None."""
+        previous = ""
+        for row in self.sql.execute("SELECT * FROM audit ORDER BY id"):
+            fields = [row[c] for c in ("at", "actor", "action", "subject", "detail")]
+            if row["previous"] != previous or row["hash"] != _link(previous, fields):
+                return int(row["id"])
+            previous = row["hash"]
+        return None
+
+
+def _link(previous: str, fields: list[str | None]) -> str:
+    return hashlib.sha256(json.dumps([previous, *fields], ensure_ascii=False).encode()).hexdigest()
+
+
+def _kept(row: sqlite3.Row) -> Kept:
+    seen = record.moment(row["seen_at"])
+    assert seen is not None  # NOT NULL in the schema
+    return Kept(
+        record.post(row["post"]), record.verdict(row["verdict"]), seen, row["incident"], bool(row["baseline"]),
+        record.moment(row["deleted_at"]), row["rulebook"], row["evidence"],
+    )  # fmt: skip
+
+
+def is_open(one: Incident) -> bool:
+    """Whether people still have to act."""
+    return one.state is not State.RESOLVED
