@@ -22,10 +22,10 @@ CREATE TABLE accounts(
 ) STRICT;
 CREATE TABLE evidence(sha256 TEXT PRIMARY KEY, received_at TEXT NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE TABLE posts(
-  account TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, created_at TEXT NOT NULL,
+  account TEXT NOT NULL, id TEXT NOT NULL, version INT NOT NULL, kind TEXT NOT NULL, created_at TEXT NOT NULL,
   seen_at TEXT NOT NULL, post TEXT NOT NULL, severity INT NOT NULL, verdict TEXT NOT NULL,
   rulebook TEXT NOT NULL, evidence TEXT, baseline INT NOT NULL DEFAULT 0, incident INT,
-  note INT, deleted_at TEXT, PRIMARY KEY(account, id)
+  note INT, deleted_at TEXT, PRIMARY KEY(account, id, version)
 ) STRICT;
 CREATE INDEX posts_incident ON posts(incident);
 CREATE INDEX posts_recent ON posts(account, created_at);

@@ -132,19 +132,20 @@ class Store:
         self.sql.execute("INSERT OR IGNORE INTO evidence VALUES(?, ?, ?)", [digest, stamp(now), body])
         return digest
 
-    def knows(self, account: str, identifier: str) -> bool:
-        """Whether this post was already judged."""
-        row = self.sql.execute("SELECT 1 FROM posts WHERE account = ? AND id = ?", [account, identifier]).fetchone()
-        return row is not None
+    def knows(self, item: Post | Unreadable) -> bool:
+        """Whether this version of this post was already judged."""
+        key = [item.account, item.id, _version(item)]
+        found = self.sql.execute("SELECT 1 FROM posts WHERE account = ? AND id = ? AND version = ?", key)
+        return found.fetchone() is not None
 
     def keep_post(self, kept: Kept) -> None:
         """Write a judged post down. An id already known raises sqlite3.IntegrityError."""
         item = kept.post
         kind = item.kind.value if isinstance(item, Post) else "unreadable"
         self.sql.execute(
-            "INSERT INTO posts(account, id, kind, created_at, seen_at, post, severity, verdict, rulebook, evidence,"
-            " baseline, incident) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [item.account, item.id, kind, stamp(item.created_at), stamp(kept.seen_at), record.dump(item),
+            "INSERT INTO posts(account, id, version, kind, created_at, seen_at, post, severity, verdict, rulebook,"
+            " evidence, baseline, incident) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [item.account, item.id, _version(item), kind, stamp(item.created_at), stamp(kept.seen_at), record.dump(item),
              int(kept.verdict.severity), record.dump_verdict(kept.verdict), kept.rulebook, kept.evidence,
              kept.baseline, kept.incident],
         )  # fmt: skip
@@ -323,6 +324,10 @@ class Store:
                 return int(row["id"])
             previous = row["hash"]
         return None
+
+
+def _version(item: Post | Unreadable) -> int:
+    return item.version if isinstance(item, Post) else 1
 
 
 def _link(previous: str, fields: list[str | None]) -> str:

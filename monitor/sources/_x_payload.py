@@ -1,0 +1,223 @@
+"""X API v2 answers into Posts and Profiles. Both dialects (tweet and post fields), no I/O.
+
+Facts: X's OpenAPI 2.166 and 2.167. Entity offsets index the escaped text, so links are replaced
+by their t.co string and the rest is unescaped piece by piece.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from monitor.model import Kind, Media, Post, Profile, Unreadable
+from monitor.verdict.links import Place, host_of, place
+from monitor.model import Company
+
+_EPOCH_MS = 1288834974657  # of X's ids
+_TCO = re.compile(r"https?://t\.co/\w+")
+_RT = re.compile(r"RT @(\w{1,20}): ")
+_STATUS = re.compile(r"https?://(?:mobile\.)?(?:x|twitter)\.com/\w+/status/(\d+)(?:/(?:photo|video)/\d+)?$")
+_ESCAPES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
+_NOBODY = Company("")
+
+
+def id_time(identifier: str) -> datetime:
+    """When X made this id. Ids are snowflakes: milliseconds in the upper bits."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=(int(identifier) >> 22) + _EPOCH_MS)
+
+
+def time_id(when: datetime) -> int:
+    """The smallest id that could have been made at a time."""
+    since = int((when - datetime.fromtimestamp(0, UTC)) / timedelta(milliseconds=1))
+    return max(0, since - _EPOCH_MS) << 22
+
+
+def text_of(body: bytes) -> Any:
+    """The JSON of an answer; lone surrogates, which nothing can store or send, are replaced.
+
+    Raises ValueError.
+    """
+    data = json.loads(body)
+    if b"\\u" in body:
+        data = json.loads(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Includes:
+    """What a page carries beside its posts, by key."""
+
+    media: dict[str, dict[str, Any]]
+    polls: dict[str, dict[str, Any]]
+
+
+def includes(page: dict[str, Any]) -> Includes:
+    """The expansions of a page, whatever of them is usable."""
+    given = page.get("includes")
+    given = given if isinstance(given, dict) else {}
+    return Includes(_keyed(given.get("media"), "media_key"), _keyed(given.get("polls"), "id"))
+
+
+def _keyed(items: Any, key: str) -> dict[str, dict[str, Any]]:
+    return {str(i[key]): i for i in items or () if isinstance(i, dict) and key in i}
+
+
+def read_post(data: Any, account: str, more: Includes, now: datetime) -> Post | Unreadable:
+    """One element of `data`. What cannot be parsed becomes Unreadable, never an exception."""
+    try:
+        return _post(data, account, more)
+    except Exception as error:  # noqa: BLE001 - fails toward the alarm: an unreadable post pages
+        return _unreadable(data, account, error, now)
+
+
+def _unreadable(data: Any, account: str, error: Exception, now: datetime) -> Unreadable:
+    raw = json.dumps(data, sort_keys=True, default=str)
+    known = data.get("id") if isinstance(data, dict) else None
+    digits = isinstance(known, str) and known.isdigit() and len(known) < 20
+    identifier = known if digits else "unreadable-" + hashlib.sha256(raw.encode()).hexdigest()[:16]
+    return Unreadable(account, str(identifier), f"X's answer could not be parsed ({type(error).__name__})", now)
+
+
+def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
+    identifier = str(data["id"])
+    if not identifier.isdigit():
+        raise ValueError("id")
+    history = [str(i) for i in _first(data, "edit_history_tweet_ids", "edit_history_post_ids") or [identifier]]
+    kind, referenced, author = _kind(data)
+    note = _first(data, "note_tweet", "note_post") or {}
+    escaped = str(note.get("text") or data["text"])
+    entities = note.get("entities") or data.get("entities") or {}
+    own = {*history, identifier} | ({referenced} if kind is Kind.QUOTE else set())
+    text, links = _expanded(escaped, entities.get("urls") or (), own)
+    created = data.get("created_at")
+    return Post(
+        account=account,
+        id=identifier,
+        kind=kind,
+        text="\n".join(part for part in (_article(data), text, *_options(data, more)) if part),
+        created_at=datetime.fromisoformat(created) if created else id_time(identifier),
+        root_id=history[0],
+        version=history.index(identifier) + 1 if identifier in history else len(history),
+        links=links,
+        media=_media(data, more),
+        card=str(data.get("card_uri") or ""),
+        referenced_id=referenced,
+        referenced_author=author,
+        reply_settings=str(data.get("reply_settings") or ""),
+        lang=str(data.get("lang") or ""),
+        url=f"https://x.com/i/web/status/{identifier}",
+    )
+
+
+def _first(data: dict[str, Any], *names: str) -> Any:
+    """The value under the first of the names that is there: the two dialects."""
+    return next((data[n] for n in names if data.get(n)), None)
+
+
+def _kind(data: dict[str, Any]) -> tuple[Kind, str, str]:
+    """Kind, referenced id, referenced author.
+
+    A reply to oneself is a post: it stands on the timeline like one, and replies are judged more
+    gently. So is a reply that quotes: the quote decides. An `RT @` text without a reference is a
+    repost of nobody known, so that typing it excuses nothing.
+    """
+    refs = {r.get("type"): str(r.get("id", "")) for r in _first(data, "referenced_tweets", "referenced_posts") or ()}
+    reposted = _RT.match(str(data.get("text", "")))
+    if "retweeted" in refs:
+        return Kind.REPOST, refs["retweeted"], reposted[1] if reposted else ""
+    if "quoted" in refs:
+        return Kind.QUOTE, refs["quoted"], ""
+    to = str(data.get("in_reply_to_user_id") or "")
+    if "replied_to" in refs or to:
+        itself = to and to == str(data.get("author_id") or "")
+        return (Kind.POST if itself else Kind.REPLY), refs.get("replied_to", ""), ""
+    return (Kind.REPOST if reposted else Kind.POST), "", ""
+
+
+def _expanded(escaped: str, urls: Any, own: set[str]) -> tuple[str, tuple[str, ...]]:
+    """The text as read, t.co links replaced by their targets; and those targets."""
+    targets = {str(u.get("url")): u for u in urls if isinstance(u, dict)}
+    pieces, links, end = [], [], 0
+    for match in _TCO.finditer(escaped):
+        entity = targets.get(match[0])
+        pieces.append(_unescape(escaped[end : match.start()]))
+        end = match.end()
+        target = _target(entity) if entity else match[0]
+        if not (entity and _is_own(entity, target, own)):
+            pieces.append(target)
+            links += [target, *([str(entity["expanded_url"])] if entity and entity.get("expanded_url") else [])]
+    pieces.append(_unescape(escaped[end:]))
+    for entity in targets.values():  # a link that the text does not show is still one tap away
+        if str(entity.get("url")) not in escaped and not _is_own(entity, _target(entity), own):
+            links.append(_target(entity))
+    return "".join(pieces).strip(), tuple(dict.fromkeys(link for link in links if link))
+
+
+def _target(entity: dict[str, Any]) -> str:
+    """Where a link leads: the expanded URL, or what a shortener unwound to."""
+    expanded = str(entity.get("expanded_url") or entity.get("url") or "")
+    unwound = str(entity.get("unwound_url") or "")
+    return unwound if unwound and place(host_of(expanded), _NOBODY) is Place.SHORTENER else expanded
+
+
+def _is_own(entity: dict[str, Any], target: str, own: set[str]) -> bool:
+    """X's own link to the post's pictures or to the post it quotes."""
+    status = _STATUS.fullmatch(target)
+    return bool(entity.get("media_key")) or bool(status and status[1] in own)
+
+
+def _unescape(text: str) -> str:
+    for escape, char in _ESCAPES:
+        text = text.replace(escape, char)
+    return text
+
+
+def _article(data: dict[str, Any]) -> str:
+    article = data.get("article") or {}
+    return "\n".join(str(article[k]) for k in ("title", "text", "plain_text") if article.get(k))
+
+
+def _options(data: dict[str, Any], more: Includes) -> list[str]:
+    """The poll's choices, a line each: a reader reads them too."""
+    ids = (data.get("attachments") or {}).get("poll_ids") or ()
+    polls = (more.polls.get(str(i), {}) for i in ids)
+    return [f"- {_unescape(str(o.get('label', '')))}" for p in polls for o in p.get("options") or ()]
+
+
+def _media(data: dict[str, Any], more: Includes) -> tuple[Media, ...]:
+    keys = (data.get("attachments") or {}).get("media_keys") or ()
+    found = (more.media.get(str(k), {}) for k in keys)
+    return tuple(
+        Media(str(m.get("type", "unknown")), str(m.get("url") or m.get("preview_image_url") or ""), str(m.get("alt_text") or ""))
+        for m in found
+    )
+
+
+def read_profile(user: dict[str, Any], account: str) -> Profile:
+    """A user object as a Profile; absent values are empty. Raises KeyError, TypeError, ValueError."""
+    urls = ((user.get("entities") or {}).get("url") or {}).get("urls") or ()
+    link = next((str(u.get("expanded_url") or u.get("url")) for u in urls if isinstance(u, dict)), user.get("url"))
+    affiliation = user.get("affiliation") or {}
+    return Profile(
+        account=account,
+        name=_unescape(str(user["name"])),
+        handle=str(user["username"]),
+        bio=_bio(user),
+        location=str(user.get("location") or ""),
+        link=str(link or ""),
+        avatar=str(user.get("profile_image_url") or ""),
+        banner=str(user.get("profile_banner_url") or ""),
+        pinned_post=str(_first(user, "pinned_tweet_id", "pinned_post_id") or ""),
+        verified_type=str(user.get("verified_type") or ""),
+        affiliation=str(affiliation.get("description") or "") if isinstance(affiliation, dict) else "",
+        protected="yes" if user.get("protected") else "",
+    )
+
+
+def _bio(user: dict[str, Any]) -> str:
+    urls = ((user.get("entities") or {}).get("description") or {}).get("urls") or ()
+    return _expanded(str(user.get("description") or ""), urls, set())[0]
