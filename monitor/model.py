@@ -5,7 +5,7 @@ Ids are opaque strings: only a source may order them. Times are timezone-aware U
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
@@ -147,6 +147,24 @@ class ProfileChange:
     before: str
     after: str
     seen_at: datetime
+
+    @property
+    def root_id(self) -> str:
+        """What consumes the registration of a profile value."""
+        return f"{self.field}={self.after}"
+
+    @property
+    def id(self) -> str:
+        """A change has no id of the platform's: the field and the moment name it."""
+        return f"{self.field}@{self.seen_at.isoformat()}"
+
+    @property
+    def created_at(self) -> datetime:
+        """The platform gives no time for a change of the profile: when we saw it."""
+        return self.seen_at
+
+
+Item = Post | Unreadable | ProfileChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,4 +334,3 @@ class Human:
     via: str
     at: datetime
     note: str = ""
-    extra: dict[str, str] = field(default_factory=dict)

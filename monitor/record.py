@@ -12,6 +12,7 @@ from monitor.model import (
     Exact,
     Finding,
     Incident,
+    Item,
     Kind,
     Match,
     Media,
@@ -21,6 +22,7 @@ from monitor.model import (
     PageKind,
     Post,
     Profile,
+    ProfileChange,
     Severity,
     State,
     Unreadable,
@@ -44,7 +46,7 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def dump(noun: Post | Profile | Unreadable) -> str:
+def dump(noun: Item | Profile) -> str:
     """A noun as JSON; times as `stamp`."""
     return json.dumps({"noun": type(noun).__name__, **asdict(noun)}, default=_plain, ensure_ascii=False)
 
@@ -55,10 +57,13 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no stored form")
 
 
-def post(text: str) -> Post | Unreadable:
+def item(text: str) -> Item:
     """The inverse of `dump`."""
     data = json.loads(text)
-    noun, data["created_at"] = data.pop("noun"), _moment(data["created_at"])
+    noun = data.pop("noun")
+    if noun == "ProfileChange":
+        return ProfileChange(**{**data, "seen_at": _moment(data["seen_at"])})
+    data["created_at"] = _moment(data["created_at"])
     if noun == "Unreadable":
         return Unreadable(**data)
     media = tuple(Media(**m) for m in data.pop("media"))

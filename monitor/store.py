@@ -11,12 +11,12 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor import record
-from monitor.model import ApprovedPost, Incident, Page, PageKind, Post, Profile, State, Unreadable, Verdict
+from monitor.model import ApprovedPost, Incident, Item, Kind, Page, PageKind, Post, Profile, ProfileChange, Verdict
 from monitor.record import stamp
 from monitor.schema import connect
 
@@ -28,7 +28,7 @@ UNFINISHED = "('ready', 'sending', 'unknown')"
 class Kept:
     """A post as it was written down: what was seen, when, and what was decided."""
 
-    post: Post | Unreadable
+    post: Item
     verdict: Verdict
     seen_at: datetime
     incident: int | None
@@ -132,7 +132,7 @@ class Store:
         self.sql.execute("INSERT OR IGNORE INTO evidence VALUES(?, ?, ?)", [digest, stamp(now), body])
         return digest
 
-    def knows(self, item: Post | Unreadable) -> bool:
+    def knows(self, item: Item) -> bool:
         """Whether this version of this post was already judged."""
         key = [item.account, item.id, _version(item)]
         found = self.sql.execute("SELECT 1 FROM posts WHERE account = ? AND id = ? AND version = ?", key)
@@ -141,11 +141,11 @@ class Store:
     def keep_post(self, kept: Kept) -> None:
         """Write a judged post down. An id already known raises sqlite3.IntegrityError."""
         item = kept.post
-        kind = item.kind.value if isinstance(item, Post) else "unreadable"
+        kind = item.kind if isinstance(item, Post) else Kind.PROFILE if isinstance(item, ProfileChange) else "unreadable"
         self.sql.execute(
             "INSERT INTO posts(account, id, version, kind, created_at, seen_at, post, severity, verdict, rulebook,"
             " evidence, baseline, incident) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [item.account, item.id, _version(item), kind, stamp(item.created_at), stamp(kept.seen_at), record.dump(item),
+            [item.account, item.id, _version(item), str(kind), stamp(item.created_at), stamp(kept.seen_at), record.dump(item),
              int(kept.verdict.severity), record.dump_verdict(kept.verdict), kept.rulebook, kept.evidence,
              kept.baseline, kept.incident],
         )  # fmt: skip
@@ -174,6 +174,26 @@ class Store:
         """Registrations changed after `revision`, and the newest revision."""
         rows = self.sql.execute("SELECT * FROM approved WHERE revision > ? ORDER BY revision", [revision]).fetchall()
         return [record.approved(r) for r in rows], rows[-1]["revision"] if rows else revision
+
+    def queue_as_of(self, kept: Kept) -> list[ApprovedPost]:
+        """The registrations as they stood when a post was judged: made before, not yet used by a
+        later post, not yet withdrawn. What makes a verdict recomputable."""
+        row = self.sql.execute(
+            "SELECT rowid FROM posts WHERE account = ? AND id = ? AND version = ?",
+            [kept.post.account, kept.post.id, _version(kept.post)],
+        ).fetchone()
+        rows = self.sql.execute(
+            "SELECT *, (SELECT min(p.rowid) FROM posts p WHERE p.account = a.account AND p.id = a.used_by) AS user"
+            " FROM approved a WHERE created_at <= ?",
+            [stamp(kept.seen_at)],
+        ).fetchall()
+        out = []
+        for r in rows:
+            one = record.approved(r)
+            before = r["user"] < row[0] if r["user"] else bool(one.used_at and one.used_at < kept.seen_at)
+            gone = one.withdrawn_at if one.withdrawn_at and one.withdrawn_at <= kept.seen_at else None
+            out.append(replace(one, withdrawn_at=gone, used_by=one.used_by if before else ""))
+        return out
 
     def consume(self, approved: int, root_id: str, when: datetime) -> None:
         """One approval, one post."""
@@ -217,6 +237,13 @@ class Store:
         statement = f"INSERT INTO incidents({names}) VALUES({marks})"  # noqa: S608 - our own column names
         return int(self.sql.execute(statement, list(columns.values())).lastrowid or 0)
 
+    def last_sent(self, incident: int, kind: PageKind) -> datetime | None:
+        """When a page of this kind last reached a channel."""
+        row = self.sql.execute(
+            "SELECT max(sent_at) FROM pages WHERE incident = ? AND kind = ?", [incident, kind.value]
+        ).fetchone()
+        return record.moment(row[0])
+
     # --- pages -----------------------------------------------------------------------------------
 
     def enqueue(
@@ -225,7 +252,7 @@ class Store:
         key: str = "",
     ) -> None:  # fmt: skip
         """Write a page down. A waiting NOTE or SYNC that nobody tried yet says the new thing too."""
-        if kind in (PageKind.NOTE, PageKind.SYNC) and not key and self._merged(incident, route, kind, reason):
+        if kind in (PageKind.NOTE, PageKind.SYNC) and self._merged(incident, route, kind, reason, next_at or now):
             return
         number = self.sql.execute("SELECT count(*) FROM pages WHERE incident = ?", [incident]).fetchone()[0]
         key = key or f"{self.install}:inc{incident}:{kind}:{number}:{route}"
@@ -236,12 +263,12 @@ class Store:
              stamp(fallback_at)],
         )  # fmt: skip
 
-    def _merged(self, incident: int, route: str, kind: PageKind, reason: str) -> bool:
+    def _merged(self, incident: int, route: str, kind: PageKind, reason: str, next_at: datetime) -> bool:
         found = self.sql.execute(
             "UPDATE pages SET reason = CASE WHEN instr(reason, ?) OR length(reason) > 600 THEN reason"
-            " ELSE reason || '; ' || ? END WHERE incident = ? AND route = ? AND kind = ? AND state = 'ready'"
+            " ELSE reason || '; ' || ? END, next_at = min(next_at, ?) WHERE incident = ? AND route = ? AND kind = ? AND state = 'ready'"
             " AND attempts = 0 RETURNING id",
-            [reason, reason, incident, route, kind.value],
+            [reason, reason, stamp(next_at), incident, route, kind.value],
         ).fetchone()
         return found is not None
 
@@ -326,7 +353,7 @@ class Store:
         return None
 
 
-def _version(item: Post | Unreadable) -> int:
+def _version(item: Item) -> int:
     return item.version if isinstance(item, Post) else 1
 
 
@@ -338,11 +365,6 @@ def _kept(row: sqlite3.Row) -> Kept:
     seen = record.moment(row["seen_at"])
     assert seen is not None  # NOT NULL in the schema
     return Kept(
-        record.post(row["post"]), record.verdict(row["verdict"]), seen, row["incident"], bool(row["baseline"]),
+        record.item(row["post"]), record.verdict(row["verdict"]), seen, row["incident"], bool(row["baseline"]),
         record.moment(row["deleted_at"]), row["rulebook"], row["evidence"],
     )  # fmt: skip
-
-
-def is_open(one: Incident) -> bool:
-    """Whether people still have to act."""
-    return one.state is not State.RESOLVED

@@ -110,7 +110,7 @@ class Queue:
         for number in self._by_text.get(canonical(change.after), ()):
             one = self._entries[number].approved
             if one.kind is Kind.PROFILE and (one.account, one.field) == (change.account, change.field):
-                open_now = not one.withdrawn_at and (not one.used_by or one.used_by == _change_root(change))
+                open_now = not one.withdrawn_at and (not one.used_by or one.used_by == change.root_id)
                 if open_now and one.not_before <= change.seen_at <= one.not_after:
                     return Exact(one.id)
         return NoMatch("nobody registered this change")
@@ -139,10 +139,6 @@ class Queue:
         if best is None:
             return NoMatch("nobody registered this post")
         return _explain(best, text, post, int(score))
-
-
-def _change_root(change: ProfileChange) -> str:
-    return f"{change.field}={change.after}"
 
 
 def _doubt(one: ApprovedPost, post: Post) -> tuple[int, str] | None:

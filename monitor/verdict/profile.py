@@ -15,7 +15,3 @@ def changes(before: Profile, after: Profile, seen_at: datetime) -> tuple[Profile
         if (old := getattr(before, name)) != (new := getattr(after, name))
     )
 
-
-def root_id(change: ProfileChange) -> str:
-    """What consumes the registration of a profile value."""
-    return f"{change.field}={change.after}"

@@ -1,0 +1,89 @@
+"""The edge every channel has: a Notifier delivers one Letter or raises a NotifierError.
+
+Notifiers never retry. They say what went wrong in the one way that matters: what to do now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from monitor.model import Human, Incident, Page
+from monitor.store import Kept
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+class Refusal(StrEnum):
+    """What a failed send means for the page."""
+
+    SLOW_DOWN = "slow down"  # not accepted; wait `retry_after`
+    NOT_ACCEPTED = "not accepted"  # surely not accepted; try again soon
+    UNKNOWN = "unknown"  # may have been accepted: look before sending again
+    CREDENTIALS = "credentials"  # a person must mend it: another route now, keep trying
+    DESTINATION = "destination"  # likewise
+    CONTENT = "content"  # our message is refused: send it plain
+    LOST = "lost"  # the message to edit or answer is gone: open a new thread
+
+
+class NotifierError(Exception):
+    """A send that did not succeed. The message is ours and holds no secret."""
+
+    def __init__(self, refusal: Refusal, message: str, retry_after: float = 0) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A page and everything needed to word it, read from the store at the moment of sending.
+
+    `root` is the receipt of the incident's first message on this route. `posts` are the incident's
+    (for a NOTE: those it tells of). `next_at` is when the next page leaves if nobody acts.
+    """
+
+    page: Page
+    incident: Incident
+    posts: tuple[Kept, ...]
+    now: datetime
+    root: str = ""
+    next_at: datetime | None = None
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a notifier is built from: its configuration table and what all edges share."""
+
+    options: Mapping[str, Any]
+    session: aiohttp.ClientSession
+    clock: Callable[[], datetime]
+
+
+class Notifier(Protocol):
+    """One channel. Every method may raise NotifierError and nothing else."""
+
+    async def send(self, letter: Letter) -> str:
+        """Deliver; the receipt says where it is. Returning means that the channel accepted it."""
+        ...
+
+    async def find(self, letter: Letter) -> str:
+        """The receipt of a page that may have been accepted, or an empty string."""
+        ...
+
+    async def humans(self, root: str, since: datetime) -> tuple[Human, ...]:
+        """What people did in the thread after `since`."""
+        ...
+
+    async def check(self) -> str:
+        """Prove that a page could be delivered now; returns who and where in words."""
+        ...
+
+    async def shout(self, text: str) -> None:
+        """Say something that could not be written down (a full disk)."""
+        ...

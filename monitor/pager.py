@@ -1,0 +1,283 @@
+"""Delivers what was written down. The only place that retries.
+
+A page is claimed, sent, and marked sent only after its channel accepted it. When the outcome is
+unknown (a timeout after sending, a kill in between) we look for the message at the channel before
+sending anything twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from monitor.incidents import next_due
+from monitor.model import Page, PageKind, Paging, State
+from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
+from monitor.outbox import Outbox
+from monitor.store import LAST_RESORT, Kept, Store
+
+log = logging.getLogger("monitor.pager")
+
+BACKOFF_SECONDS = (1, 2, 4, 8, 15)
+LOOKS_SECONDS = (3, 7)  # after an unknown outcome: look at 3 s, again 7 s later, for history may lag
+UNREADABLE_HISTORY_SECONDS = 30  # then a page is sent again: twice is better than never
+BURST = 4  # messages at once to one channel; then one a second (Slack's limit)
+MOST_AT_ONCE = 8
+LOUD = (PageKind.ROOT, PageKind.REPEAT)
+
+
+@dataclass
+class _Route:
+    """One channel and how fast we may speak to it."""
+
+    notifier: Notifier
+    tokens: float = BURST
+    filled_at: datetime | None = None
+    paused_until: datetime | None = None
+
+    def may_send(self, now: datetime) -> bool:
+        """Take one token if there is one. The last resort is never limited."""
+        if self.paused_until and now < self.paused_until:
+            return False
+        if self.filled_at:
+            self.tokens = min(BURST, self.tokens + max(0.0, (now - self.filled_at).total_seconds()))
+        self.filled_at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+class Pager:
+    """Claims, sends, reconciles. `tick` may be called at any time and as often as one likes."""
+
+    def __init__(
+        self, store: Store, outbox: Outbox, notifiers: dict[str, Notifier], paging: Paging, clock: Callable[[], datetime]
+    ) -> None:
+        self._store, self._outbox, self._paging, self._clock = store, outbox, paging, clock
+        self._routes = {name: _Route(notifier) for name, notifier in notifiers.items()}
+        self._sending: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self.ticked_at = clock()
+        crashed = store.crashed_sends(clock())
+        if crashed:
+            log.warning("%d page(s) were being sent when we stopped; looking for them first", crashed)
+
+    def tick(self) -> None:
+        """Write what is due, then start a send for every lane that may go. Never waits."""
+        now = self._clock()
+        with self._store.transaction():
+            self._outbox.due(now)
+            self._fall_back(now)
+        for page in self._store.lanes():
+            self._start(page, now)
+        self.ticked_at = now
+
+    async def settle(self) -> None:
+        """Wait until nothing is being sent. For stopping, and for tests."""
+        while self._sending:
+            await asyncio.gather(*self._sending.values(), return_exceptions=True)
+
+    def overdue(self, now: datetime) -> int:
+        """Loud pages long past their fallback that were not even given to the last resort."""
+        late = now - timedelta(seconds=30)
+        return sum(1 for p in self._store.undelivered() if p.fallback_at and p.fallback_at < late and not self._fell(p))
+
+    def _fell(self, page: Page) -> bool:
+        row = self._store.sql.execute("SELECT state FROM pages WHERE key = ?", [f"{page.key}>{LAST_RESORT}"]).fetchone()
+        return row is not None and row[0] == "sent"
+
+    def _fall_back(self, now: datetime) -> None:
+        """A loud page that its channel has not accepted in time goes to the last resort too."""
+        for page in self._store.undelivered():
+            if page.kind in LOUD and page.fallback_at and page.fallback_at <= now:
+                self._also_last_resort(page, now)
+
+    def _also_last_resort(self, page: Page, now: datetime) -> None:
+        self._store.enqueue(
+            page.incident, LAST_RESORT, page.kind, f"{page.route} has not accepted it: {page.reason}", now,
+            page.mentions, key=f"{page.key}>{LAST_RESORT}",
+        )  # fmt: skip
+
+    # --- one page ----------------------------------------------------------------------------------
+
+    def _start(self, page: Page, now: datetime) -> None:
+        lane, route = (page.incident, page.route), self._routes.get(page.route)
+        if route is None or lane in self._sending or len(self._sending) >= MOST_AT_ONCE:
+            return
+        if page.next_at and page.next_at > now:
+            return
+        if page.route != LAST_RESORT and not route.may_send(now):
+            return
+        task = asyncio.create_task(self._advance(page, route), name=f"page {page.key}")
+        self._sending[lane] = task
+        task.add_done_callback(lambda _: self._sending.pop(lane, None))
+
+    async def _advance(self, page: Page, route: _Route) -> None:
+        """Move one page on; whatever happens, it stays in the store and is tried again."""
+        try:
+            if page.state == "unknown":
+                await self._look(page, route)
+            elif self._overtaken(page):
+                self._store.set_page(page.id, ("ready",), "superseded")
+            elif self._claim(page):
+                await self._send(page, route)
+        except sqlite3.Error:
+            log.exception("page %s: the store failed", page.key)
+        except Exception:
+            log.exception("page %s: unexpected", page.key)
+            again = self._clock() + timedelta(seconds=15)
+            self._store.set_page(page.id, ("sending",), "unknown", next_at=again)
+
+    def _claim(self, page: Page) -> bool:
+        return self._store.set_page(page.id, ("ready",), "sending", attempts=page.attempts + 1)
+
+    def _overtaken(self, page: Page) -> bool:
+        """A repeat that waited while somebody acknowledged wakes nobody any more."""
+        incident = self._store.incident(page.incident)
+        return page.kind is PageKind.REPEAT and incident is not None and incident.state is not State.OPEN
+
+    async def _send(self, page: Page, route: _Route) -> None:
+        try:
+            receipt = await route.notifier.send(self._letter(page))
+        except NotifierError as error:
+            self._refused(page, route, error)
+        else:
+            self._delivered(page, receipt)
+
+    def _delivered(self, page: Page, receipt: str) -> None:
+        was = ("sending", "unknown")
+        self._store.set_page(page.id, was, "sent", receipt=receipt, sent_at=self._clock(), last_error="")
+        log.info("page %s accepted", page.key)
+
+    def _refused(self, page: Page, route: _Route, error: NotifierError) -> None:
+        """What each refusal means. No failure is final for a page; it only changes route."""
+        now = self._clock()
+        log.warning("page %s: %s (%s)", page.key, error, error.refusal.value)
+        wait = timedelta(seconds=BACKOFF_SECONDS[min(page.attempts, len(BACKOFF_SECONDS) - 1)])
+        match error.refusal:
+            case Refusal.SLOW_DOWN:
+                route.paused_until = now + timedelta(seconds=max(1.0, error.retry_after))
+                self._again(page, route.paused_until, error)
+            case Refusal.NOT_ACCEPTED:
+                self._again(page, now + wait, error)
+            case Refusal.UNKNOWN:
+                look = now + timedelta(seconds=LOOKS_SECONDS[0])
+                self._store.set_page(page.id, ("sending",), "unknown", next_at=look, looks=0, last_error=str(error))
+            case Refusal.CREDENTIALS | Refusal.DESTINATION:
+                with self._store.transaction():
+                    self._again(page, now + timedelta(seconds=15), error)
+                    if page.kind in LOUD:
+                        self._also_last_resort(page, now)
+            case Refusal.CONTENT:
+                self._content(page, error, now)
+            case Refusal.LOST:
+                self._lost(page, error, now)
+
+    def _again(self, page: Page, when: datetime, error: NotifierError) -> None:
+        self._store.set_page(page.id, ("sending",), "ready", next_at=when, last_error=str(error))
+
+    def _content(self, page: Page, error: NotifierError, now: datetime) -> None:
+        """Refused for what it says: once more in plain words, then the last resort."""
+        if not page.plain:
+            self._store.set_page(page.id, ("sending",), "ready", plain=1, next_at=now, last_error=str(error))
+            return
+        with self._store.transaction():
+            if page.kind in LOUD:
+                self._also_last_resort(page, now)
+            self._store.set_page(page.id, ("sending",), "dead", last_error=str(error))
+
+    def _lost(self, page: Page, error: NotifierError, now: datetime) -> None:
+        """The thread is gone (deleted at the channel): this page opens a new one."""
+        with self._store.transaction():
+            self._store.set_page(page.id, ("sending",), "superseded", last_error=str(error))
+            self._store.sql.execute(
+                "UPDATE pages SET receipt = '' WHERE incident = ? AND route = ? AND kind = 'root'",
+                [page.incident, page.route],
+            )
+            reason = f"the earlier message was deleted; {page.reason}"
+            fallback = now + timedelta(seconds=self._paging.fallback_seconds)
+            self._store.enqueue(page.incident, page.route, PageKind.ROOT, reason, now, page.mentions, None, fallback)
+
+    # --- unknown outcomes ---------------------------------------------------------------------------
+
+    async def _look(self, page: Page, route: _Route) -> None:
+        """Sent or not? Edits are simply made again; messages are looked for at the channel."""
+        now = self._clock()
+        if page.kind is PageKind.SYNC:
+            self._store.set_page(page.id, ("unknown",), "ready", next_at=now)
+            return
+        try:
+            receipt = await route.notifier.find(self._letter(page))
+        except NotifierError as error:
+            self._cannot_look(page, error, now)
+            return
+        if receipt:
+            self._delivered(page, receipt)
+        elif page.looks + 1 < len(LOOKS_SECONDS):
+            again = now + timedelta(seconds=LOOKS_SECONDS[page.looks + 1])
+            self._store.set_page(page.id, ("unknown",), "unknown", looks=page.looks + 1, next_at=again)
+        else:
+            self._store.set_page(page.id, ("unknown",), "ready", looks=0, next_at=now)
+
+    def _cannot_look(self, page: Page, error: NotifierError, now: datetime) -> None:
+        """The history cannot be read either. After half a minute a page is sent again."""
+        row = self._store.sql.execute("SELECT created_at FROM pages WHERE id = ?", [page.id]).fetchone()
+        waited = now - datetime.fromisoformat(row[0])
+        if waited >= timedelta(seconds=UNREADABLE_HISTORY_SECONDS):
+            self._store.set_page(page.id, ("unknown",), "ready", next_at=now, last_error=str(error))
+        else:
+            self._store.set_page(page.id, ("unknown",), "unknown", next_at=now + timedelta(seconds=5), last_error=str(error))
+
+    # --- wording -------------------------------------------------------------------------------------
+
+    def _letter(self, page: Page) -> Letter:
+        """The page with the incident as it is now, so that a late page never says old things."""
+        incident = self._store.incident(page.incident)
+        if incident is None:
+            raise LookupError(f"page {page.key} belongs to no incident")
+        posts: list[Kept]
+        if page.kind is PageKind.NOTE:
+            with self._store.transaction():
+                posts = self._store.note_posts(incident.id, page.id)
+        else:
+            posts = self._store.posts("incident = ?", (incident.id,), 50)
+        due = next_due(incident, self._paging)
+        return Letter(
+            page, incident, tuple(posts), self._clock(), self._store.receipt(incident.id, page.route), due,
+            self._next_step(incident.steps),
+        )  # fmt: skip
+
+    def _next_step(self, steps: int) -> str:
+        rest = self._paging.escalate[steps:]
+        return ", ".join(rest[0][1]) if rest else ""
+
+    # --- people ---------------------------------------------------------------------------------------
+
+    async def listen(self) -> None:
+        """What people did in the threads of unresolved incidents; acknowledgements count at once."""
+        for incident in self._store.unresolved()[:20]:
+            for name, route in self._routes.items():
+                root = self._store.receipt(incident.id, name)
+                if root:
+                    await self._listen(incident.id, root, route)
+
+    async def _listen(self, number: int, root: str, route: _Route) -> None:
+        incident = self._store.incident(number)
+        if incident is None:
+            return
+        try:
+            humans = await route.notifier.humans(root, incident.opened_at)
+        except NotifierError as error:
+            log.warning("INC-%d: the thread could not be read: %s", number, error)
+            return
+        for human in humans:
+            with self._store.transaction():
+                refused = self._outbox.act(number, human)
+            if not refused:
+                log.info("INC-%d: %s by a reply or reaction", number, human.verb)
+        if humans:
+            self.tick()

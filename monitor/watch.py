@@ -1,0 +1,256 @@
+"""One account, one batch: read, judge, write down. Nothing is sent from here.
+
+Verdicts, incident, pages and cursor are one transaction: a crash before the commit reads the same
+posts again, a crash after it has lost nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from monitor.incidents import Event, Request
+from monitor.model import (
+    Account,
+    Company,
+    Exact,
+    Item,
+    NoMatch,
+    PageKind,
+    Post,
+    Profile,
+    ProfileChange,
+    Severity,
+    Unreadable,
+    Verdict,
+)
+from monitor.outbox import Outbox
+from monitor.rulebook import Rulebook
+from monitor.sources.interface import Batch, Clock, Source, SourceError
+from monitor.store import Kept, Store
+from monitor.verdict import judge, judge_change, judge_unreadable
+from monitor.verdict.approved import Queue
+from monitor.verdict.profile import changes
+from monitor.verdict.text import skeleton
+
+log = logging.getLogger("monitor.watch")
+
+LOOK_AGAIN = timedelta(seconds=60)  # posts of an open incident are looked up this often
+
+
+class Judge:
+    """The queue, the rules and who we are, kept current; verdicts come from the pure `judge`."""
+
+    def __init__(self, store: Store, company: Company, accounts: tuple[Account, ...], rulebook: Rulebook, now: datetime) -> None:
+        self._store, self.company, self._accounts = store, company, accounts
+        self._queue, self._revision = Queue(), 0
+        self.take(rulebook, now)
+
+    def take(self, rulebook: Rulebook, now: datetime) -> None:
+        """Judge by these rules from now on; what a verdict refers to is kept for ever."""
+        self.rulebook = rulebook
+        context = json.dumps(
+            {
+                "rules": {str(s.path.name): s.file.model_dump() for s in rulebook.sources},
+                "company": asdict(self.company),
+                "accounts": [asdict(a) for a in self._accounts],
+            },
+            sort_keys=True,
+        )
+        self.digest = hashlib.sha256(context.encode()).hexdigest()
+        with self._store.transaction():
+            self._store.keep_rulebook(self.digest, context, now)
+
+    def refresh(self) -> None:
+        """Take over registrations made, used or withdrawn since, by whichever process."""
+        changed, self._revision = self._store.approved_since(self._revision)
+        for one in changed:
+            self._queue.add(one)
+
+    def verdict(self, item: Item, account: Account) -> Verdict:
+        """Never raises: what cannot be judged pages."""
+        try:
+            match item:
+                case Post():
+                    return judge(item, account, self.company, self._queue, self.rulebook.rules)
+                case ProfileChange():
+                    return judge_change(item, self.company, self._queue, self.rulebook.rules)
+                case Unreadable():
+                    return judge_unreadable(item)
+        except Exception as error:
+            log.exception("judging failed", extra={"account": account.key, "post": item.id})
+            reason = f"it could not be judged ({type(error).__name__})"
+            return Verdict(Severity.PAGE, reason, NoMatch(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What accepting one item came to."""
+
+    item: Item
+    verdict: Verdict
+
+
+class Watch:
+    """One account. `wake` tells the pager that something was written."""
+
+    def __init__(
+        self, account: Account, source: Source, store: Store, judge: Judge, outbox: Outbox, clock: Clock,
+        wake: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.account, self._source, self._store, self._judge = account, source, store, judge
+        self._outbox, self._clock, self._wake = outbox, clock, wake
+        self._looked_at = clock()
+        self.retry_at: datetime | None = None
+        self.finished_at = clock()
+        with store.transaction():
+            store.account(account.key, account.handle)
+
+    async def poll(self) -> Batch | None:
+        """One read. A failure is written down and says when to try again."""
+        row = self._store.account(self.account.key, self.account.handle)
+        try:
+            batch = await self._source.read(self.account, row["cursor"])
+            self.accept(batch)
+            await self._look_for_deleted(batch)
+        except SourceError as error:
+            self._failed(error)
+            return None
+        finally:
+            self.finished_at = self._clock()
+        return batch
+
+    def _failed(self, error: SourceError) -> None:
+        self.retry_at = error.retry_at
+        with self._store.transaction():
+            self._store.read_failed(self.account.key, self._clock(), error.trouble.value, str(error))
+        log.warning("not read: %s", error, extra={"account": self.account.key})
+
+    def accept(self, batch: Batch) -> None:
+        """Judge and write down everything new in a batch. Accepting it twice changes nothing."""
+        now = self._clock()
+        self.retry_at = None
+        with self._store.transaction():
+            self._judge.refresh()
+            row = self._store.account(self.account.key, self.account.handle)
+            baseline = row["first_seen"] is None
+            new = [i for i in batch.items if not self._store.knows(i)]
+            for item in new:
+                self._take(item, batch, now, baseline=baseline)
+            self._store.read_ok(self.account.key, now, batch.cursor)
+            if baseline:
+                self._store.audit(now, "monitor", "baseline", self.account.key, posts=len(new))
+        if batch.missed:
+            log.warning("not everything read yet: %s", batch.missed, extra={"account": self.account.key})
+        if new:
+            self._wake()
+
+    def _take(self, item: Item, batch: Batch, now: datetime, *, baseline: bool) -> None:
+        """One item; whatever goes wrong with it becomes a page and stops nothing else."""
+        try:
+            with self._store.savepoint():
+                self._write(item, self._judge.verdict(item, self.account), batch, now, baseline=baseline)
+        except Exception as error:
+            if self._store.sql.in_transaction is False:
+                raise  # the transaction itself is gone (disk full): nothing more can be written
+            log.exception("not written", extra={"account": self.account.key, "post": item.id})
+            reason = f"it could not be written down ({type(error).__name__})"
+            unreadable = Unreadable(self.account.key, item.id, reason, now)
+            self._write(unreadable, judge_unreadable(unreadable), batch, now, baseline=baseline)
+
+    def _write(self, item: Item, verdict: Verdict, batch: Batch, now: datetime, *, baseline: bool) -> None:
+        incident = None
+        if not baseline:
+            if isinstance(verdict.match, Exact) and not isinstance(item, Unreadable):
+                self._store.consume(verdict.match.approved, item.root_id or item.id, item.created_at)
+                self._judge.refresh()  # a second identical post in this batch must find it used
+            if verdict.severity >= Severity.NOTIFY:
+                incident = self._outbox.happened(self._event([_Taken(item, verdict)], now), now)
+        evidence = next((b for b in batch.bodies if item.id.encode() in b), None)
+        digest = self._store.keep_evidence(evidence, now) if evidence else None
+        self._store.keep_post(Kept(item, verdict, now, incident, baseline, None, self._judge.digest, digest))
+        level = logging.WARNING if incident else logging.INFO
+        log.log(level, "%s%s", verdict.severity.word, f" INC-{incident}" if incident else "",
+                extra={"account": self.account.key, "post": item.id, "severity": verdict.severity.word})  # fmt: skip
+
+    def _event(self, taken: list[_Taken], now: datetime) -> Event:
+        """The item (or the profile changes) as one event, told by the worst of them."""
+        worst = max(taken, key=lambda t: t.verdict.severity)
+        reasons = "; ".join(dict.fromkeys(t.verdict.reason for t in taken))
+        text = worst.item.text if isinstance(worst.item, Post) else ""
+        return Event(
+            self.account.key, self.account.name, worst.verdict.severity, _headline(taken), reasons, now,
+            tuple(h for t in taken for h in t.verdict.hosts), skeleton(text)[:500],
+        )  # fmt: skip
+
+    # --- what vanishes, what the profile shows ---------------------------------------------------
+
+    async def _look_for_deleted(self, batch: Batch) -> None:
+        """Posts we know that the platform no longer shows: asked for by id before we say so."""
+        now = self._clock()
+        absent = self._absent(batch, now)
+        if not absent:
+            return
+        gone = await self._source.missing(self.account, tuple(absent))
+        with self._store.transaction():
+            for identifier in sorted(gone):
+                number = self._store.deleted(self.account.key, identifier, now)
+                self._store.audit(now, "monitor", "post gone", f"{self.account.key}/{identifier}")
+                incident = self._store.incident(number) if number else None
+                if incident:
+                    said = f"post {identifier} is gone from the platform; our copy is kept"
+                    self._outbox.say(incident, (Request(PageKind.NOTE, said), Request(PageKind.SYNC, said)), now)
+        self._wake()
+
+    def _absent(self, batch: Batch, now: datetime) -> list[str]:
+        shown = {i.id for i in batch.items}
+        known: list[Kept] = []
+        if batch.window:
+            known += self._store.posts(
+                "account = ? AND created_at >= ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable')",
+                (self.account.key, batch.window.isoformat()), 100,
+            )  # fmt: skip
+        if now - self._looked_at >= LOOK_AGAIN:
+            self._looked_at = now
+            known += self._store.posts(
+                "account = ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable') AND incident IN"
+                " (SELECT id FROM incidents WHERE state != 'resolved')", (self.account.key,), 100,
+            )  # fmt: skip
+        return list(dict.fromkeys(k.post.id for k in known if k.post.id not in shown))[:100]
+
+    def accept_profile(self, profile: Profile) -> None:
+        """Compare with what was seen last; every change is judged and they are told together."""
+        now = self._clock()
+        with self._store.transaction():
+            self._judge.refresh()
+            before = self._store.profile(self.account.key)
+            if before != profile:
+                self._store.keep_profile(profile)
+            changed = changes(before, profile, now) if before else ()
+            taken = [_Taken(c, self._judge.verdict(c, self.account)) for c in changed]
+            spoken = [t for t in taken if t.verdict.severity >= Severity.NOTIFY]
+            incident = self._outbox.happened(self._event(spoken, now), now) if spoken else None
+            for t in taken:
+                if isinstance(t.verdict.match, Exact) and isinstance(t.item, ProfileChange):
+                    self._store.consume(t.verdict.match.approved, t.item.root_id, now)
+                number = incident if t in spoken else None
+                self._store.keep_post(Kept(t.item, t.verdict, now, number, False, None, self._judge.digest, None))
+        if changed:
+            log.warning("profile changed: %s", ", ".join(c.field for c in changed), extra={"account": self.account.key})
+            self._wake()
+
+
+def _headline(taken: list[_Taken]) -> str:
+    """What happened, in words of ours: the first line of the page."""
+    item, verdict = taken[0].item, taken[0].verdict
+    if isinstance(item, ProfileChange):
+        return "Profile changed: " + ", ".join(t.item.field.replace("_", " ") for t in taken if isinstance(t.item, ProfileChange))
+    if isinstance(item, Unreadable):
+        return "Unreadable post"
+    if isinstance(verdict.match, Exact):
+        return f"Approved {item.kind} accused"
+    return f"{'Nearly approved' if verdict.severity is Severity.NOTIFY and not isinstance(verdict.match, NoMatch) else 'Unapproved'} {item.kind}"
