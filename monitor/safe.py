@@ -6,6 +6,7 @@ way out; the tests walk the finished output rather than trusting the call sites.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 
@@ -55,9 +56,24 @@ def for_slack_markup(text: str, limit: int = 300) -> str:
     plain = " ".join(for_slack_literal(text, limit).split())
     for sign, twin in (("*", "∗"), ("_", "＿"), ("~", "∼"), ("`", "ˋ"), (":", "∶"), ("@", "＠"), ("#", "＃")):
         plain = plain.replace(sign, twin)
+    return _escaped(plain)
+
+
+def for_slack_sentence(text: str, limit: int = 600) -> str:
+    """For a sentence of ours in mrkdwn that may quote something untrusted: cleaned, defanged and
+    escaped, our own punctuation kept."""
+    return _escaped(" ".join(for_slack_literal(text, limit).split()))
+
+
+def _escaped(text: str) -> str:
     for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        plain = plain.replace(char, entity)
-    return plain
+        text = text.replace(char, entity)
+    return text
+
+
+def for_html(text: str, limit: int = 5_000) -> str:
+    """For the text of an HTML element or a quoted attribute."""
+    return html.escape(defang(clean(text, limit)), quote=True)
 
 
 def for_terminal(text: str, limit: int = 500) -> str:

@@ -1,0 +1,264 @@
+"""The Slack message: two lines that suffice at 03:00, then what happened and what to do.
+
+Limits are Slack's (50 blocks, 3,000 characters a section, 150 a header, about 13,000 in all); ours
+are far inside them. Untrusted text stands only in rich_text leaves or went through `safe`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from monitor import safe
+from monitor.model import Exact, Incident, Near, NoMatch, PageKind, Post, ProfileChange, Severity, State, Unreadable
+from monitor.notifiers.interface import Letter
+from monitor.store import Kept
+
+Block = dict[str, Any]
+RUNBOOK = (
+    "*First 5 minutes*  1. Acknowledge: reply `ack` here or react with 👀  2. Ask comms: “did we post this?”  "
+    "3. If not: revoke sessions and app tokens *before* deleting  4. Delete, then lock posting  "
+    "5. Reply `resolve` with the cause"
+)
+BLIND_RUNBOOK = (
+    "*First 5 minutes*  1. Acknowledge: reply `ack` here or react with 👀  2. Look at the account yourself: nothing "
+    "else does now  3. `hijack-monitor status` on the host says more  4. Mend token, credits or network; "
+    "this closes itself when the account has been read again"
+)
+_SIGNS = {State.OPEN: "🔴", State.ACKNOWLEDGED: "🟠", State.RESOLVED: "✅"}
+
+
+def arguments(letter: Letter) -> dict[str, Any]:
+    """Everything but channel and thread that the message needs; `plain` pages have no blocks."""
+    text = push_text(letter)
+    common = {"text": text, "parse": "none", "link_names": False, "mrkdwn": False}
+    return common if letter.page.plain else common | {"blocks": blocks(letter)}
+
+
+def push_text(letter: Letter) -> str:
+    """Line one and the beginning of the post: what a locked phone shows."""
+    first = _posts(letter)[:1]
+    quote = f". {safe.for_slack_sentence(_text(first[0]), 120)}" if first else ""
+    lead = f"{safe.for_slack_sentence(letter.page.reason, 300)}. " if letter.page.kind is PageKind.NOTE else ""
+    if letter.page.plain:
+        quote += f". {safe.for_slack_sentence(letter.incident.reason, 600)}"
+    return f"{lead}{safe.for_slack_sentence(headline(letter.incident), 150)}{quote}"[:3_000]
+
+
+def headline(incident: Incident) -> str:
+    """Line one: state, what, which account, which incident."""
+    sign = _SIGNS[incident.state]
+    if incident.severity is Severity.NOTIFY and incident.state is State.OPEN:
+        sign = "🟡"
+    return f"{sign} {incident.headline}: {incident.name} · INC-{incident.id}"
+
+
+def blocks(letter: Letter) -> list[Block]:
+    """The blocks of a root, a repeat or a note."""
+    match letter.page.kind:
+        case PageKind.ROOT | PageKind.SYNC:
+            return _root(letter)
+        case PageKind.REPEAT:
+            return _repeat(letter)
+        case PageKind.NOTE:
+            return _note(letter)
+
+
+def _root(letter: Letter) -> list[Block]:
+    incident, rev = letter.incident, f"{letter.incident.id}.{letter.page.id}"
+    out: list[Block] = [
+        {"type": "header", "block_id": f"h.{rev}", "text": _plain(headline(incident), 150)},
+        _section(f"l.{rev}", _second_line(letter)),
+        _quotes(f"q.{rev}", _shown(letter)),
+    ]
+    if _posts(letter):
+        out.append(_facts(f"f.{rev}", letter))
+    if incident.state is not State.RESOLVED:
+        out.append(_section(f"r.{rev}", BLIND_RUNBOOK if incident.subject.startswith("blind:") else RUNBOOK))
+    return [*out, _context(f"c.{rev}", _footer(letter))]
+
+
+def _repeat(letter: Letter) -> list[Block]:
+    rev = f"{letter.incident.id}.{letter.page.id}"
+    said = f"{_mentions(letter)}*{safe.for_slack_sentence(headline(letter.incident), 200)}*: "
+    return [
+        _section(f"l.{rev}", said + safe.for_slack_sentence(letter.page.reason, 400) + _deadline(letter)),
+        _quotes(f"q.{rev}", _shown(letter)[-1:]),
+        _context(f"c.{rev}", f"page {letter.incident.pages} · reply `ack` in the thread or react with 👀"),
+    ]
+
+
+def _note(letter: Letter) -> list[Block]:
+    rev = f"{letter.incident.id}.{letter.page.id}"
+    posts = _posts(letter)
+    lead = safe.for_slack_sentence(letter.page.reason, 600)
+    if posts:
+        lead = f"+{len(posts)} post{'s' if len(posts) > 1 else ''} ({letter.incident.posts} in all). {lead}"
+    quotes = [_quotes(f"q.{rev}", [(_when(k), _text(k)) for k in posts[-5:]], 300)] if posts else []
+    return [_section(f"l.{rev}", lead), *quotes]
+
+
+# --- parts -----------------------------------------------------------------------------------------
+
+
+def _second_line(letter: Letter) -> str:
+    """Who is woken, the verdict, when, and what happens if nobody acts."""
+    incident = letter.incident
+    if incident.state is State.RESOLVED:
+        cause = safe.for_slack_sentence(incident.cause, 300)
+        return f"*Resolved* by {safe.for_slack_markup(incident.resolved_by, 80)} {_clock(incident.resolved_at)}: {cause}"
+    reason = f"*{safe.for_slack_sentence(incident.reason, 500)}.*"
+    if incident.state is State.ACKNOWLEDGED:
+        took = _took(incident.opened_at, incident.acknowledged_at)
+        who = safe.for_slack_markup(incident.acknowledged_by, 80)
+        return f"*Acknowledged* by {who} {_clock(incident.acknowledged_at)} ({took}). {reason}"
+    return f"{_mentions(letter)}{reason} {_posted(letter)}{_deadline(letter)}"
+
+
+def _posted(letter: Letter) -> str:
+    kept = next(iter(_posts(letter)), None)
+    if kept is None:
+        return f"Seen {_clock(letter.incident.opened_at)}."
+    if not isinstance(kept.post, Post):
+        return f"Seen {_clock(kept.seen_at)}."
+    return f"Posted {_clock(kept.post.created_at)}, seen {_took(kept.post.created_at, kept.seen_at)} later."
+
+
+def _deadline(letter: Letter) -> str:
+    if letter.next_at is None:
+        return ""
+    more = f" and wakes {_who(letter.next_step)} too" if letter.next_step else ""
+    return f" *Acknowledge by {_clock(letter.next_at)}* or it pages again{more}."
+
+
+def _facts(block_id: str, letter: Letter) -> Block:
+    """Why, where it leads, what it was nearest to, how much; nothing that says nothing."""
+    posts = _posts(letter)
+    fields = [("Why", _why(posts)), ("Links to", _hosts(letter.incident)), ("Nearest approved", _nearest(posts[0]))]
+    if letter.incident.posts > 1:
+        gone = sum(k.deleted_at is not None for k in posts)
+        fields.append(("Posts in this incident", f"{letter.incident.posts}" + (f", {gone} gone since" if gone else "")))
+    fields.append(("Open", _link(posts[0])))
+    shown = [{"type": "mrkdwn", "verbatim": True, "text": f"*{n}*\n{v}"[:1_900]} for n, v in fields if v]
+    return {"type": "section", "block_id": block_id, "fields": shown}
+
+
+def _why(posts: list[Kept]) -> str:
+    lines = []
+    for finding in {f.rule: f for k in posts[:10] for f in k.verdict.accusations}.values():
+        evidence = ", ".join(f"“{safe.for_slack_markup(e, 60)}”" for e in finding.evidence[:2])
+        lines.append(f"{safe.for_slack_sentence(finding.title, 80)}: {evidence}" if evidence else finding.title)
+    return "\n".join(lines[:4]) or "not registered, and no rule knows it"
+
+
+def _hosts(incident: Incident) -> str:
+    return ", ".join(safe.for_slack_markup(h, 80) for h in incident.hosts[:5])
+
+
+def _nearest(kept: Kept) -> str:
+    match kept.verdict.match:
+        case Exact(approved=number):
+            return f"is registered post #{number}"
+        case Near(approved=number, differences=differences):
+            return f"#{number}, a typo away:\n" + "\n".join(safe.for_slack_markup(d, 160) for d in differences[:3])
+        case NoMatch(nearest=number, similarity=percent, differences=differences) if number:
+            told = "\n".join(safe.for_slack_markup(d, 160) for d in differences[:3])
+            return f"#{number} ({percent} % alike)" + (f":\n{told}" if told else "")
+    return ""
+
+
+def _link(kept: Kept) -> str:
+    """The only live link: ours, built from digits."""
+    item = kept.post
+    if isinstance(item, Post) and item.url.startswith("https://x.com/i/web/status/") and item.id.isdigit():
+        return f"<https://x.com/i/web/status/{item.id}|the post on X>"
+    return ""
+
+
+def _footer(letter: Letter) -> str:
+    incident = letter.incident
+    state = "not acknowledged" if incident.state is State.OPEN else incident.state.value
+    previous = f" · follows INC-{incident.previous}" if incident.previous else ""
+    return f"{state} · page {incident.pages}{previous} · text as posted, links defanged, hidden characters removed"
+
+
+def _posts(letter: Letter) -> list[Kept]:
+    return list(letter.posts)
+
+
+def _shown(letter: Letter) -> list[tuple[str, str]]:
+    """The first post, which says what this is, and the newest."""
+    posts = _posts(letter)
+    if not posts:
+        return [("", letter.incident.headline)]
+    chosen = posts[:1] if len(posts) == 1 else [posts[0], posts[-1]]
+    return [(_when(k) if len(posts) > 1 else "", _text(k)) for k in chosen]
+
+
+def _when(kept: Kept) -> str:
+    gone = ", gone since" if kept.deleted_at else ""
+    return f"{kept.post.created_at.astimezone(UTC):%H:%M:%S} UTC{gone}"
+
+
+def _text(kept: Kept) -> str:
+    item = kept.post
+    match item:
+        case Post():
+            pictures = f"\n[{len(item.media)} picture(s) or video(s)]" if item.media else ""
+            return (item.text or "(no text in this post)") + pictures
+        case ProfileChange():
+            return f"{item.field.replace('_', ' ')}: “{item.before or 'empty'}” became “{item.after or 'empty'}”"
+        case Unreadable():
+            return f"(post {item.id} could not be read: {item.reason})"
+
+
+def _quotes(block_id: str, quotes: list[tuple[str, str]], limit: int = 1_200) -> Block:
+    """Untrusted text, literally: a rich_text text leaf knows no markup, mentions or links."""
+    elements = [
+        {
+            "type": "rich_text_quote",
+            "elements": [{"type": "text", "text": safe.for_slack_literal(f"{when}  {text}" if when else text, limit)}],
+        }
+        for when, text in quotes
+    ]
+    return {"type": "rich_text", "block_id": block_id, "elements": elements}
+
+
+def _mentions(letter: Letter) -> str:
+    """The only control sequences in a message: ours, from the configuration."""
+    if letter.page.kind is PageKind.SYNC or not letter.page.mentions:
+        return ""
+    return " ".join(mention(m) for m in letter.page.mentions) + " "
+
+
+def mention(who: str) -> str:
+    """`channel`, a user group (S...) or a user (U..., W...) as Slack writes it."""
+    if who == "channel":
+        return "<!channel>"
+    return f"<!subteam^{who}>" if who.startswith("S") else f"<@{who}>"
+
+
+def _who(step: str) -> str:
+    """Whom the next step wakes, named without waking them."""
+    return ", ".join(safe.for_slack_markup(w, 40) for w in step.split(", "))
+
+
+def _plain(text: str, limit: int) -> Block:
+    return {"type": "plain_text", "emoji": False, "text": safe.clean(safe.defang(text), limit)}
+
+
+def _section(block_id: str, text: str) -> Block:
+    return {"type": "section", "block_id": block_id, "text": {"type": "mrkdwn", "verbatim": True, "text": text[:2_800]}}
+
+
+def _context(block_id: str, text: str) -> Block:
+    return {"type": "context", "block_id": block_id, "elements": [{"type": "mrkdwn", "verbatim": True, "text": text[:1_900]}]}
+
+
+def _clock(when: datetime | None) -> str:
+    return f"{when.astimezone(UTC):%H:%M:%S} UTC" if when else ""
+
+
+def _took(start: datetime, end: datetime | None) -> str:
+    seconds = max(0, round((end - start).total_seconds())) if end else 0
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

@@ -1,0 +1,281 @@
+"""The part of Slack's Web API that we use, with state, metadata, limits, errors and a page to look at.
+
+Refusals and limits are those of Slack's documentation (see the message limits in the code).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from monitor.simulator.faults import Faults
+from monitor.simulator.slack_page import page
+
+Params = dict[str, Any]
+_BLOCKS = {"header", "section", "rich_text", "context", "actions", "divider", "image", "input"}
+_MOST_BLOCK_CHARACTERS = 13_200  # bolt-js#2509, undocumented
+TEAM = "T0ACME"
+
+
+@dataclass
+class Message:
+    """One message; `at` is when it came, `edits` how often it was changed."""
+
+    ts: str
+    text: str
+    at: datetime
+    blocks: list[Any] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    thread_ts: str = ""
+    broadcast: bool = False
+    user: str = ""
+    bot: bool = True
+    reactions: dict[str, list[str]] = field(default_factory=dict)
+    edits: int = 0
+
+    def words(self) -> str:
+        """Everything in it that a reader reads."""
+        return "\n".join([self.text, *_texts(self.blocks)])
+
+    @property
+    def wakes(self) -> bool:
+        """Whether anybody is mentioned."""
+        return self.bot and any(sign in self.words() for sign in ("<!subteam^", "<!channel>", "<@"))
+
+    def json(self, *, metadata: bool) -> dict[str, Any]:
+        """As conversations.history gives it."""
+        data: dict[str, Any] = {"type": "message", "ts": self.ts, "text": self.text, "user": self.user, "blocks": self.blocks}
+        if self.bot:
+            data["bot_id"] = "B0MONITOR"
+        if self.thread_ts:
+            data["thread_ts"] = self.thread_ts
+        if metadata and self.metadata:
+            data["metadata"] = self.metadata
+        if self.reactions:
+            data["reactions"] = [{"name": n, "users": u, "count": len(u)} for n, u in self.reactions.items()]
+        return data
+
+
+class SlackWorld:
+    """One workspace with one channel."""
+
+    def __init__(self, clock: Callable[[], datetime], token: str = "xoxb-token", channel: str = "C0INCIDENTS") -> None:
+        self.clock, self.token, self.channel = clock, token, channel
+        self.messages: dict[str, Message] = {}
+        self.calls: list[tuple[str, Params]] = []
+        self.faults = Faults()
+        self.refuse: dict[str, str] = {}  # method -> error answered until removed
+        self.history_lag = 0  # newest messages that history does not show yet
+        self.most_per_second = 0.0  # 0: no limit
+        self._tokens, self._filled = 10.0, clock()
+        self._serial = itertools.count(1)
+        self.people = {
+            "U01ALICE": _person("U01ALICE", "alice"),
+            "U02BOB": _person("U02BOB", "bob"),
+            "U03GUEST": _person("U03GUEST", "guest") | {"is_restricted": True},
+            "U04OTHER": _person("U04OTHER", "stranger") | {"team_id": "T0OTHER", "is_stranger": True},
+        }
+
+    # --- what people do ---------------------------------------------------------------------------
+
+    def say(self, user: str, text: str, thread_ts: str) -> str:
+        """A reply in a thread."""
+        message = Message(self._ts(), text, self.clock(), thread_ts=thread_ts, user=user, bot=False)
+        self.messages[message.ts] = message
+        return message.ts
+
+    def react(self, user: str, ts: str, name: str) -> None:
+        """A reaction."""
+        self.messages[ts].reactions.setdefault(name, []).append(user)
+
+    def roots(self) -> list[Message]:
+        """The monitor's messages that are no replies, oldest first."""
+        return [m for m in self.messages.values() if m.bot and not m.thread_ts]
+
+    def thread(self, ts: str) -> list[Message]:
+        """Everything said in a thread."""
+        return [m for m in self.messages.values() if m.thread_ts == ts]
+
+    def waking(self) -> list[Message]:
+        """Messages that mention somebody, in order of arrival."""
+        return [m for m in self.messages.values() if m.wakes]
+
+    # --- the API ----------------------------------------------------------------------------------
+
+    def app(self) -> web.Application:
+        """The aiohttp application; the channel page is at `/`."""
+        app = web.Application(client_max_size=1 << 20)
+        app.router.add_route("*", "/api/{method}", self._handle)
+        app.router.add_get("/", self._page)
+        return app
+
+    async def _page(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp's signature
+        return web.Response(text=page(list(self.messages.values()), self.channel), content_type="text/html")
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        method, params = request.match_info["method"], await _params(request)
+        self.calls.append((method, params))
+
+        async def answer() -> web.StreamResponse:
+            if request.headers.get("Authorization") != f"Bearer {self.token}":
+                return web.json_response({"ok": False, "error": "invalid_auth"})
+            if method in self.refuse:
+                return web.json_response({"ok": False, "error": self.refuse[method]})
+            if method == "chat.postMessage" and self._too_fast():
+                return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": "1"})
+            return web.json_response(self._answer(method, params))
+
+        return await self.faults.around(request, answer)
+
+    def _too_fast(self) -> bool:
+        if not self.most_per_second:
+            return False
+        now = self.clock()
+        self._tokens = min(10.0, self._tokens + (now - self._filled).total_seconds() * self.most_per_second)
+        self._filled = now
+        self._tokens -= 1
+        return self._tokens < 0
+
+    def _answer(self, method: str, params: Params) -> dict[str, Any]:
+        handlers: dict[str, Callable[[Params], dict[str, Any]]] = {
+            "auth.test": lambda _: {"user": "hijack-monitor", "user_id": "U0MONITOR", "team": "Acme", "team_id": TEAM},
+            "chat.postMessage": self._post,
+            "chat.update": self._update,
+            "conversations.history": self._history,
+            "conversations.replies": self._replies,
+            "conversations.info": self._info,
+            "reactions.get": self._reactions,
+            "chat.getPermalink": lambda p: {"permalink": f"https://acme.slack.com/archives/{self.channel}/p{p.get('message_ts')}"},
+            "users.info": self._user,
+            "usergroups.list": lambda _: {"usergroups": [{"id": "S0SOCIAL", "handle": "social-oncall"}]},
+            "usergroups.users.list": lambda _: {"users": ["U01ALICE", "U02BOB"]},
+        }
+        handler = handlers.get(method)
+        if handler is None:
+            return {"ok": False, "error": "unknown_method"}
+        answer = handler(params)
+        return {"ok": "error" not in answer, **answer}
+
+    def _post(self, p: Params) -> dict[str, Any]:
+        if p.get("channel") != self.channel:
+            return {"error": "channel_not_found"}
+        refused = _refused(p, 40_000)
+        if refused:
+            return {"error": refused}
+        thread = str(p.get("thread_ts") or "")
+        if thread and thread not in self.messages:
+            return {"error": "thread_not_found"}
+        message = Message(
+            self._ts(), str(p.get("text", "")), self.clock(), p.get("blocks") or [], p.get("metadata") or {}, thread,
+            bool(p.get("reply_broadcast")), "U0MONITOR",
+        )  # fmt: skip
+        self.messages[message.ts] = message
+        return {"channel": self.channel, "ts": message.ts, "message": message.json(metadata=True)}
+
+    def _update(self, p: Params) -> dict[str, Any]:
+        message = self.messages.get(str(p.get("ts")))
+        if message is None:
+            return {"error": "message_not_found"}
+        refused = _refused(p, 4_000)
+        if refused:
+            return {"error": refused}
+        message.text, message.blocks = str(p.get("text", "")), p.get("blocks") or []
+        message.edits += 1
+        return {"channel": self.channel, "ts": message.ts, "text": message.text}
+
+    def _history(self, p: Params) -> dict[str, Any]:
+        shown = [m for m in self.messages.values() if not m.thread_ts or m.broadcast]
+        shown = shown[: len(shown) - self.history_lag] if self.history_lag else shown
+        return self._listed(p, list(reversed(shown)))
+
+    def _replies(self, p: Params) -> dict[str, Any]:
+        ts = str(p.get("ts"))
+        if ts not in self.messages:
+            return {"error": "thread_not_found"}
+        return self._listed(p, [self.messages[ts], *self.thread(ts)])
+
+    def _listed(self, p: Params, messages: list[Message]) -> dict[str, Any]:
+        oldest, size = float(p.get("oldest") or 0), int(p.get("limit") or 100)
+        start = int(p.get("cursor") or 0)
+        found = [m for m in messages if float(m.ts) > oldest]
+        metadata = str(p.get("include_all_metadata", "")).lower() in ("1", "true")
+        more = start + size < len(found)
+        return {
+            "messages": [m.json(metadata=metadata) for m in found[start : start + size]],
+            "has_more": more,
+            "response_metadata": {"next_cursor": str(start + size) if more else ""},
+        }
+
+    def _info(self, p: Params) -> dict[str, Any]:
+        if p.get("channel") != self.channel:
+            return {"error": "channel_not_found"}
+        return {"channel": {"id": self.channel, "name": "incidents", "is_member": True, "is_archived": False}}
+
+    def _reactions(self, p: Params) -> dict[str, Any]:
+        message = self.messages.get(str(p.get("timestamp")))
+        return {"message": message.json(metadata=False)} if message else {"error": "message_not_found"}
+
+    def _user(self, p: Params) -> dict[str, Any]:
+        person = self.people.get(str(p.get("user")))
+        return {"user": person} if person else {"error": "user_not_found"}
+
+    def _ts(self) -> str:
+        return f"{int(self.clock().timestamp())}.{next(self._serial):06d}"
+
+
+def _person(identifier: str, name: str) -> dict[str, Any]:
+    return {"id": identifier, "name": name, "team_id": TEAM, "is_bot": False, "deleted": False, "profile": {"display_name": name}}
+
+
+async def _params(request: web.Request) -> Params:
+    """Arguments as JSON, as a form or in the query: slack_sdk uses all three."""
+    if request.content_type == "application/json":
+        return dict(await request.json())
+    form = dict(await request.post()) if request.method == "POST" else {}
+    raw = {**request.query, **form}
+    return {k: json.loads(v) if k in ("blocks", "metadata") and isinstance(v, str) else v for k, v in raw.items()}
+
+
+def _refused(p: Params, most_text: int) -> str:
+    """Why Slack would refuse this message, or an empty string."""
+    blocks = p.get("blocks") or []
+    if not p.get("text") and not blocks:
+        return "no_text"
+    if len(str(p.get("text", ""))) > most_text:
+        return "msg_too_long"
+    identifiers = [b.get("block_id") for b in blocks if isinstance(b, dict)]
+    if len(blocks) > 50 or len(set(identifiers)) != len(identifiers) or not all(_good(b) for b in blocks):
+        return "invalid_blocks"
+    return "msg_blocks_too_long" if len(json.dumps(blocks, ensure_ascii=False)) > _MOST_BLOCK_CHARACTERS else ""
+
+
+def _good(block: Any) -> bool:
+    if not isinstance(block, dict) or block.get("type") not in _BLOCKS or len(str(block.get("block_id", ""))) > 255:
+        return False
+    match block["type"]:
+        case "header":
+            return block["text"].get("type") == "plain_text" and 1 <= len(block["text"]["text"]) <= 150
+        case "section":
+            fields = block.get("fields") or []
+            body = [block["text"]] if "text" in block else []
+            fit = all(1 <= len(f["text"]) <= 2_000 for f in fields) and all(1 <= len(t["text"]) <= 3_000 for t in body)
+            return bool(fields or body) and len(fields) <= 10 and fit
+        case "context":
+            return 1 <= len(block["elements"]) <= 10 and all(e.get("text") for e in block["elements"])
+        case "rich_text":
+            return bool(block["elements"]) and all(_texts([e]) and all(_texts([e])) for e in block["elements"])
+    return True
+
+
+def _texts(value: Any) -> list[str]:
+    """Every string under a key `text`, in reading order."""
+    if isinstance(value, dict):
+        own = [value["text"]] if isinstance(value.get("text"), str) else []
+        return own + [t for k, v in value.items() if not (k == "text" and isinstance(v, str)) for t in _texts(v)]
+    return [t for v in value for t in _texts(v)] if isinstance(value, list) else []

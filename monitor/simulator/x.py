@@ -1,0 +1,261 @@
+"""The part of X API v2 that we use, with state, time and every error shape of the documentation.
+
+Good answers validate against X's OpenAPI description (a test does it).
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from monitor.simulator.faults import Faults
+from monitor.sources._x_payload import time_id
+
+_URL = re.compile(r"https?://[^\s]+")
+_PROBLEMS = "https://api.x.com/2/problems/"
+WINDOW = timedelta(minutes=15)
+LIMIT = 10_000
+UNFUNDED = {
+    "account_id": 1553086854915936256, "title": "CreditsDepleted", "type": "https://api.twitter.com/2/problems/credits",
+    "detail": "Your enrolled account [1553086854915936256] does not have any credits to fulfill this request.",
+}  # fmt: skip
+RATE_LIMITED = {"title": "Too Many Requests", "detail": "Too Many Requests", "type": "about:blank", "status": 429}
+USAGE_CAPPED = {
+    "account_id": 1, "product_name": "standard-basic", "title": "UsageCapExceeded", "period": "Monthly",
+    "scope": "Product", "detail": "Usage cap exceeded: Monthly product cap", "type": _PROBLEMS + "usage-capped",
+}  # fmt: skip
+UNAUTHORIZED = {"title": "Unauthorized", "type": "about:blank", "status": 401, "detail": "Unauthorized"}
+
+
+@dataclass
+class User:
+    """An account on the stand-in; `profile` holds API v2 user fields, `state` its visibility."""
+
+    id: str
+    profile: dict[str, Any]
+    posts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    replaced: set[str] = field(default_factory=set)
+    state: str = "active"
+
+
+class XWorld:
+    """What happens on X. Times come from `clock`; ids are real snowflakes."""
+
+    def __init__(self, clock: Callable[[], datetime], token: str = "x-token") -> None:
+        self.clock, self.token = clock, token
+        self.users: dict[str, User] = {}
+        self.faults = Faults()
+        self.media: dict[str, dict[str, Any]] = {}
+        self.requests: list[str] = []
+        self.limit, self.used, self.window = LIMIT, 0, clock()
+        self.dialect = "tweet"
+        self._serial, self._short = itertools.count(1), itertools.count(1)
+
+    # --- what people do ---------------------------------------------------------------------------
+
+    def user(self, handle: str, identifier: str, **profile: Any) -> User:
+        """A new account."""
+        fields = {"id": identifier, "username": handle, "name": handle.title(), "verified_type": "business"}
+        self.users[identifier] = User(identifier, fields)
+        self.change(handle, **profile)
+        return self.users[identifier]
+
+    def named(self, handle: str) -> User:
+        """By handle."""
+        return next(u for u in self.users.values() if u.profile["username"] == handle)
+
+    def change(self, handle: str, **profile: Any) -> None:
+        """Change the profile; `link` makes the url entity, None clears a field."""
+        user = self.named(handle)
+        link = profile.pop("link", None)
+        if link:
+            short = f"https://t.co/{next(self._short):010d}"
+            user.profile["url"] = short
+            urls = [{"start": 0, "end": len(short), "url": short, "expanded_url": link, "display_url": link[:25]}]
+            user.profile["entities"] = {"url": {"urls": urls}}
+        user.profile.update(profile)
+        user.profile = {k: v for k, v in user.profile.items() if v is not None}
+
+    def post(self, handle: str, text: str, *, pictures: int = 0, **fields: Any) -> str:
+        """Publish; returns the id. Links become t.co entities, `&<>` are escaped, long text moves to
+        note_tweet. `fields` override anything."""
+        user = self.named(handle)
+        identifier = str(time_id(self.clock()) + next(self._serial) % 4_194_304)
+        shown, urls = self._shorten(html.escape(text, quote=False))
+        data: dict[str, Any] = {
+            "id": identifier, "text": shown, "author_id": user.id, "edit_history_tweet_ids": [identifier],
+            "created_at": _time(self.clock()), "conversation_id": identifier, "lang": "en",
+            "reply_settings": "everyone", "possibly_sensitive": False,
+        }  # fmt: skip
+        if urls:
+            data["entities"] = {"urls": urls}
+        if len(shown) > 280:
+            data["note_tweet"] = {"text": shown} | ({"entities": {"urls": urls}} if urls else {})
+            data["text"] = shown[:275] + "…"
+        if pictures:
+            self._attach(data, user, pictures)
+        user.posts[identifier] = data | fields
+        return identifier
+
+    def _shorten(self, text: str) -> tuple[str, list[dict[str, Any]]]:
+        urls: list[dict[str, Any]] = []
+
+        def short(match: re.Match[str]) -> str:
+            target = html.unescape(match[0])
+            short_url = f"https://t.co/{next(self._short):010d}"
+            urls.append({"start": match.start(), "end": match.start() + len(short_url), "url": short_url,
+                         "expanded_url": target, "display_url": target.split("://")[1][:25]})  # fmt: skip
+            return short_url
+
+        return _URL.sub(short, text), urls
+
+    def _attach(self, data: dict[str, Any], user: User, pictures: int) -> None:
+        """Pictures as X sends them: media keys, an include, and a link at the end of the text."""
+        keys = [f"3_{data['id']}{n}" for n in range(pictures)]
+        for key in keys:
+            self.media[key] = {"media_key": key, "type": "photo", "url": f"https://pbs.twimg.com/media/{key}.jpg"}
+        short = f"https://t.co/{next(self._short):010d}"
+        target = f"https://x.com/{user.profile['username']}/status/{data['id']}/photo/1"
+        entity = {"start": 0, "end": 23, "url": short, "expanded_url": target, "display_url": "pic.x.com/a", "media_key": keys[0]}
+        data["text"] = f"{data['text']} {short}"
+        data.setdefault("entities", {}).setdefault("urls", []).append(entity)
+        data["attachments"] = {"media_keys": keys}
+
+    def repost(self, handle: str, of: str, text: str) -> str:
+        """A repost: `RT @of: text`, cut at 140."""
+        referenced = str(time_id(self.clock() - timedelta(hours=1)))
+        refs = [{"type": "retweeted", "id": referenced}]
+        return self.post(handle, f"RT @{of}: {text}"[:139], referenced_tweets=refs)
+
+    def reply(self, handle: str, text: str, to: str = "777") -> str:
+        """A reply to somebody's post."""
+        refs = [{"type": "replied_to", "id": str(time_id(self.clock() - timedelta(hours=1)))}]
+        return self.post(handle, text, referenced_tweets=refs, in_reply_to_user_id=to)
+
+    def edit(self, handle: str, identifier: str, text: str) -> str:
+        """A new version: a new id, the history in both, only the newest on the timeline."""
+        user = self.named(handle)
+        old = user.posts[identifier]
+        history = [*old["edit_history_tweet_ids"]]
+        new = self.post(handle, text)
+        user.posts[new]["edit_history_tweet_ids"] = [*history, new]
+        user.replaced.add(identifier)
+        return new
+
+    def delete(self, handle: str, identifier: str) -> None:
+        """Gone without a trace."""
+        del self.named(handle).posts[identifier]
+
+    # --- the API ----------------------------------------------------------------------------------
+
+    def app(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(client_max_size=1 << 20)
+        app.router.add_get("/2/users/{id}/tweets", self._wrap(self._timeline))
+        app.router.add_get("/2/users/by/username/{name}", self._wrap(self._by_name))
+        app.router.add_get("/2/users", self._wrap(self._users))
+        app.router.add_get("/2/tweets", self._wrap(self._tweets))
+        return app
+
+    def _wrap(self, handler: Callable[[web.Request], Any]) -> Any:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self.requests.append(request.path_qs)
+
+            async def answer() -> web.StreamResponse:
+                if request.headers.get("Authorization") != f"Bearer {self.token}":
+                    return web.json_response(UNAUTHORIZED, status=401)
+                return self._limited() or web.json_response(handler(request), headers=self._headers())
+
+            return await self.faults.around(request, answer)
+
+        return handle
+
+    def _limited(self) -> web.Response | None:
+        if self.clock() - self.window >= WINDOW:
+            self.used, self.window = 0, self.clock()
+        self.used += 1
+        return web.json_response(RATE_LIMITED, status=429, headers=self._headers()) if self.used > self.limit else None
+
+    def _headers(self) -> dict[str, str]:
+        reset = int((self.window + WINDOW).timestamp())
+        left = max(0, self.limit - self.used)
+        return {"x-rate-limit-limit": str(self.limit), "x-rate-limit-remaining": str(left), "x-rate-limit-reset": str(reset),
+                "api-version": "2.166"}  # fmt: skip
+
+    def _timeline(self, request: web.Request) -> dict[str, Any]:
+        identifier, query = request.match_info["id"], request.query
+        user = self.users.get(identifier)
+        problem = self._hidden(user, identifier, "id")
+        if problem or user is None:
+            return {"errors": [problem]}
+        since, until = int(query.get("since_id", 0)), int(query.get("until_id", 1 << 63))
+        ids = sorted((int(i) for i in user.posts if i not in user.replaced), reverse=True)
+        ids = [i for i in ids if since < i < until]
+        start, size = int(query.get("pagination_token", "0") or 0), int(query.get("max_results", 10))
+        page = ids[start : start + size]
+        if not page:
+            return {"meta": {"result_count": 0}}
+        posts = [user.posts[str(i)] for i in page]
+        meta = {"result_count": len(page), "newest_id": str(page[0]), "oldest_id": str(page[-1])}
+        if start + size < len(ids):
+            meta["next_token"] = str(start + size)
+        return {"data": [self._spoken(p) for p in posts], "meta": meta} | self._includes(posts)
+
+    def _spoken(self, post: dict[str, Any]) -> dict[str, Any]:
+        """In the dialect of 2.166 (tweet) or 2.167 (post)."""
+        if self.dialect == "tweet":
+            return post
+        names = {"edit_history_tweet_ids": "edit_history_post_ids", "note_tweet": "note_post", "referenced_tweets": "referenced_posts"}
+        return {names.get(k, k): v for k, v in post.items()}
+
+    def _includes(self, posts: list[dict[str, Any]]) -> dict[str, Any]:
+        keys = [k for p in posts for k in (p.get("attachments") or {}).get("media_keys", ())]
+        return {"includes": {"media": [self.media[k] for k in keys]}} if keys else {}
+
+    def _hidden(self, user: User | None, value: str, parameter: str) -> dict[str, Any] | None:
+        common = {"value": value, "parameter": parameter, "resource_type": "user", "resource_id": value}
+        if user is None or user.state == "gone":
+            detail, title, kind = f"Could not find user with {parameter}: [{value}].", "Not Found Error", "resource-not-found"
+        elif user.state == "suspended":
+            detail, title, kind = f"User has been suspended: [{value}].", "Forbidden", "resource-not-found"
+        elif user.profile.get("protected") and parameter == "id":
+            detail = f"Sorry, you are not authorized to see the user with id: [{value}]."
+            title, kind = "Authorization Error", "not-authorized-for-resource"
+        else:
+            return None
+        return common | {"detail": detail, "title": title, "type": _PROBLEMS + kind}
+
+    def _users(self, request: web.Request) -> dict[str, Any]:
+        asked = request.query.get("ids", "").split(",")
+        seen = [(i, self.users.get(i)) for i in asked]
+        errors = [e for i, u in seen if (e := self._hidden(u, i, "ids"))]
+        data = [u.profile | {"id": u.id} for i, u in seen if u and not self._hidden(u, i, "ids")]
+        return ({"data": data} if data else {}) | ({"errors": errors} if errors else {})
+
+    def _by_name(self, request: web.Request) -> dict[str, Any]:
+        name = request.match_info["name"]
+        user = next((u for u in self.users.values() if u.profile["username"].lower() == name.lower()), None)
+        problem = self._hidden(user, name, "username")
+        return {"errors": [problem]} if problem or user is None else {"data": user.profile | {"id": user.id}}
+
+    def _tweets(self, request: web.Request) -> dict[str, Any]:
+        asked = request.query.get("ids", "").split(",")
+        known = {i: p for u in self.users.values() for i, p in u.posts.items()}
+        errors = [
+            {"value": i, "parameter": "ids", "resource_type": "tweet", "resource_id": i, "title": "Not Found Error",
+             "detail": f"Could not find tweet with ids: [{i}].", "type": _PROBLEMS + "resource-not-found"}
+            for i in asked if i not in known
+        ]  # fmt: skip
+        data = [self._spoken(known[i]) for i in asked if i in known]
+        return ({"data": data} if data else {}) | ({"errors": errors} if errors else {})
+
+
+def _time(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03d}Z"
