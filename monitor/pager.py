@@ -76,6 +76,10 @@ class Pager:
             self._start(page, now)
         self.ticked_at = now
 
+    def notifiers(self) -> dict[str, Notifier]:
+        """The channels by name."""
+        return {name: route.notifier for name, route in self._routes.items()}
+
     async def settle(self) -> None:
         """Wait until nothing is being sent. For stopping, and for tests."""
         while self._sending:

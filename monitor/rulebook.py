@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
-from rapidfuzz import process
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from monitor.complaints import explain, nearest
 from monitor.model import PROFILE_FIELDS, Company, Severity
 from monitor.verdict import examine
 from monitor.verdict.rules import (
@@ -150,36 +150,6 @@ def parse(data: dict[str, Any], path: Path) -> Source:
     if rule.severity is not Severity.RECORD and {t.matches for t in file.tests} != {True, False}:
         raise RuleError(f"{path}: tests: at least one must match and at least one must stay silent")
     return Source(path, file, rule)
-
-
-def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
-    """The first mistake: key, what was found, what was expected, the nearest known key."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    found = repr(first.get("input"))[:80]
-    if first["type"] == "extra_forbidden":
-        return f"{key}: unknown key{nearest(str(first['loc'][-1]), _fields(model, first['loc'][:-1]))}"
-    return f"{key}: found {found}, expected: {first['msg']}"
-
-
-def _fields(model: type[pydantic.BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """The keys known at `path` inside a model."""
-    current: Any = model
-    for part in path:
-        if isinstance(part, int):
-            continue
-        annotation = current.model_fields[part].annotation
-        inner = [a for a in (annotation, *getattr(annotation, "__args__", ())) if hasattr(a, "model_fields")]
-        if not inner:
-            return []
-        current = inner[0]
-    return [f.alias or name for name, f in current.model_fields.items()]
-
-
-def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """` (did you mean 'x'?)`, or the list of what is known."""
-    best = process.extractOne(word, known, score_cutoff=50)
-    return f"; did you mean {best[0]!r}?" if best else f"; known: {', '.join(known)}"
 
 
 def _condition(data: Any, where: str) -> Condition:

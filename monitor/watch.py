@@ -45,10 +45,16 @@ LOOK_AGAIN = timedelta(seconds=60)  # posts of an open incident are looked up th
 class Judge:
     """The queue, the rules and who we are, kept current; verdicts come from the pure `judge`."""
 
-    def __init__(self, store: Store, company: Company, accounts: tuple[Account, ...], rulebook: Rulebook, now: datetime) -> None:
-        self._store, self.company, self._accounts = store, company, accounts
+    def __init__(self, store: Store, company: Company, rulebook: Rulebook) -> None:
+        self._store, self.company, self.rulebook = store, company, rulebook
         self._queue, self._revision = Queue(), 0
-        self.take(rulebook, now)
+        self._accounts: tuple[Account, ...] = ()
+        self.digest = ""
+
+    def know(self, accounts: tuple[Account, ...], now: datetime) -> None:
+        """Judge posts of these accounts."""
+        self._accounts = accounts
+        self.take(self.rulebook, now)
 
     def take(self, rulebook: Rulebook, now: datetime) -> None:
         """Judge by these rules from now on; what a verdict refers to is kept for ever."""

@@ -1,0 +1,218 @@
+"""Commands that do more than one line: check, judge, import, drill, rules test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from monitor import desk, planning, record, rulebook, safe, service
+from monitor.config import Config, ConfigError, secrets
+from monitor.incidents import Event
+from monitor.model import Account, Severity
+from monitor.notifiers.interface import NotifierError
+from monitor.outbox import Outbox
+from monitor.sources.interface import SourceError
+from monitor.sources.replay import line_post
+from monitor.store import Store
+from monitor.verdict import judge
+from monitor.verdict.approved import Queue
+
+_SLOW_ROWS = 2_000
+
+
+def outbox(store: Store, config: Config) -> Outbox:
+    """The outbox with the routes of the configuration."""
+    return Outbox(store, ("slack",) if config.file.slack else (), config.paging)
+
+
+@contextmanager
+def _progress(rows: list[Any], what: str) -> Iterator[Any]:
+    """A bar on a terminal when there is enough to wait for."""
+    if len(rows) < _SLOW_ROWS or not click.get_text_stream("stderr").isatty():
+        yield rows
+        return
+    with click.progressbar(rows, label=what, file=click.get_text_stream("stderr")) as bar:
+        yield bar
+
+
+# --- check -----------------------------------------------------------------------------------------
+
+
+def check(config: Config, *, live: bool) -> None:
+    """Say what was loaded and what would page whom. Raises ConfigError or RuleError."""
+    asyncio.run(_check(config, live=live))
+
+
+async def _check(config: Config, *, live: bool) -> None:
+    async with service.opened(config, secrets()) as built:
+        click.echo(f"configuration  {config.path}")
+        click.echo(f"data           {config.database}")
+        found = built.judge.rulebook.sources
+        tests = sum(len(s.file.tests) for s in found)
+        click.echo(f"rules          {len(found)} loaded, {tests} tests passed, {sum(s.file.status == 'live' for s in found)} live")
+        for table in config.file.accounts:
+            worth = ", ".join(f"{k} {v}" for k, v in table.unapproved.model_dump().items())
+            click.echo(f"account        @{table.handle} on {table.platform}: unapproved {worth}")
+        _say_paging(config)
+        if live:
+            await _ask_everybody(built)
+
+
+def _say_paging(config: Config) -> None:
+    who = ", ".join(config.paging.mention) or "nobody by name"
+    where = f"Slack channel {config.file.slack.channel}" if config.file.slack else "stderr only (no [slack] table)"
+    click.echo(f"a page goes to {where}, waking {who}; again every {config.paging.repeat_minutes:g} min until acknowledged")
+    for minutes, mentions in config.paging.escalate:
+        click.echo(f"  after {minutes:g} min also {', '.join(mentions)}")
+    click.echo(f"  to stderr as well when not accepted within {config.paging.fallback_seconds:g} s")
+    if config.file.slack:
+        click.echo("warning: Slack is the only route that wakes anybody; the last resort is the journal")
+
+
+async def _ask_everybody(built: service.Service) -> None:
+    for name, notifier in built.pager.notifiers().items():
+        try:
+            click.echo(f"live           {await notifier.check()}")
+        except NotifierError as error:
+            raise ConfigError(f"{name}: {error}") from error
+    for table in built.config.file.accounts:
+        try:
+            found = table.id or await built.sources[table.platform].resolve(table.handle)
+        except SourceError as error:
+            raise ConfigError(f"accounts: @{table.handle}: {error}") from error
+        click.echo(f"live           @{table.handle} is {found}")
+
+
+# --- judge -----------------------------------------------------------------------------------------
+
+
+def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
+    """A verdict for every line, in order; 1 when one would page."""
+    rules = service.load_rules(config).rules
+    store = None if rules_only else Store(config.database)
+    queue = Queue(store.approved_since(0)[0]) if store else None
+    accounts = _accounts(config, store)
+    with click.open_file(file, encoding="utf-8", errors="replace") as lines:
+        rows = [(n, text) for n, text in enumerate(lines, 1) if text.strip()]
+    paged = 0
+    with _progress(rows, "judging") as bar:
+        for number, text in bar:
+            answer = _judge_line(number, text, accounts, config, queue, rules)
+            paged += answer["severity"] == "page"
+            click.echo(json.dumps(answer, ensure_ascii=False))
+    return 1 if paged else 0
+
+
+def _accounts(config: Config, store: Store | None) -> dict[str, Account]:
+    """By handle, by id, and the first one under an empty name."""
+    found: dict[str, Account] = {}
+    for table in config.file.accounts:
+        pinned = store.pinned(table.platform, table.handle) if store else None
+        account = config.account(table, table.id or pinned or table.handle)
+        found.setdefault("", account)
+        found |= {account.handle.lower(): account, account.id: account}
+    return found
+
+
+def _judge_line(number: int, text: str, accounts: dict[str, Account], config: Config, queue: Queue | None, rules: Any) -> dict[str, Any]:
+    """Fails toward the alarm: a line that cannot be read is a page that says why."""
+    try:
+        data = json.loads(text)
+        account = accounts.get(str(data.get("account", "")).lstrip("@").lower(), accounts[""])
+        verdict = judge(line_post(data, account.key), account, config.company, queue, rules)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"line {number} is not a post: {type(error).__name__}: {safe.for_terminal(str(error), 120)}"
+        return {"id": f"line {number}", "severity": "page", "approved": None, "near": None, "reason": reason, "findings": []}
+    return record.judge_line(str(data["id"]), verdict)
+
+
+# --- import ----------------------------------------------------------------------------------------
+
+
+def import_file(store: Store, config: Config, path: Path, how: planning.Reading, who: str, *, commit: bool) -> int:
+    """A line per row; 1 when a row was bad. Raises PlanError when the file cannot be taken at all."""
+    now = datetime.now(UTC)
+    rows = planning.read(path, how, now)
+    rules = service.load_rules(config).rules
+    counts = {"registered": 0, "known": 0, "bad": 0}
+    seen: dict[str, int] = {}
+    with _progress(rows, "importing") as bar, store.transaction():
+        for number, plan in bar:
+            said = _one_row(store, plan, who, now, seen, number, commit=commit)
+            counts[said[0]] += 1
+            click.echo(f"row {number}: {said[1]}")
+            if isinstance(plan, planning.Plan) and said[0] == "registered":
+                for note in desk.lint(plan, config.company, rules):
+                    click.echo(f"  note: {safe.for_terminal(note, 300)}")
+        if commit:
+            store.audit(now, who, "import", path.name, **counts)
+    done = "registered" if commit else "would be registered (dry run; --commit registers)"
+    click.echo(f"{counts['registered']} {done}, {counts['known']} already known, {counts['bad']} bad")
+    return 1 if counts["bad"] else 0
+
+
+def _one_row(
+    store: Store, plan: planning.Plan | planning.Bad, who: str, now: datetime, seen: dict[str, int], number: int, *, commit: bool
+) -> tuple[str, str]:
+    """(registered, known or bad; what to say)."""
+    if isinstance(plan, planning.Bad):
+        return "bad", f"BAD: {safe.for_terminal(plan.reason, 300)}"
+    if plan.not_after < now:
+        return "bad", f"BAD: its window ended at {plan.not_after:%Y-%m-%d %H:%M} UTC"
+    if plan.external_id in seen:
+        return "known", f"the same as row {seen[plan.external_id]}"
+    seen[plan.external_id] = number
+    if store.sql.execute("SELECT 1 FROM approved WHERE external_id = ?", [plan.external_id]).fetchone():
+        return "known", "already registered"
+    window = f"{plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:%H:%M} UTC"
+    text = safe.for_terminal(plan.text, 60)
+    if not commit:
+        return "registered", f"would be registered, {window}: {text}"
+    return "registered", f"#{desk.register(store, plan, who, now)}, {window}: {text}"
+
+
+# --- rules test and drill ---------------------------------------------------------------------------
+
+
+def test_rules(config: Config) -> int:
+    """Every rule's tests, and every listed alternative needed by one."""
+    book = rulebook.load([config.path.parent / folder for folder in config.file.monitor.rules])
+    wrong = [w for s in book.sources for w in [*rulebook.failures(s), *rulebook.unneeded(s)]]
+    for line in wrong:
+        click.echo(safe.for_terminal(line, 400))
+    tests = sum(len(s.file.tests) for s in book.sources)
+    click.echo(f"{len(book.sources)} rules, {tests} tests, {len(wrong)} wrong")
+    return 1 if wrong else 0
+
+
+def drill(store: Store, config: Config, who: str, wait: int) -> int:
+    """Write a marked incident down; the running daemon pages it. 0 when acknowledged in time."""
+    now = datetime.now(UTC)
+    reason = f"This is a drill asked for by {who}: nothing was posted. Acknowledge it as you would a real one"
+    event = Event("drill", config.company.name, Severity.PAGE, "DRILL, not a hijack", reason, now)
+    with store.transaction():
+        number = outbox(store, config).happened(event, now)
+    click.echo(f"INC-{number} written; the running daemon pages it now")
+    deadline, accepted = time.monotonic() + wait, False
+    while time.monotonic() < deadline:
+        sent = next((p.sent_at for p in store.pages_of(number) if p.sent_at), None)
+        if sent and not accepted:
+            click.echo(f"accepted by the channel after {(sent - now).total_seconds():.1f} s")
+            accepted = True
+        one = store.incident(number)
+        if one and one.acknowledged_at:
+            click.echo(f"acknowledged by {safe.for_terminal(one.acknowledged_by)} after {(one.acknowledged_at - now).total_seconds():.0f} s")
+            return 0
+        time.sleep(0.5)
+    click.echo("not acknowledged in time" if accepted else "no channel accepted it: is the daemon running?")
+    return 1
+
+

@@ -1,0 +1,340 @@
+"""The daemon's whole life on one screen: wiring, schedule, signals, systemd. Imports apscheduler.
+
+Everything the schedule calls is a method that a test can call too, on a clock it moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import importlib
+import logging
+import os
+import signal
+import sqlite3
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import aiohttp
+
+from monitor import health, journal, notifiers, rulebook, sources
+from monitor.config import Config, ConfigError, options
+from monitor.model import Account, Profile
+from monitor.notifiers import interface as outgoing
+from monitor.outbox import Outbox
+from monitor.pager import Pager
+from monitor.sources import interface as incoming
+from monitor.sources.interface import Source, SourceError
+from monitor.store import LAST_RESORT, Store
+from monitor.watch import Judge, Watch
+
+log = logging.getLogger("monitor.service")
+
+TICK_SECONDS = 1
+HEALTH_SECONDS = 5
+RESOLVE_TRIES = 3
+
+
+def utc_now() -> datetime:
+    """The clock of the real world."""
+    return datetime.now(UTC)
+
+
+def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str]) -> Any:
+    """The module's `build`, found by name. Raises ConfigError when a secret is missing."""
+    module = importlib.import_module(f"{package.__name__}.{name}")
+    try:
+        return module.build(settings, secrets)
+    except KeyError as error:
+        secret = str(error.args[0])
+        raise ConfigError(
+            f"{name}: the secret {secret} is missing: give it as the systemd credential {secret} "
+            f"or in the environment as {secret.upper()}"
+        ) from error
+
+
+def http_session() -> aiohttp.ClientSession:
+    """One session and TLS context for every edge; proxies and certificate bundles from the environment."""
+    context = ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"))
+    connector = aiohttp.TCPConnector(ssl=context, limit=100, ttl_dns_cache=60)
+    timeout = aiohttp.ClientTimeout(total=10, sock_connect=5)
+    return aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True)
+
+
+@dataclass
+class Service:
+    """What `run` runs. Use `async with opened(...)`."""
+
+    config: Config
+    store: Store
+    judge: Judge
+    outbox: Outbox
+    pager: Pager
+    sources: dict[str, Source]
+    clock: Callable[[], datetime]
+    wake: asyncio.Event
+    watches: list[Watch] = field(default_factory=list)
+    started: datetime = field(default_factory=utc_now)
+    broken: str = ""
+
+    async def watch_accounts(self) -> None:
+        """Resolve every configured handle once, pin its id, and begin to watch it by id."""
+        for table in self.config.file.accounts:
+            source = self.sources[table.platform]
+            identifier = table.id or self.store.pinned(table.platform, table.handle) or await self._resolve(source, table.handle)
+            with self.store.transaction():
+                if not table.id and not self.store.pinned(table.platform, table.handle):
+                    self.store.pin(table.platform, table.handle, identifier)
+            account = self.config.account(table, identifier)
+            self.watches.append(Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set))
+        self.judge.know(tuple(w.account for w in self.watches), self.clock())
+
+    async def _resolve(self, source: Source, handle: str) -> str:
+        for last in range(RESOLVE_TRIES, 0, -1):
+            try:
+                return await source.resolve(handle)
+            except SourceError as error:
+                if last == 1 or not error.helps_to_wait:
+                    raise ConfigError(f"accounts: @{handle}: its id could not be looked up: {error}") from error
+                await asyncio.sleep(2)
+        raise AssertionError("unreachable")
+
+    async def poll(self, watch: Watch) -> float:
+        """One read of one account; returns in how many seconds the next one should be."""
+        seconds = self.config.poll_seconds(watch.account.platform)
+        now = self.clock()
+        if watch.retry_at and watch.retry_at > now:
+            watch.finished_at = now
+            return seconds
+        try:
+            batch = await watch.poll()
+        except sqlite3.Error as error:
+            await self._cannot_write(watch.account, error)
+            return seconds
+        return stretched(seconds, batch.limit if batch else None, len(self.watches), now)
+
+    async def _cannot_write(self, account: Account, error: sqlite3.Error) -> None:
+        """The disk is full or the file is broken: say it from memory, then stop for systemd."""
+        log.critical("cannot write: %s", error, extra={"account": account.key})
+        text = (
+            f"🔴 hijack-monitor cannot write to {self.store.path} ({error}). Posts of {account.name} are read but "
+            "cannot be judged safely: look at the account yourself, free the disk, restart the monitor."
+        )
+        for name, route in self.pager.notifiers().items():
+            with contextlib.suppress(outgoing.NotifierError):
+                await route.shout(text)
+                log.info("told %s", name)
+        self.broken = f"cannot write to {self.store.path}: {error}"
+        self.wake.set()
+
+    async def look_at_profiles(self) -> None:
+        """What every account looks like, a hundred at a time."""
+        for platform, source in self.sources.items():
+            watches = {w.account.key: w for w in self.watches if w.account.platform == platform}
+            try:
+                found = await source.profiles(tuple(w.account for w in watches.values()))
+            except SourceError as error:
+                log.warning("profiles of %s not read: %s", platform, error)
+                continue
+            for key, profile in found.items():
+                if isinstance(profile, Profile):
+                    watches[key].accept_profile(profile)
+                else:
+                    log.warning("profile not visible: %s", profile, extra={"account": key})
+
+    def tick(self) -> None:
+        """Pages that are due; never raises, the next tick tries again."""
+        try:
+            self.pager.tick()
+        except sqlite3.Error as error:
+            log.critical("cannot write: %s", error)
+            self.broken = f"cannot write to {self.store.path}: {error}"
+
+    def check_health(self) -> None:
+        """Open or close the incidents about our own blindness, then tell systemd how it goes."""
+        now = self.clock()
+        with self.store.transaction():
+            for watch in self.watches:
+                self._check(watch, now)
+        polls = {w.account.key: w.finished_at for w in self.watches}
+        longest = max((self.config.poll_seconds(w.account.platform) for w in self.watches), default=5)
+        wrong = health.progressing(polls, self.pager.ticked_at, self.pager.overdue(now), now, longest)
+        if wrong:
+            log.error("no progress: %s", wrong)
+        else:
+            journal.notify("WATCHDOG=1\nSTATUS=" + self.status())
+
+    def _check(self, watch: Watch, now: datetime) -> None:
+        reading = self.reading(watch.account)
+        seconds = self.config.poll_seconds(watch.account.platform)
+        why = health.blind(reading, now, self.started, seconds)
+        incident = next((i for i in self.store.unresolved() if i.subject == f"blind:{reading.key}"), None)
+        if why and incident is None:
+            self.outbox.happened(health.blind_event(reading, why, now), now)
+            self.wake.set()
+        elif incident and not why and reading.last_ok and reading.last_ok > incident.opened_at:
+            self.outbox.recovered(incident, now, health.recovered(incident.opened_at, reading, now))
+            self.wake.set()
+
+    def reading(self, account: Account) -> health.Reading:
+        """How reading this account has gone, from the store."""
+        row = self.store.account(account.key, account.handle)
+        when = (datetime.fromisoformat(row[c]) if row[c] else None for c in ("last_ok", "failing_since"))
+        return health.Reading(account.key, account.name, *when, row["failures"], row["last_error"] or "", row["error_kind"] or "")
+
+    def status(self) -> str:
+        """One line for systemctl status."""
+        open_now = self.store.unresolved()
+        return f"watching {len(self.watches)} account(s), {len(open_now)} open incident(s)"
+
+    async def listen(self) -> None:
+        """Acknowledgements from the channels."""
+        await self.pager.listen()
+
+    def reload(self) -> None:
+        """SIGHUP: the rules whole, or not at all."""
+        journal.notify(f"RELOADING=1\nMONOTONIC_USEC={int(asyncio.get_running_loop().time() * 1e6)}")
+        try:
+            book = load_rules(self.config)
+        except rulebook.RuleError as error:
+            log.error("rules not reloaded, the old ones stay: %s", error)
+        else:
+            self.judge.take(book, self.clock())
+            log.info("rules reloaded: %d", len(book.sources))
+        journal.notify("READY=1\nSTATUS=" + self.status())
+
+
+def stretched(seconds: float, limit: incoming.Limit | None, accounts: int, now: datetime) -> float:
+    """The configured interval, longer when the platform's live limit would not last its window."""
+    if limit is None or limit.reset_at <= now:
+        return seconds
+    left = (limit.reset_at - now).total_seconds()
+    return max(seconds, min(left, accounts * left / max(1, limit.remaining) * 1.05))
+
+
+def load_rules(config: Config) -> rulebook.Rulebook:
+    """The packaged rules and the operator's, all of whose own tests hold. Raises RuleError."""
+    base = config.path.parent
+    book = rulebook.load([base / folder for folder in config.file.monitor.rules])
+    broken = [f for s in book.sources for f in rulebook.failures(s)]
+    if broken:
+        raise rulebook.RuleError(broken[0])
+    return book
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Any:
+    """One daemon per data directory: two would send every page twice. Raises ConfigError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as file:
+        _lock(file, directory)
+        yield
+
+
+def _lock(file: IO[str], directory: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ConfigError(f"{directory}: another hijack-monitor is running on this data_dir; stop it first") from error
+
+
+@contextlib.asynccontextmanager
+async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime] = utc_now) -> Any:
+    """A wired Service. Raises ConfigError and RuleError."""
+    book = load_rules(config)
+    async with http_session() as session:
+        built = {
+            name: build_edge(sources, name, incoming.Settings(options(config, name), session, clock), secrets)
+            for name in {a.platform for a in config.file.accounts}
+        }
+        names = (["slack"] if config.file.slack else []) + [LAST_RESORT]
+        routes = {
+            name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets) for name in names
+        }
+        store = Store(config.database)
+        try:
+            outbox = Outbox(store, tuple(n for n in names if n != LAST_RESORT), config.paging)
+            judge = Judge(store, config.company, book)
+            pager = Pager(store, outbox, routes, config.paging, clock)
+            yield Service(config, store, judge, outbox, pager, built, clock, asyncio.Event(), started=clock())
+            await asyncio.wait_for(pager.settle(), 3)
+        finally:
+            store.close()
+
+
+async def run(config: Config, secrets: Mapping[str, str]) -> int:
+    """Until SIGTERM or SIGINT. Returns the exit code; a store that cannot be written ends it with 1."""
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with locked(config.data_dir):
+        async with opened(config, secrets) as service:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(signal.SIGHUP, service.reload)
+            await service.watch_accounts()
+            scheduler = AsyncIOScheduler(timezone=UTC)
+            _schedule(scheduler, service)
+            scheduler.start()
+            journal.notify("READY=1\nSTATUS=" + service.status())
+            log.info("watching %d account(s) with %d rules", len(service.watches), len(service.judge.rulebook.sources))
+            await _until(stop, service)
+            scheduler.shutdown(wait=False)
+            journal.notify("STOPPING=1")
+            log.info("stopping: %s", service.broken or "asked to")
+            return 1 if service.broken else 0
+
+
+async def _until(stop: asyncio.Event, service: Service) -> None:
+    """Send what is written as soon as it is written; the schedule is only the safety net."""
+    stopping = asyncio.create_task(stop.wait())
+    while not stop.is_set() and not service.broken:
+        waking = asyncio.create_task(service.wake.wait())
+        await asyncio.wait([stopping, waking], return_when=asyncio.FIRST_COMPLETED)
+        waking.cancel()
+        if service.wake.is_set():
+            service.wake.clear()
+            service.tick()
+    stopping.cancel()
+
+
+def _schedule(scheduler: Any, service: Service) -> None:
+    """One job per account and one for each of our own duties; late jobs run late instead of never."""
+    common = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    for number, watch in enumerate(service.watches):
+        seconds = service.config.poll_seconds(watch.account.platform)
+        start = utc_now() + timedelta(seconds=seconds * number / len(service.watches))  # spread, not in bursts
+        job = scheduler.add_job(_poll, "interval", seconds=seconds, next_run_time=start, id=watch.account.key, **common)
+        job.modify(args=[service, watch, job, seconds])
+    every = {
+        service.look_at_profiles: service.config.file.x.profile_seconds,
+        _tick: TICK_SECONDS,
+        _health: HEALTH_SECONDS,
+    }
+    if service.config.file.slack:
+        every[service.listen] = service.config.file.slack.thread_seconds
+    for duty, seconds in every.items():
+        args = [service] if duty in (_tick, _health) else []
+        scheduler.add_job(duty, "interval", args=args, seconds=seconds, next_run_time=utc_now(), **common)
+
+
+async def _poll(service: Service, watch: Watch, job: Any, configured: float) -> None:
+    """One poll; a limit that would not last moves the next run further away."""
+    seconds = await service.poll(watch)
+    if seconds > configured * 1.2:
+        job.modify(next_run_time=utc_now() + timedelta(seconds=seconds))
+        log.warning("the platform's limit stretches the interval to %d s", seconds, extra={"account": watch.account.key})
+
+
+async def _tick(service: Service) -> None:
+    service.tick()
+
+
+async def _health(service: Service) -> None:
+    service.check_health()

@@ -1,0 +1,135 @@
+"""What the commands print: tables for people, JSON for programs, no colour where nobody looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from monitor import desk, record, safe
+from monitor.config import Config
+from monitor.health import Reading, blind, limit
+from monitor.model import ApprovedPost, Incident, Post, ProfileChange
+from monitor.store import Kept, Store
+
+Row = Sequence[object]
+
+
+def when(moment: datetime | None) -> str:
+    """UTC, to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if moment else ""
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """A table on standard output; every cell is made safe for a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    made = Table(*columns, title=title, title_justify="left")
+    count = 0
+    for row in rows:
+        made.add_row(*(safe.for_terminal(str(cell), 200).replace("[", r"\[") for cell in row))
+        count += 1
+    if count:
+        Console(width=None if click.get_text_stream("stdout").isatty() else 140).print(made)
+    else:
+        click.echo(f"{title}: none")
+
+
+def listing(as_json: bool, title: str, columns: Sequence[str], found: Sequence[Any], row: Callable[[Any], Row]) -> None:  # noqa: FBT001 - the flag is the user's
+    """The same rows as a table or as JSON lines of a list."""
+    if as_json:
+        click.echo(json.dumps([dict(zip(columns, row(f), strict=True)) for f in found], ensure_ascii=False, default=str, indent=1))
+    else:
+        table(title, columns, [row(f) for f in found])
+
+
+APPROVED = ("id", "standing", "account", "kind", "from", "until", "by", "text")
+
+
+def approved_row(one: ApprovedPost, now: datetime) -> Row:
+    """One registration."""
+    text = f"{one.field}: {one.text}" if one.field else one.text
+    return (one.id, desk.standing(one, now), one.account, one.kind.value, when(one.not_before), when(one.not_after), one.approved_by, text[:300])
+
+
+INCIDENTS = ("id", "state", "severity", "account", "opened", "posts", "pages", "headline", "reason")
+
+
+def incident_row(one: Incident) -> Row:
+    """One incident."""
+    return (one.id, one.state.value, one.severity.word, one.name, when(one.opened_at), one.posts, one.pages, one.headline, one.reason)
+
+
+def kept_row(kept: Kept) -> Row:
+    """One judged post."""
+    item = kept.post
+    text = item.text if isinstance(item, Post) else f"{item.field}: {item.before} -> {item.after}" if isinstance(item, ProfileChange) else item.reason
+    return (item.id, when(item.created_at), kept.verdict.severity.word, kept.verdict.reason, text[:300])
+
+
+POSTS = ("post", "posted", "severity", "reason", "text")
+
+
+def incident(store: Store, one: Incident, *, as_json: bool) -> None:
+    """Everything about one incident: for the auditor who asks a year later."""
+    posts, pages = store.posts("incident = ?", (one.id,)), store.pages_of(one.id)
+    acts = store.sql.execute("SELECT at, actor, action, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{one.id}"]).fetchall()
+    same = [_recomputed(store, k) for k in posts]
+    if as_json:
+        data = record.incident_row(one) | {"id": one.id}
+        data["posts"] = [dict(zip(POSTS, kept_row(k), strict=True)) | {"recomputed": s} for k, s in zip(posts, same, strict=True)]
+        data["pages"] = [{"route": p.route, "kind": p.kind, "state": p.state, "sent_at": when(p.sent_at), "reason": p.reason} for p in pages]
+        data["acts"] = [dict(a) for a in acts]
+        click.echo(json.dumps(data, ensure_ascii=False, default=str, indent=1))
+        return
+    click.echo(f"INC-{one.id}  {one.state.value}  {safe.for_terminal(one.headline)}: {safe.for_terminal(one.name)}")
+    click.echo(safe.for_terminal(one.reason))
+    table("Posts (the verdict recomputed from what is stored)", (*POSTS, "recomputed"), [(*kept_row(k), s) for k, s in zip(posts, same, strict=True)])
+    table("Pages", ("written", "sent", "route", "kind", "state", "reason"), [(when(p.created_at), when(p.sent_at), p.route, p.kind, p.state, p.reason) for p in pages])
+    table("Acts", ("at", "who", "what", "detail"), [tuple(a) for a in acts])
+
+
+def _recomputed(store: Store, kept: Kept) -> str:
+    try:
+        again = desk.recompute(store, kept)
+    except desk.DeskError as error:
+        return str(error)
+    return "the same" if again == kept.verdict else f"DIFFERENT: {again.severity.word}, {again.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What `status` found."""
+
+    lines: list[dict[str, object]]
+    wrong: list[str]
+
+
+def standing(store: Store, config: Config, now: datetime) -> Standing:
+    """Every watched account, open incidents and undelivered pages; `wrong` is empty when all is well."""
+    lines, wrong = [], []
+    known = {a.handle.lower(): a for a in config.file.accounts}
+    rows = store.sql.execute("SELECT * FROM accounts ORDER BY key").fetchall()
+    for row in rows:
+        platform = row["key"].split(":")[0]
+        seconds = config.poll_seconds(platform)
+        last_ok, since = record.moment(row["last_ok"]), record.moment(row["failing_since"])
+        reading = Reading(row["key"], f"@{row['handle']}", last_ok, since, row["failures"], row["last_error"] or "", row["error_kind"] or "")
+        why = blind(reading, now, last_ok or now - limit(seconds) * 2, seconds)
+        lag = f"{(now - last_ok).total_seconds():.0f} s" if last_ok else "never read"
+        lines.append({"account": row["key"], "handle": row["handle"], "last_read": when(last_ok), "lag": lag, "error": row["last_error"] or ""})
+        wrong += [f"@{row['handle']}: {why}"] if why else []
+    seen = {str(line["handle"]).lower() for line in lines}
+    pinned = {store.pinned(a.platform, a.handle) or a.id for a in known.values()} & {str(r["key"]).split(":")[-1] for r in rows}
+    wrong += [f"@{a.handle}: never watched so far" for h, a in known.items() if h not in seen and (store.pinned(a.platform, a.handle) or a.id) not in pinned]
+    wrong += [f"INC-{i.id} is {i.state.value}: {i.headline}: {i.name}" for i in store.unresolved()]
+    late = [p for p in store.undelivered() if (now - p.created_at).total_seconds() > 60]
+    wrong += [f"page {p.key} not accepted by {p.route} for {(now - p.created_at).total_seconds():.0f} s" for p in late]
+    broken = store.broken_audit()
+    wrong += [f"the audit chain is broken at row {broken}: somebody changed the database"] if broken else []
+    return Standing(lines, wrong)
