@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 
 from monitor.model import Human, Incident, PageKind, Paging, Severity, State
 
-MOST_WAKING = timedelta(seconds=60)  # after the third page, "worse" wakes people at most this often
-_FREE_WAKES = 3
+MOST_WAKING = timedelta(seconds=60)  # "worse" wakes at once the first time, then at most this often
 _KEPT = 50  # hosts and texts remembered by an incident
 
 
@@ -104,7 +103,7 @@ def _worse(event: Event, current: Incident, twin: Incident | None) -> str:
 def _may_wake(current: Incident, now: datetime) -> bool:
     """A flood of ever new domains must not become a flood of pages."""
     since = now - current.last_paged_at if current.last_paged_at else MOST_WAKING
-    return current.pages < _FREE_WAKES or since >= MOST_WAKING
+    return current.pages <= 1 or since >= MOST_WAKING
 
 
 def _kept(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:

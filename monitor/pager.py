@@ -62,7 +62,10 @@ class Pager:
         self._routes = {name: _Route(notifier) for name, notifier in notifiers.items()}
         self._sending: dict[tuple[int, str], asyncio.Task[None]] = {}
         self.ticked_at = clock()
-        crashed = store.crashed_sends(clock())
+
+    def recover(self) -> None:
+        """At the daemon's start: what was being sent when we stopped has an unknown outcome."""
+        crashed = self._store.crashed_sends(self._clock())
         if crashed:
             log.warning("%d page(s) were being sent when we stopped; looking for them first", crashed)
 

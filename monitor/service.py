@@ -92,6 +92,7 @@ class Service:
                     self.store.pin(table.platform, table.handle, identifier)
             account = self.config.account(table, identifier)
             self.watches.append(Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set))
+        self.pager.recover()
         self.judge.know(tuple(w.account for w in self.watches), self.clock())
 
     async def _resolve(self, source: Source, handle: str) -> str:
@@ -310,8 +311,8 @@ def _schedule(scheduler: Any, service: Service) -> None:
     for number, watch in enumerate(service.watches):
         seconds = service.config.poll_seconds(watch.account.platform)
         start = utc_now() + timedelta(seconds=seconds * number / len(service.watches))  # spread, not in bursts
-        job = scheduler.add_job(_poll, "interval", seconds=seconds, next_run_time=start, id=watch.account.key, **common)
-        job.modify(args=[service, watch, job, seconds])
+        args = [service, watch, scheduler, seconds]
+        scheduler.add_job(_poll, "interval", args=args, seconds=seconds, next_run_time=start, id=watch.account.key, **common)
     every = {
         service.look_at_profiles: service.config.file.x.profile_seconds,
         _tick: TICK_SECONDS,
@@ -324,11 +325,11 @@ def _schedule(scheduler: Any, service: Service) -> None:
         scheduler.add_job(duty, "interval", args=args, seconds=seconds, next_run_time=utc_now(), **common)
 
 
-async def _poll(service: Service, watch: Watch, job: Any, configured: float) -> None:
+async def _poll(service: Service, watch: Watch, scheduler: Any, configured: float) -> None:
     """One poll; a limit that would not last moves the next run further away."""
     seconds = await service.poll(watch)
     if seconds > configured * 1.2:
-        job.modify(next_run_time=utc_now() + timedelta(seconds=seconds))
+        scheduler.modify_job(watch.account.key, next_run_time=utc_now() + timedelta(seconds=seconds))
         log.warning("the platform's limit stretches the interval to %d s", seconds, extra={"account": watch.account.key})
 
 

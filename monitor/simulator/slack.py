@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -68,6 +68,7 @@ class SlackWorld:
     def __init__(self, clock: Callable[[], datetime], token: str = "xoxb-token", channel: str = "C0INCIDENTS") -> None:
         self.clock, self.token, self.channel = clock, token, channel
         self.messages: dict[str, Message] = {}
+        self.shown: list[tuple[datetime, Message]] = []  # every state of every message, as it was shown
         self.calls: list[tuple[str, Params]] = []
         self.faults = Faults()
         self.refuse: dict[str, str] = {}  # method -> error answered until removed
@@ -176,6 +177,7 @@ class SlackWorld:
             bool(p.get("reply_broadcast")), "U0MONITOR",
         )  # fmt: skip
         self.messages[message.ts] = message
+        self.shown.append((self.clock(), replace(message)))
         return {"channel": self.channel, "ts": message.ts, "message": message.json(metadata=True)}
 
     def _update(self, p: Params) -> dict[str, Any]:
@@ -187,6 +189,7 @@ class SlackWorld:
             return {"error": refused}
         message.text, message.blocks = str(p.get("text", "")), p.get("blocks") or []
         message.edits += 1
+        self.shown.append((self.clock(), replace(message)))
         return {"channel": self.channel, "ts": message.ts, "text": message.text}
 
     def _history(self, p: Params) -> dict[str, Any]:

@@ -27,8 +27,6 @@ from monitor.verdict.links import Place, hosts, place
 from monitor.verdict.rules import Rules, Subject
 from monitor.verdict.text import skeleton
 
-ORDER = {Exact: "exact", Near: "near", NoMatch: "no match"}
-
 
 def judge(post: Post, account: Account, company: Company, queue: Queue | None, rules: Rules) -> Verdict:
     """The verdict on a post; without a queue, what the rules alone say."""
@@ -42,7 +40,10 @@ def judge(post: Post, account: Account, company: Company, queue: Queue | None, r
     base = Severity.CLEAR if queue is None else _base(post, account, company, match)
     severity = max([base, *(f.severity for f in findings if not f.shadow)])
     foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
-    return Verdict(severity, _reason(match, findings, queue is not None), match, findings, foreign)
+    reason = _reason(match, findings, queued=queue is not None)
+    if severity is Severity.RECORD and isinstance(match, NoMatch):
+        reason = f"an unregistered {post.kind}, which is only recorded; {reason}"
+    return Verdict(severity, reason, match, findings, foreign)
 
 
 def judge_change(change: ProfileChange, company: Company, queue: Queue, rules: Rules) -> Verdict:
@@ -106,7 +107,7 @@ def _base(post: Post, account: Account, company: Company, match: Match) -> Sever
     return worth
 
 
-def _reason(match: Match, findings: tuple[Finding, ...], queued: bool) -> str:
+def _reason(match: Match, findings: tuple[Finding, ...], *, queued: bool) -> str:
     """One line in our own words; the evidence, which is untrusted, travels in the findings."""
     said = "; ".join(dict.fromkeys(f.title for f in findings if not f.shadow))
     if not queued:

@@ -224,7 +224,8 @@ def _links_first(word: str) -> tuple[bool, str]:
 def _word_differences(registered: tuple[str, ...], posted: tuple[str, ...]) -> list[str]:
     out = []
     for code in Levenshtein.opcodes(registered, posted):
-        before, after = (" ".join(w)[:80] for w in (registered[slice(*code[1:3])], posted[slice(*code[3:5])]))
+        before = " ".join(registered[code.src_start : code.src_end])[:80]
+        after = " ".join(posted[code.dest_start : code.dest_end])[:80]
         if code.tag == "replace":
             out.append(f"“{before}” became “{after}”")
         elif code.tag != "equal":

@@ -37,12 +37,15 @@ def arguments(letter: Letter) -> dict[str, Any]:
 
 def push_text(letter: Letter) -> str:
     """Line one and the beginning of the post: what a locked phone shows."""
-    first = _posts(letter)[:1]
-    quote = f". {safe.for_slack_sentence(_text(first[0]), 120)}" if first else ""
-    lead = f"{safe.for_slack_sentence(letter.page.reason, 300)}. " if letter.page.kind is PageKind.NOTE else ""
-    if letter.page.plain:
-        quote += f". {safe.for_slack_sentence(letter.incident.reason, 600)}"
-    return f"{lead}{safe.for_slack_sentence(headline(letter.incident), 150)}{quote}"[:3_000]
+    posts = _posts(letter)
+    telling = posts[:1] if letter.page.kind in (PageKind.ROOT, PageKind.SYNC) else posts[-1:]
+    quote = f". {safe.for_slack_sentence(_text(telling[0]), 120)}" if telling else ""
+    if letter.page.kind is PageKind.NOTE:
+        return f"INC-{letter.incident.id}: {_said(letter)}{quote}"[:3_000]
+    lead = f" {safe.for_slack_sentence(letter.page.reason, 300)}" if letter.page.kind is PageKind.REPEAT else ""
+    who = _mentions(letter) if letter.page.plain else ""  # without blocks the text itself must wake
+    more = f". {safe.for_slack_sentence(letter.incident.reason, 600)}" if letter.page.plain else ""
+    return f"{who}{safe.for_slack_sentence(headline(letter.incident), 150)}{lead}{quote}{more}"[:3_000]
 
 
 def headline(incident: Incident) -> str:
@@ -91,11 +94,16 @@ def _repeat(letter: Letter) -> list[Block]:
 def _note(letter: Letter) -> list[Block]:
     rev = f"{letter.incident.id}.{letter.page.id}"
     posts = _posts(letter)
-    lead = safe.for_slack_sentence(letter.page.reason, 600)
-    if posts:
-        lead = f"+{len(posts)} post{'s' if len(posts) > 1 else ''} ({letter.incident.posts} in all). {lead}"
     quotes = [_quotes(f"q.{rev}", [(_when(k), _text(k)) for k in posts[-5:]], 300)] if posts else []
-    return [_section(f"l.{rev}", lead), *quotes]
+    return [_section(f"l.{rev}", _said(letter)), *quotes]
+
+
+def _said(letter: Letter) -> str:
+    """What a note tells: how many posts came, and what people or the monitor did."""
+    posts = _posts(letter)
+    count = f"+{len(posts)} post{'s' if len(posts) > 1 else ''} ({letter.incident.posts} in all)" if posts else ""
+    acts = [part for part in letter.page.reason.split("; ") if part != "another post"]
+    return ". ".join(filter(None, [count, safe.for_slack_sentence("; ".join(acts), 600) if acts else ""])) or "more of the same"
 
 
 # --- parts -----------------------------------------------------------------------------------------
