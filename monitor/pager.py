@@ -75,7 +75,7 @@ class Pager:
         with self._store.transaction():
             self._outbox.due(now)
             self._fall_back(now)
-        for page in self._store.lanes():
+        for page in self._store.lanes(now):
             self._start(page, now)
         self.ticked_at = now
 
@@ -114,8 +114,6 @@ class Pager:
     def _start(self, page: Page, now: datetime) -> None:
         lane, route = (page.incident, page.route), self._routes.get(page.route)
         if route is None or lane in self._sending or len(self._sending) >= MOST_AT_ONCE:
-            return
-        if page.next_at and page.next_at > now:
             return
         if page.route != LAST_RESORT and not route.may_send(now):
             return

@@ -272,13 +272,18 @@ class Store:
         ).fetchone()
         return found is not None
 
-    def lanes(self) -> list[Page]:
-        """The first unfinished page of every (incident, route): pages of one incident keep their order."""
-        rows = self.sql.execute(
-            f"SELECT p.* FROM pages p JOIN (SELECT min(id) AS first FROM pages WHERE state IN {UNFINISHED}"  # noqa: S608
-            " GROUP BY incident, route) ON p.id = first ORDER BY p.kind != 'root', p.kind != 'repeat', p.id"
-        )
-        return [record.page(r) for r in rows]
+    def lanes(self, now: datetime) -> list[Page]:
+        """The page that may go next of every (incident, route), the loudest first.
+
+        One at a time per lane, and nothing before its root: that keeps the order in which people
+        read. A note that waits for more posts holds up no page.
+        """
+        lanes: dict[tuple[int, str], list[Page]] = {}
+        for row in self.sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} ORDER BY id"):  # noqa: S608 - ours
+            page = record.page(row)
+            lanes.setdefault((page.incident, page.route), []).append(page)
+        heads = [head for pages in lanes.values() if (head := _head(pages, now))]
+        return sorted(heads, key=lambda p: (_LOUDNESS[p.kind], p.id))
 
     def undelivered(self) -> list[Page]:
         """Every page that should wake or tell somebody and has not reached its channel."""
@@ -351,6 +356,20 @@ class Store:
                 return int(row["id"])
             previous = row["hash"]
         return None
+
+
+_LOUDNESS = {PageKind.ROOT: 0, PageKind.REPEAT: 1, PageKind.NOTE: 2, PageKind.SYNC: 3}
+
+
+def _head(pages: list[Page], now: datetime) -> Page | None:
+    """Of one lane's unfinished pages, in order of writing: the one to move on now, if any."""
+    busy = next((p for p in pages if p.state != "ready"), None)
+    root = next((p for p in pages if p.kind is PageKind.ROOT), None)
+    if busy or root:
+        first = busy or root
+        return first if first and (first.next_at is None or first.next_at <= now) else None
+    due = [p for p in pages if p.next_at is None or p.next_at <= now]
+    return min(due, key=lambda p: (p.kind is not PageKind.REPEAT, p.id), default=None)
 
 
 def _version(item: Item) -> int:

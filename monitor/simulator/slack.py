@@ -104,8 +104,9 @@ class SlackWorld:
         return [m for m in self.messages.values() if m.thread_ts == ts]
 
     def waking(self) -> list[Message]:
-        """Messages that mention somebody, in order of arrival."""
-        return [m for m in self.messages.values() if m.wakes]
+        """Messages that mentioned somebody when they came; an edit never notifies."""
+        woke = {m.ts for _, m in self.shown if m.wakes and not m.edits}
+        return [m for m in self.messages.values() if m.ts in woke]
 
     # --- the API ----------------------------------------------------------------------------------
 

@@ -132,7 +132,7 @@ class XSource:
             return await self._first_sight(account)
         known = _Cursor.parse(cursor)
         since = self._overlap(known.newest)
-        new = await self._stretch(account, since, None, MOST_PAGES)
+        new = await self._stretch(account, since, None, MOST_PAGES, known=int(known.newest))
         newest = max([known.newest, *new.ids], key=int)
         gap, items, bodies = new.rest(since), list(new.items), list(new.bodies)
         if known.gap and not gap:
@@ -141,7 +141,7 @@ class XSource:
             items, bodies = [*old.items, *items], [*old.bodies, *bodies]
         elif known.gap and gap:
             gap = (known.gap[0], gap[1])
-        window = None if gap else id_time(since)
+        window = id_time(since if new.exhausted else min(new.ids, key=int)) if not gap and (new.exhausted or new.ids) else None
         missed = f"more posts than {MOST_PAGES} pages; the rest is read next" if gap else ""
         unique = {(i.id, type(i)): i for i in items}
         ordered = sorted(unique.values(), key=lambda i: (i.created_at, len(i.id), i.id))
@@ -159,9 +159,10 @@ class XSource:
         return Batch(tuple(items), str(_Cursor(newest)), tuple(stretch.bodies), None, stretch.limit)
 
     async def _stretch(
-        self, account: Account, since: str | None, until: str | None, most: int, size: int = 100
+        self, account: Account, since: str | None, until: str | None, most: int, size: int = 100, known: int = -1
     ) -> _Stretch:
-        """Pages from newest to oldest. A short page is not the last one; a repeated one is."""
+        """Pages from newest to oldest, until one reaches `known`. A short page is not the last one; a
+        repeated one is. Reading on into the overlap would starve an old gap while posts pour in."""
         found, token, seen = _Stretch([], [], set()), None, set[str]()
         for _ in range(most):
             page, answer = await self._ask(self._client.get_users_tweets(
@@ -173,6 +174,9 @@ class XSource:
             found.add(page, answer, account, self._clock())
             token = (page.get("meta") or {}).get("next_token") if isinstance(page.get("meta"), dict) else None
             if not token or not (found.ids - seen):
+                found.complete = found.exhausted = True
+                break
+            if found.ids and int(min(found.ids, key=int)) <= known:
                 found.complete = True
                 break
             seen = set(found.ids)
@@ -223,7 +227,8 @@ class _Stretch:
     items: list[Post | Unreadable]
     bodies: list[bytes]
     ids: set[str]
-    complete: bool = False
+    complete: bool = False  # everything new was read
+    exhausted: bool = False  # and everything down to `since`
     limit: Limit | None = None
 
     def add(self, page: dict[str, Any], answer: Answer, account: Account, now: datetime) -> None:

@@ -1,0 +1,260 @@
+"""Whole nights and days, through the real libraries, on a clock that is moved."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor import desk
+from monitor.model import Kind, PageKind, Severity, State
+from monitor.planning import Plan
+from monitor.simulator import story as stories
+from tests.conftest import CONFIG, world
+
+
+@pytest.mark.parametrize("name", stories.names())
+async def test_every_story_we_ship_comes_true(name: str, tmp_path: Path) -> None:
+    data = stories.load(name)
+    async with world(tmp_path, data) as w:
+        await w.run(3)
+        story = stories.Story(data, w.x, w.slack, w.clock())
+        for handle, one, start, end in stories.plans(data, w.clock()):
+            key = next(a.account.key for a in w.service.watches if a.account.handle == handle)
+            plan = Plan(key, Kind(one.get("kind", "post")), one["text"], start, end, tuple(one.get("links", ())), int(one.get("media", 0)), one.get("field", ""))
+            desk.register(w.service.store, plan, "comms", w.clock())
+        began = w.elapsed
+        await w.run(story.seconds, lambda second: story.due(second - began))
+        assert story.broken(story.seconds) == []
+
+
+def test_a_story_that_does_not_come_true_says_so(tmp_path: Path) -> None:
+    from monitor.simulator.slack import SlackWorld
+    from monitor.simulator.x import XWorld
+    from tests.conftest import Clock
+
+    clock = Clock()
+    data = CONFIG | {"expect": [{"by": 5, "page": ["nothing posts this"]}, {"by": 5, "pages": 1}]}
+    story = stories.Story(data, XWorld(clock), SlackWorld(clock), clock())
+    assert len(story.broken(5)) == 2
+    assert story.broken(4) == []
+
+
+async def test_one_approval_excuses_one_post_and_the_second_pages(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Fees fall to zero on Monday. https://acme.example/fees")
+        w.x.post("acme", "Fees fall to zero on Monday. https://acme.example/fees")
+        await w.run(3)
+        assert w.slack.messages == {}
+        w.x.post("acme", "Fees fall to zero on Monday. https://acme.example/fees")
+        await w.run(3)
+        (page,) = w.slack.waking()
+        assert "registered post #1 was already used at 2026-11-21 03:00" in page.words()
+
+
+async def test_two_identical_posts_in_one_answer_are_not_both_excused(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Fees fall to zero on Monday.")
+        w.x.post("acme", "Fees fall to zero on Monday.")
+        w.x.post("acme", "Fees fall to zero on Monday.")
+        await w.run(3)
+        assert len(w.slack.waking()) == 1
+
+
+async def test_a_typo_is_a_notice_with_the_difference_and_wakes_nobody(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our new custody service starts on Monday. https://acme.example/custody")
+        w.x.post("acme", "Our new custody servise starts on Monday. https://acme.example/custody")
+        await w.run(3)
+        (notice,) = w.slack.roots()
+        assert not notice.wakes
+        assert "Nearly approved post" in notice.words()
+        assert "“service” became “servise”" in notice.words()
+
+
+async def test_a_page_overtakes_a_notice_in_a_thread_of_its_own(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our new custody service starts on Monday.")
+        w.x.post("acme", "Our new custody servise starts on Monday.")
+        await w.run(3)
+        w.x.post("acme", "Take your BTC and run.")
+        await w.run(3)
+        notice, page = w.slack.roots()
+        assert page.wakes
+        assert "overtaken by a page" in notice.words()
+        assert w.service.store.incidents()[0].previous == 1
+
+
+async def test_nobody_acknowledges_so_it_pages_again_and_wakes_more_people(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        assert [m.words().count("<!subteam^S0SECONDARY>") for m in w.slack.waking()] == [0]
+        await w.run(5 * 60)
+        first, second = w.slack.waking()
+        assert "nobody acknowledged for 5 min: escalated to step 1 of 2" in second.words()
+        assert "<!subteam^S0SECONDARY>" in second.words()
+        assert second.thread_ts == first.ts
+        assert second.broadcast
+        await w.run(10 * 60)
+        assert "<!channel>" in w.slack.waking()[-1].words()
+        count = len(w.slack.waking())
+        w.slack.say("U01ALICE", "ack", first.ts)
+        await w.run(30 * 60)
+        assert len(w.slack.waking()) == count, "acknowledging stops the repeat"
+
+
+async def test_a_post_after_the_acknowledgement_is_told_in_the_thread(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        root = w.slack.roots()[0]
+        w.slack.react("U02BOB", root.ts, "eyes")
+        await w.run(3)
+        assert "*Acknowledged* by bob" in root.words()
+        w.x.post("acme", "Really, we are.")
+        await w.run(40)
+        assert len(w.slack.waking()) == 1
+        assert any("Really, we are." in m.words() for m in w.slack.thread(root.ts))
+
+
+async def test_after_resolving_a_new_post_opens_a_new_incident_that_names_the_old_one(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        w.slack.say("U01ALICE", "resolved: an intern", w.slack.roots()[0].ts)
+        await w.run(120)
+        w.x.post("acme", "We are sold again.")
+        await w.run(3)
+        assert len(w.slack.roots()) == 2
+        assert "follows INC-1" in w.slack.roots()[1].words()
+        assert w.service.store.incidents()[1].cause == "an intern"
+
+
+async def test_guests_bots_and_strangers_cannot_acknowledge(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        root = w.slack.roots()[0].ts
+        for user in ("U03GUEST", "U04OTHER", "U0MONITOR", "U99NOBODY"):
+            w.slack.say(user, "ack", root)
+            w.slack.react(user, root, "eyes")
+        await w.run(5)
+        assert w.service.store.incidents()[0].state is State.OPEN
+
+
+async def test_the_same_text_on_a_second_account_is_said_on_its_first_page(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}, {"handle": "acmesupport", "id": "2"}]}
+    async with world(tmp_path, data) as w:
+        w.x.post("acme", "The exchange closes tonight, all of it.")
+        await w.run(5)
+        w.x.post("acmesupport", "The exchange closes tonight, all of it.")
+        await w.run(3)
+        assert "the same text as in INC-1 on @acme on X" in w.slack.waking()[-1].words()
+
+
+async def test_an_approved_post_edited_into_a_scam_pages(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our league is open. https://acme.example/league")
+        post = w.x.post("acme", "Our league is open. https://acme.example/league")
+        await w.run(3)
+        assert not w.slack.messages
+        w.x.edit("acme", post, "Our league is open. https://acme-league.xyz/league")
+        await w.run(3)
+        assert "acme-league[.]xyz" in w.slack.waking()[0].words()
+
+
+async def test_an_edit_that_only_comes_back_to_the_registered_text_is_the_same_approval(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our league is open.")
+        post = w.x.post("acme", "Our league is open.")
+        await w.run(3)
+        w.x.edit("acme", post, "Our  league is open.")
+        await w.run(3)
+        assert not w.slack.messages
+
+
+async def test_a_reply_to_oneself_is_a_post_and_typing_rt_excuses_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.reply("acme", "Everything must go.", to="2244994945")
+        await w.run(3)
+        assert len(w.slack.waking()) == 1
+        w.slack.say("U01ALICE", "resolve", w.slack.roots()[0].ts)
+        await w.run(3)
+        w.x.post("acme", "RT @acme: everything must go, says our own account")
+        await w.run(3)
+        assert len(w.slack.waking()) == 2
+
+
+async def test_the_first_sight_is_recorded_and_pages_nobody(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [{"handle": "acme", "id": "1", "earlier": ["Take your BTC and run."]}]}
+    async with world(tmp_path, data) as w:
+        await w.run(5)
+        assert not w.slack.messages
+        (kept,) = w.service.store.posts("baseline = 1")
+        assert kept.verdict.severity is Severity.PAGE
+        assert kept.verdict.findings[0].rule == "panic-withdrawal"
+
+
+async def test_after_hours_of_downtime_every_post_is_judged(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.run(2)
+        for number in range(250):
+            w.clock.move(20)
+            w.x.reply("acme", f"@jo Answer {number} is on its way.")
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        assert len(w.service.store.posts("kind = 'reply'")) == 250
+        assert len(w.slack.waking()) == 1
+
+
+async def test_a_flood_larger_than_one_read_is_read_to_the_end(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.run(2)
+        w.x.post("acme", "We are sold, and this is the oldest of very many.")
+        for number in range(1_300):
+            w.clock.move(0.05)
+            w.x.reply("acme", f"@jo Answer {number} is on its way.")
+        await w.run(6)
+        assert len(w.service.store.posts("baseline = 0", limit=5_000)) == 1_301
+        assert "oldest of very many" in w.slack.waking()[0].words()
+
+
+async def test_verdicts_can_be_recomputed_from_the_store(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our league is open. https://acme.example/league")
+        late = w.register("A withdrawn thing to say on Monday.")
+        w.x.post("acme", "Our league is open. https://acme.example/league")
+        w.x.post("acme", "Our league is open. https://acme.example/league")
+        w.x.post("acme", "Take your BTC and run.")
+        await w.run(2)
+        w.x.change("acme", name="Tesla Giveaway")
+        await w.run(5)
+        desk.withdraw(w.service.store, late, "comms", w.clock())
+        kept = w.service.store.posts("baseline = 0")
+        assert len(kept) == 4
+        for one in kept:
+            assert desk.recompute(w.service.store, one) == one.verdict
+
+
+async def test_what_people_see_is_within_the_poll_interval_and_a_second(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.run(2.5)
+        posted = w.clock()
+        w.x.post("acme", "We are sold.")
+        await w.run(5)
+        assert w.slack.waking()[0].at - posted <= timedelta(seconds=w.config.file.x.poll_seconds + 1)
+
+
+async def test_the_root_is_edited_in_place_and_there_is_one_thread(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for number in range(20):
+            w.x.post("acme", f"Number {number} of many.")
+            await w.run(6)
+        assert len(w.slack.roots()) == 1
+        root = w.slack.roots()[0]
+        assert "*Posts in this incident*\n20" in root.words()
+        assert root.edits <= 24
+        notes = [p for p in w.service.store.pages_of(1) if p.kind is PageKind.NOTE]
+        assert len(notes) <= 5
