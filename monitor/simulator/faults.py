@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,9 @@ class Faults:
     """The script, in order; the first that fits a request is applied."""
 
     script: list[Fault] = field(default_factory=list)
+    chance: dict[str, float] = field(default_factory=dict)  # kind -> share of requests spoilt at random
+    dice: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 - repeatable, not secret
+    random_path: str = ""
 
     def add(self, kind: str, path: str = "", times: int = 1, value: Any = None) -> None:
         """Plan a fault."""
@@ -37,12 +41,22 @@ class Faults:
     async def around(self, request: web.Request, answer: Answer) -> web.StreamResponse:
         """The good answer, or what the script makes of it."""
         fault = next((f for f in self.script if f.path in request.path), None)
+        fault = fault or self._by_chance(request.path)
         if fault is None:
             return await answer()
         fault.times -= 1
-        if fault.times <= 0:
+        if fault.times <= 0 and fault in self.script:
             self.script.remove(fault)
         return await _spoil(fault, request, answer)
+
+
+    def _by_chance(self, path: str) -> Fault | None:
+        rolled = self.dice.random()
+        for kind, share in self.chance.items() if self.random_path in path else ():
+            if rolled < share:
+                return Fault(kind)
+            rolled -= share
+        return None
 
 
 async def _spoil(fault: Fault, request: web.Request, answer: Answer) -> web.StreamResponse:
