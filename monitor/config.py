@@ -50,16 +50,16 @@ class XTable(_Strict):
     """`[x]`"""
 
     api_base: str = "https://api.x.com"
-    poll_seconds: float = pydantic.Field(5, ge=0.2, le=3600)
-    profile_seconds: float = pydantic.Field(60, ge=0.2, le=3600)
+    poll_seconds: float = pydantic.Field(default=5, ge=0.2, le=3600)
+    profile_seconds: float = pydantic.Field(default=60, ge=0.2, le=3600)
 
 
 class ReplayTable(_Strict):
     """`[replay]`: a recorded day instead of a platform."""
 
     file: str
-    speed: float = pydantic.Field(1, gt=0)
-    poll_seconds: float = pydantic.Field(1, ge=0.2, le=3600)
+    speed: float = pydantic.Field(default=1, gt=0)
+    poll_seconds: float = pydantic.Field(default=1, ge=0.2, le=3600)
 
 
 class UnapprovedTable(_Strict):
@@ -76,7 +76,7 @@ class AccountTable(_Strict):
 
     platform: Literal["x", "replay"]
     handle: Handle
-    id: str = pydantic.Field("", pattern=r"^\d{0,20}$")
+    id: str = pydantic.Field(default="", pattern=r"^\d{0,20}$")
     realm: str = ""
     unapproved: UnapprovedTable = UnapprovedTable()
 
@@ -87,7 +87,7 @@ class SlackTable(_Strict):
     api_base: str = "https://slack.com/api/"
     channel: str = pydantic.Field(pattern=r"^[CGD][A-Z0-9]{2,20}$")
     mention: list[Mention] = []
-    thread_seconds: float = pydantic.Field(20, ge=0.5, le=600)
+    thread_seconds: float = pydantic.Field(default=20, ge=0.5, le=600)
 
 
 class Step(_Strict):
@@ -100,9 +100,9 @@ class Step(_Strict):
 class PagingTable(_Strict):
     """`[paging]`"""
 
-    repeat_minutes: float = pydantic.Field(5, gt=0, le=60)
+    repeat_minutes: float = pydantic.Field(default=5, gt=0, le=60)
     escalate: list[Step] = []
-    fallback_seconds: float = pydantic.Field(60, gt=0, le=600)
+    fallback_seconds: float = pydantic.Field(default=60, gt=0, le=600)
 
 
 class File(_Strict):
@@ -153,9 +153,7 @@ def load(path: Path) -> Config:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); name another with --config or $HIJACK_MONITOR_CONFIG"
-        ) from error
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name another with --config or $HIJACK_MONITOR_CONFIG") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     try:

@@ -56,9 +56,7 @@ def recovered(opened_at: datetime, reading: Reading, now: datetime) -> str:
     return f"Being read again since {now:%H:%M:%S} UTC; what was posted since {since:%H:%M:%S} UTC has been read and judged."
 
 
-def progressing(
-    polls: dict[str, datetime], tick: datetime, overdue: int, now: datetime, poll_seconds: float
-) -> str:
+def progressing(polls: dict[str, datetime], tick: datetime, overdue: int, now: datetime, poll_seconds: float) -> str:
     """Why the watchdog must not be fed, or an empty string.
 
     A poll counts when it has finished, well or badly: a restart cures a stuck program, not a

@@ -174,9 +174,7 @@ def act(incident: Incident, human: Human) -> tuple[Incident, tuple[Request, ...]
         taken = replace(incident, state=State.ACKNOWLEDGED, acknowledged_by=human.who, acknowledged_at=human.at)
         took = _minutes(human.at - incident.opened_at)
         return taken, _said(f"{human.who} acknowledged after {took} ({human.via})")
-    closed = replace(
-        incident, state=State.RESOLVED, resolved_by=human.who, resolved_at=human.at, cause=human.note or "no cause given"
-    )
+    closed = replace(incident, state=State.RESOLVED, resolved_by=human.who, resolved_at=human.at, cause=human.note or "no cause given")
     return closed, _said(f"{human.who} resolved it ({human.via}): {human.note or 'no cause given'}")
 
 

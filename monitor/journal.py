@@ -5,10 +5,12 @@ To a terminal or a file it is one plain line. Bodies of posts are never logged.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
 import sys
+from pathlib import Path
 
 from monitor import safe
 
@@ -55,7 +57,7 @@ def line(record: logging.LogRecord, *, with_fields: bool = True) -> str:
         trace = record.exc_info[2]
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
-        where = f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""
+        where = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
         said += f" [{type(record.exc_info[1]).__name__}{where}]"
     if with_fields:
         said += "".join(f" {f}={getattr(record, f)}" for f in _FIELDS if hasattr(record, f))
@@ -67,10 +69,8 @@ def set_up() -> None:
     handler: logging.Handler = PlainHandler(sys.stderr)
     handler.setFormatter(logging.Formatter())
     if _is_journal():
-        try:
+        with contextlib.suppress(OSError):  # then the plain handler stays
             handler = JournalHandler()
-        except OSError:
-            pass  # the plain handler stays
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
@@ -79,7 +79,7 @@ def set_up() -> None:
 
 
 def _is_journal() -> bool:
-    """systemd says in JOURNAL_STREAM which device and inode its stream has."""
+    """Systemd says in JOURNAL_STREAM which device and inode its stream has."""
     stream = os.environ.get("JOURNAL_STREAM", "")
     try:
         status = os.fstat(sys.stderr.fileno())

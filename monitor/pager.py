@@ -55,9 +55,7 @@ class _Route:
 class Pager:
     """Claims, sends, reconciles. `tick` may be called at any time and as often as one likes."""
 
-    def __init__(
-        self, store: Store, outbox: Outbox, notifiers: dict[str, Notifier], paging: Paging, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, store: Store, outbox: Outbox, notifiers: dict[str, Notifier], paging: Paging, clock: Callable[[], datetime]) -> None:
         self._store, self._outbox, self._paging, self._clock = store, outbox, paging, clock
         self._routes = {name: _Route(notifier) for name, notifier in notifiers.items()}
         self._sending: dict[tuple[int, str], asyncio.Task[None]] = {}

@@ -74,7 +74,8 @@ class Bad:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How to read: the accounts we watch, the default one, the zone of times that name none, the
-    order of slashed dates (dmy, mdy or nothing), and the window around a time."""
+    order of slashed dates (dmy, mdy or nothing), and the window around a time.
+    """
 
     accounts: tuple[Account, ...]
     account: str = ""
@@ -130,11 +131,16 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | Bad
     if re.match(r"\d{1,4}[-/.]\d", header[0]) and len(header) in (2, 3):  # Hootsuite has no header
         header, body = ["date", "message", "link"][: len(header)], rows
     if not any(name in ALIASES["text"] for name in map(_bare, header)):
-        raise PlanError(f"{path}: no column for the text; found {', '.join(header)[:200]}, expected one of: message_text, content, text, post, message, caption")
+        raise PlanError(
+            f"{path}: no column for the text; found {', '.join(header)[:200]}, expected one of: message_text, content, text, post, message, caption"
+        )
     for number, row in enumerate(body, 1):
         if any(cell.strip() for cell in row):
             over = len(row) > len(header)
-            yield number, Bad(f"{len(row)} cells where the header has {len(header)}") if over else _aliased(dict(zip(header, row, strict=False)))
+            yield (
+                number,
+                Bad(f"{len(row)} cells where the header has {len(header)}") if over else _aliased(dict(zip(header, row, strict=False))),
+            )
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
@@ -199,11 +205,14 @@ def _plan(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan:
     account = account_named(str(row.get("account", "")), how)
     kind = kind_named(str(row.get("kind", "post")))
     given = str(row.get("external", "")).strip()
-    digest = hashlib.sha256(json.dumps([account, kind, text, links, media, str(row.get("when")), str(row.get("time")), str(row.get("until"))]).encode())
+    digest = hashlib.sha256(
+        json.dumps([account, kind, text, links, media, str(row.get("when")), str(row.get("time")), str(row.get("until"))]).encode()
+    )
     return Plan(account, kind, text, start, end, tuple(links), len(media), "", str(row.get("by", "")).strip(), given or digest.hexdigest())
 
 
 def kind_named(word: str) -> Kind:
+    """post, reply, quote or repost. Raises ValueError."""
     word = word.strip().lower()
     kinds = {k.value: k for k in Kind if k is not Kind.PROFILE}
     if word not in kinds:
@@ -278,7 +287,7 @@ def _slashed(match: re.Match[str], order: str) -> datetime:
     clock = (match[4] or "00:00").strip()
     for form in ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M%p"):
         try:
-            return datetime.combine(date(year, month, day), datetime.strptime(clock, form).time())
+            return datetime.combine(date(year, month, day), datetime.strptime(clock, form).time())  # noqa: DTZ007 - only the time of day is taken
         except ValueError:
             continue
     date(year, month, day)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,10 +37,10 @@ def outbox(store: Store, config: Config) -> Outbox:
 @contextmanager
 def _progress(rows: list[Any], what: str) -> Iterator[Any]:
     """A bar on a terminal when there is enough to wait for."""
-    if len(rows) < _SLOW_ROWS or not click.get_text_stream("stderr").isatty():
+    if len(rows) < _SLOW_ROWS or not sys.stderr.isatty():
         yield rows
         return
-    with click.progressbar(rows, label=what, file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(rows, label=what, file=sys.stderr) as bar:
         yield bar
 
 
@@ -209,10 +210,10 @@ def drill(store: Store, config: Config, who: str, wait: int) -> int:
             accepted = True
         one = store.incident(number)
         if one and one.acknowledged_at:
-            click.echo(f"acknowledged by {safe.for_terminal(one.acknowledged_by)} after {(one.acknowledged_at - now).total_seconds():.0f} s")
+            click.echo(
+                f"acknowledged by {safe.for_terminal(one.acknowledged_by)} after {(one.acknowledged_at - now).total_seconds():.0f} s"
+            )
             return 0
         time.sleep(0.5)
     click.echo("not acknowledged in time" if accepted else "no channel accepted it: is the daemon running?")
     return 1
-
-

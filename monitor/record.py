@@ -112,8 +112,7 @@ def judge_line(identifier: str, verdict: Verdict) -> dict[str, Any]:
         "near": verdict.match.approved if isinstance(verdict.match, Near) else None,
         "reason": verdict.reason,
         "findings": [
-            {"rule": f.rule, "version": f.version, "severity": f.severity.word, "evidence": list(f.evidence)}
-            for f in verdict.findings
+            {"rule": f.rule, "version": f.version, "severity": f.severity.word, "evidence": list(f.evidence)} for f in verdict.findings
         ],
     }
 

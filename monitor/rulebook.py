@@ -21,12 +21,12 @@ from monitor.complaints import explain, nearest
 from monitor.model import PROFILE_FIELDS, Company, Severity
 from monitor.verdict import examine
 from monitor.verdict.rules import (
-    All,
-    Any_,
+    AllOf,
+    AnyOf,
     Condition,
     CryptoAddress,
     Link,
-    None_,
+    NoneOf,
     Pattern,
     Phrases,
     ProfileField,
@@ -157,17 +157,17 @@ def _condition(data: Any, where: str) -> Condition:
     if not isinstance(data, dict) or not data:
         raise ValueError(f"{where}: found {data!r:.60}, expected one of: {', '.join(CONDITIONS)}")
     parts = [_one(str(key), value, f"{where}.{key}") for key, value in data.items()]
-    return parts[0] if len(parts) == 1 else All(tuple(parts))
+    return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
 
 
-def _one(key: str, value: Any, where: str) -> Condition:
+def _one(key: str, value: Any, where: str) -> Condition:  # noqa: PLR0911 - one return per condition of a closed set
     match key:
         case "any":
-            return Any_(_several(value, where))
+            return AnyOf(_several(value, where))
         case "all":
-            return All(_several(value, where))
+            return AllOf(_several(value, where))
         case "none":
-            return None_(_several(value, where))
+            return NoneOf(_several(value, where))
         case "phrases":
             words = _words(value, where)
             return Phrases(words, tuple(_phrase(w, where) for w in words))
@@ -222,7 +222,7 @@ def _choice(value: Any, known: tuple[str, ...], where: str) -> str:
 
 def failures(source: Source) -> list[str]:
     """What the rule's own tests say is wrong; empty when it keeps its word."""
-    rules = Rules((source.rule,)) if source.rule.status != "draft" else Rules((source.rule,))
+    rules = Rules((source.rule,))
     return [f"{source.path}: tests[{n}]: {wrong}" for n, t in enumerate(source.file.tests) if (wrong := _fails(t, rules))]
 
 

@@ -19,12 +19,13 @@ _MARKS_IN_A_ROW = 4
 
 def clean(text: str, limit: int) -> str:
     """Readable characters only: no control, bidi, zero-width, private or unassigned ones; combining
-    marks bounded; at most `limit` characters with "…" where it was cut."""
+    marks bounded; at most `limit` characters with "…" where it was cut.
+    """
     out: list[str] = []
     marks = 0
     for char in text[: limit * 4]:
         category = unicodedata.category(char)
-        if category == "Mn" or category == "Me":
+        if category in ("Mn", "Me"):
             marks += 1
             if marks > _MARKS_IN_A_ROW:
                 continue
@@ -52,7 +53,8 @@ def for_slack_literal(text: str, limit: int = 2_000) -> str:
 
 def for_slack_markup(text: str, limit: int = 300) -> str:
     """For mrkdwn and top-level text: escaped as Slack documents, `&` first, and without the signs
-    that make bold, code, quotes, emoji or names of it."""
+    that make bold, code, quotes, emoji or names of it.
+    """
     plain = " ".join(for_slack_literal(text, limit).split())
     for sign, twin in (("*", "∗"), ("_", "＿"), ("~", "∼"), ("`", "ˋ"), (":", "∶"), ("@", "＠"), ("#", "＃")):
         plain = plain.replace(sign, twin)
@@ -61,7 +63,8 @@ def for_slack_markup(text: str, limit: int = 300) -> str:
 
 def for_slack_sentence(text: str, limit: int = 600) -> str:
     """For a sentence of ours in mrkdwn that may quote something untrusted: cleaned, defanged and
-    escaped, our own punctuation kept."""
+    escaped, our own punctuation kept.
+    """
     return _escaped(" ".join(for_slack_literal(text, limit).split()))
 
 

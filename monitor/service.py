@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import aiohttp
 
-from monitor import health, journal, notifiers, rulebook, sources
+from monitor import health, journal, notifiers, record, rulebook, sources
 from monitor.config import Config, ConfigError, options
 from monitor.model import Account, Profile
 from monitor.notifiers import interface as outgoing
@@ -53,8 +53,7 @@ def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str
     except KeyError as error:
         secret = str(error.args[0])
         raise ConfigError(
-            f"{name}: the secret {secret} is missing: give it as the systemd credential {secret} "
-            f"or in the environment as {secret.upper()}"
+            f"{name}: the secret {secret} is missing: give it as the systemd credential {secret} or in the environment as {secret.upper()}"
         ) from error
 
 
@@ -185,8 +184,8 @@ class Service:
     def reading(self, account: Account) -> health.Reading:
         """How reading this account has gone, from the store."""
         row = self.store.account(account.key, account.handle)
-        when = (datetime.fromisoformat(row[c]) if row[c] else None for c in ("last_ok", "failing_since"))
-        return health.Reading(account.key, account.name, *when, row["failures"], row["last_error"] or "", row["error_kind"] or "")
+        last_ok, since = record.moment(row["last_ok"]), record.moment(row["failing_since"])
+        return health.Reading(account.key, account.name, last_ok, since, row["failures"], row["last_error"] or "", row["error_kind"] or "")
 
     def status(self) -> str:
         """One line for systemctl status."""
@@ -203,7 +202,7 @@ class Service:
         try:
             book = load_rules(self.config)
         except rulebook.RuleError as error:
-            log.error("rules not reloaded, the old ones stay: %s", error)
+            log.error("rules not reloaded, the old ones stay: %s", error)  # noqa: TRY400 - the message says it all
         else:
             self.judge.take(book, self.clock())
             log.info("rules reloaded: %d", len(book.sources))
@@ -249,14 +248,12 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
     """A wired Service. Raises ConfigError and RuleError."""
     book = load_rules(config)
     async with http_session() as session:
-        built = {
+        built: dict[str, Source] = {
             name: build_edge(sources, name, incoming.Settings(options(config, name), session, clock), secrets)
             for name in {a.platform for a in config.file.accounts}
         }
         names = (["slack"] if config.file.slack else []) + [LAST_RESORT]
-        routes = {
-            name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets) for name in names
-        }
+        routes = {name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets) for name in names}
         store = Store(config.database)
         try:
             outbox = Outbox(store, tuple(n for n in names if n != LAST_RESORT), config.paging)

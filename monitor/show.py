@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         made.add_row(*(safe.for_terminal(str(cell), 200).replace("[", r"\[") for cell in row))
         count += 1
     if count:
-        Console(width=None if click.get_text_stream("stdout").isatty() else 140).print(made)
+        Console(width=None if sys.stdout.isatty() else 140).print(made)
     else:
         click.echo(f"{title}: none")
 
@@ -54,7 +55,16 @@ APPROVED = ("id", "standing", "account", "kind", "from", "until", "by", "text")
 def approved_row(one: ApprovedPost, now: datetime) -> Row:
     """One registration."""
     text = f"{one.field}: {one.text}" if one.field else one.text
-    return (one.id, desk.standing(one, now), one.account, one.kind.value, when(one.not_before), when(one.not_after), one.approved_by, text[:300])
+    return (
+        one.id,
+        desk.standing(one, now),
+        one.account,
+        one.kind.value,
+        when(one.not_before),
+        when(one.not_after),
+        one.approved_by,
+        text[:300],
+    )
 
 
 INCIDENTS = ("id", "state", "severity", "account", "opened", "posts", "pages", "headline", "reason")
@@ -68,7 +78,13 @@ def incident_row(one: Incident) -> Row:
 def kept_row(kept: Kept) -> Row:
     """One judged post."""
     item = kept.post
-    text = item.text if isinstance(item, Post) else f"{item.field}: {item.before} -> {item.after}" if isinstance(item, ProfileChange) else item.reason
+    text = (
+        item.text
+        if isinstance(item, Post)
+        else f"{item.field}: {item.before} -> {item.after}"
+        if isinstance(item, ProfileChange)
+        else item.reason
+    )
     return (item.id, when(item.created_at), kept.verdict.severity.word, kept.verdict.reason, text[:300])
 
 
@@ -83,14 +99,24 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
     if as_json:
         data = record.incident_row(one) | {"id": one.id}
         data["posts"] = [dict(zip(POSTS, kept_row(k), strict=True)) | {"recomputed": s} for k, s in zip(posts, same, strict=True)]
-        data["pages"] = [{"route": p.route, "kind": p.kind, "state": p.state, "sent_at": when(p.sent_at), "reason": p.reason} for p in pages]
+        data["pages"] = [
+            {"route": p.route, "kind": p.kind, "state": p.state, "sent_at": when(p.sent_at), "reason": p.reason} for p in pages
+        ]
         data["acts"] = [dict(a) for a in acts]
         click.echo(json.dumps(data, ensure_ascii=False, default=str, indent=1))
         return
     click.echo(f"INC-{one.id}  {one.state.value}  {safe.for_terminal(one.headline)}: {safe.for_terminal(one.name)}")
     click.echo(safe.for_terminal(one.reason))
-    table("Posts (the verdict recomputed from what is stored)", (*POSTS, "recomputed"), [(*kept_row(k), s) for k, s in zip(posts, same, strict=True)])
-    table("Pages", ("written", "sent", "route", "kind", "state", "reason"), [(when(p.created_at), when(p.sent_at), p.route, p.kind, p.state, p.reason) for p in pages])
+    table(
+        "Posts (the verdict recomputed from what is stored)",
+        (*POSTS, "recomputed"),
+        [(*kept_row(k), s) for k, s in zip(posts, same, strict=True)],
+    )
+    table(
+        "Pages",
+        ("written", "sent", "route", "kind", "state", "reason"),
+        [(when(p.created_at), when(p.sent_at), p.route, p.kind, p.state, p.reason) for p in pages],
+    )
     table("Acts", ("at", "who", "what", "detail"), [tuple(a) for a in acts])
 
 
@@ -119,14 +145,22 @@ def standing(store: Store, config: Config, now: datetime) -> Standing:
         platform = row["key"].split(":")[0]
         seconds = config.poll_seconds(platform)
         last_ok, since = record.moment(row["last_ok"]), record.moment(row["failing_since"])
-        reading = Reading(row["key"], f"@{row['handle']}", last_ok, since, row["failures"], row["last_error"] or "", row["error_kind"] or "")
+        reading = Reading(
+            row["key"], f"@{row['handle']}", last_ok, since, row["failures"], row["last_error"] or "", row["error_kind"] or ""
+        )
         why = blind(reading, now, last_ok or now - limit(seconds) * 2, seconds)
         lag = f"{(now - last_ok).total_seconds():.0f} s" if last_ok else "never read"
-        lines.append({"account": row["key"], "handle": row["handle"], "last_read": when(last_ok), "lag": lag, "error": row["last_error"] or ""})
+        lines.append(
+            {"account": row["key"], "handle": row["handle"], "last_read": when(last_ok), "lag": lag, "error": row["last_error"] or ""}
+        )
         wrong += [f"@{row['handle']}: {why}"] if why else []
     seen = {str(line["handle"]).lower() for line in lines}
     pinned = {store.pinned(a.platform, a.handle) or a.id for a in known.values()} & {str(r["key"]).split(":")[-1] for r in rows}
-    wrong += [f"@{a.handle}: never watched so far" for h, a in known.items() if h not in seen and (store.pinned(a.platform, a.handle) or a.id) not in pinned]
+    wrong += [
+        f"@{a.handle}: never watched so far"
+        for h, a in known.items()
+        if h not in seen and (store.pinned(a.platform, a.handle) or a.id) not in pinned
+    ]
     wrong += [f"INC-{i.id} is {i.state.value}: {i.headline}: {i.name}" for i in store.unresolved()]
     late = [p for p in store.undelivered() if (now - p.created_at).total_seconds() > 60]
     wrong += [f"page {p.key} not accepted by {p.route} for {(now - p.created_at).total_seconds():.0f} s" for p in late]

@@ -81,11 +81,11 @@ class Store:
 
     def account(self, key: str, handle: str) -> sqlite3.Row:
         """The account's row, made when it is new."""
-        row = self.sql.execute("SELECT * FROM accounts WHERE key = ?", [key]).fetchone()
-        if row is None:
-            self.sql.execute("INSERT INTO accounts(key, handle) VALUES(?, ?)", [key, handle])
-            row = self.sql.execute("SELECT * FROM accounts WHERE key = ?", [key]).fetchone()
-        return row
+        row: sqlite3.Row | None = self.sql.execute("SELECT * FROM accounts WHERE key = ?", [key]).fetchone()
+        if row is not None:
+            return row
+        self.sql.execute("INSERT INTO accounts(key, handle) VALUES(?, ?)", [key, handle])
+        return self.account(key, handle)
 
     def pinned(self, platform: str, handle: str) -> str | None:
         """The id that a handle was resolved to when it was first watched."""
@@ -177,7 +177,8 @@ class Store:
 
     def queue_as_of(self, kept: Kept) -> list[ApprovedPost]:
         """The registrations as they stood when a post was judged: made before, not yet used by a
-        later post, not yet withdrawn. What makes a verdict recomputable."""
+        later post, not yet withdrawn. What makes a verdict recomputable.
+        """
         row = self.sql.execute(
             "SELECT rowid FROM posts WHERE account = ? AND id = ? AND version = ?",
             [kept.post.account, kept.post.id, _version(kept.post)],
@@ -234,14 +235,12 @@ class Store:
             self.sql.execute(f"UPDATE incidents SET {changes} WHERE id = ?", [*columns.values(), one.id])  # noqa: S608
             return one.id
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-        statement = f"INSERT INTO incidents({names}) VALUES({marks})"  # noqa: S608 - our own column names
+        statement = f"INSERT INTO incidents({names}) VALUES({marks})"
         return int(self.sql.execute(statement, list(columns.values())).lastrowid or 0)
 
     def last_sent(self, incident: int, kind: PageKind) -> datetime | None:
         """When a page of this kind last reached a channel."""
-        row = self.sql.execute(
-            "SELECT max(sent_at) FROM pages WHERE incident = ? AND kind = ?", [incident, kind.value]
-        ).fetchone()
+        row = self.sql.execute("SELECT max(sent_at) FROM pages WHERE incident = ? AND kind = ?", [incident, kind.value]).fetchone()
         return record.moment(row[0])
 
     # --- pages -----------------------------------------------------------------------------------
@@ -298,8 +297,7 @@ class Store:
     def receipt(self, incident: int, route: str) -> str:
         """Where the incident's thread is at the channel, or an empty string."""
         row = self.sql.execute(
-            "SELECT receipt FROM pages WHERE incident = ? AND route = ? AND kind = 'root' AND state = 'sent'"
-            " ORDER BY id DESC LIMIT 1",
+            "SELECT receipt FROM pages WHERE incident = ? AND route = ? AND kind = 'root' AND state = 'sent' ORDER BY id DESC LIMIT 1",
             [incident, route],
         ).fetchone()
         return row[0] if row else ""
@@ -326,9 +324,7 @@ class Store:
     def note_posts(self, incident: int, page: int) -> list[Kept]:
         """The posts that this NOTE tells of: those no note told yet, now claimed by it."""
         root = self.sql.execute("SELECT min(rowid) FROM posts WHERE incident = ?", [incident]).fetchone()[0]
-        self.sql.execute(
-            "UPDATE posts SET note = ? WHERE incident = ? AND note IS NULL AND rowid != ?", [page, incident, root]
-        )
+        self.sql.execute("UPDATE posts SET note = ? WHERE incident = ? AND note IS NULL AND rowid != ?", [page, incident, root])
         return self.posts("incident = ? AND note = ?", (incident, page))
 
     # --- rulebooks and audit -----------------------------------------------------------------------

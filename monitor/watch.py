@@ -6,9 +6,11 @@ posts again, a crash after it has lost nothing.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
+import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -30,7 +32,7 @@ from monitor.model import (
 )
 from monitor.outbox import Outbox
 from monitor.rulebook import Rulebook
-from monitor.sources.interface import Batch, Clock, Source, SourceError
+from monitor.sources.interface import Batch, Clock, Source, SourceError, Trouble
 from monitor.store import Kept, Store
 from monitor.verdict import judge, judge_change, judge_unreadable
 from monitor.verdict.approved import Queue
@@ -125,6 +127,12 @@ class Watch:
             await self._look_for_deleted(batch)
         except SourceError as error:
             self._failed(error)
+            return None
+        except (sqlite3.Error, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log.exception("reading failed in an unforeseen way", extra={"account": self.account.key})
+            self._failed(SourceError(Trouble.UNAVAILABLE, f"the answer could not be handled ({type(error).__name__})"))
             return None
         finally:
             self.finished_at = self._clock()
@@ -244,7 +252,9 @@ class Watch:
                 if isinstance(t.verdict.match, Exact) and isinstance(t.item, ProfileChange):
                     self._store.consume(t.verdict.match.approved, t.item.root_id, now)
                 number = incident if t in spoken else None
-                self._store.keep_post(Kept(t.item, t.verdict, now, number, False, None, self._judge.digest, None))
+                self._store.keep_post(
+                    Kept(t.item, t.verdict, now, number, baseline=False, deleted_at=None, rulebook=self._judge.digest, evidence=None)
+                )
         if changed:
             log.warning("profile changed: %s", ", ".join(c.field for c in changed), extra={"account": self.account.key})
             self._wake()

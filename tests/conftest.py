@@ -7,7 +7,7 @@ quarter of a second of the moved clock at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -130,12 +130,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture(autouse=True)
-def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy and no credential of this machine reaches a test."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY",
                  "HIJACK_MONITOR_CONFIG", "X_BEARER_TOKEN", "SLACK_BOT_TOKEN", "NOTIFY_SOCKET"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
-    yield
 
 
 async def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:

@@ -22,7 +22,16 @@ async def test_every_story_we_ship_comes_true(name: str, tmp_path: Path) -> None
         story = stories.Story(data, w.x, w.slack, w.clock())
         for handle, one, start, end in stories.plans(data, w.clock()):
             key = next(a.account.key for a in w.service.watches if a.account.handle == handle)
-            plan = Plan(key, Kind(one.get("kind", "post")), one["text"], start, end, tuple(one.get("links", ())), int(one.get("media", 0)), one.get("field", ""))
+            plan = Plan(
+                key,
+                Kind(one.get("kind", "post")),
+                one["text"],
+                start,
+                end,
+                tuple(one.get("links", ())),
+                int(one.get("media", 0)),
+                one.get("field", ""),
+            )
             desk.register(w.service.store, plan, "comms", w.clock())
         began = w.elapsed
         await w.run(story.seconds, lambda second: story.due(second - began))

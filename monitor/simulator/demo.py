@@ -121,7 +121,9 @@ def _register(store: Store, data: dict[str, Any], began: datetime, console: Cons
     for handle, one, start, end in stories.plans(data, began):
         pinned = store.pinned("x", handle)
         kind = Kind(one.get("kind", "post"))
-        plan = Plan(f"x::{pinned}", kind, one["text"], start, end, tuple(one.get("links", ())), int(one.get("media", 0)), one.get("field", ""))
+        plan = Plan(
+            f"x::{pinned}", kind, one["text"], start, end, tuple(one.get("links", ())), int(one.get("media", 0)), one.get("field", "")
+        )
         number = desk.register(store, plan, "comms", began)
         console.print(f"[dim]comms registers #{number} for @{handle}: {escape(safe.for_terminal(one['text'], 80))}[/]")
 
@@ -166,6 +168,8 @@ def _verdict(story: Story, failed: list[str], console: Console) -> None:
         console.print(f"[bold red]not as expected:[/] {escape(line)}")
     delay = story.delay()
     if delay is not None:
-        console.print(f"[bold]From the hijack's post to the page in Slack: {delay:.1f} s[/] (X is read every {story.data.get('poll_seconds', 1)} s)")
+        console.print(
+            f"[bold]From the hijack's post to the page in Slack: {delay:.1f} s[/] (X is read every {story.data.get('poll_seconds', 1)} s)"
+        )
     expected = len(story.data["expect"])
     console.print(f"{expected - len(failed)} of {expected} expectations held")

@@ -49,7 +49,6 @@ class Faults:
             self.script.remove(fault)
         return await _spoil(fault, request, answer)
 
-
     def _by_chance(self, path: str) -> Fault | None:
         rolled = self.dice.random()
         for kind, share in self.chance.items() if self.random_path in path else ():
@@ -59,7 +58,7 @@ class Faults:
         return None
 
 
-async def _spoil(fault: Fault, request: web.Request, answer: Answer) -> web.StreamResponse:
+async def _spoil(fault: Fault, request: web.Request, answer: Answer) -> web.StreamResponse:  # noqa: C901, PLR0911 - one arm per fault
     match fault.kind:
         case "latency":
             await asyncio.sleep(float(fault.value))

@@ -42,7 +42,7 @@ def _message(message: Message) -> str:
     body = "".join(_block(b) for b in message.blocks) or f"<div>{_markup(message.text)}</div>"
     edited = " (edited)" if message.edits else ""
     broadcast = " · also sent to the channel" if message.broadcast else ""
-    reactions = "".join(f'<span class=x>:{safe.for_html(n)}: {len(u)}</span>' for n, u in message.reactions.items())
+    reactions = "".join(f"<span class=x>:{safe.for_html(n)}: {len(u)}</span>" for n, u in message.reactions.items())
     kind = ("m r" if message.thread_ts else "m") + ("" if message.bot else " h")
     return (
         f'<div class="{kind}"><span class=n>{safe.for_html(name)}</span>'

@@ -48,7 +48,7 @@ class User:
 class XWorld:
     """What happens on X. Times come from `clock`; ids are real snowflakes."""
 
-    def __init__(self, clock: Callable[[], datetime], token: str = "x-token") -> None:
+    def __init__(self, clock: Callable[[], datetime], token: str = "x-token") -> None:  # noqa: S107 - a stand-in
         self.clock, self.token = clock, token
         self.users: dict[str, User] = {}
         self.faults = Faults()
@@ -85,7 +85,8 @@ class XWorld:
 
     def post(self, handle: str, text: str, *, pictures: int = 0, **fields: Any) -> str:
         """Publish; returns the id. Links become t.co entities, `&<>` are escaped, long text moves to
-        note_tweet. `fields` override anything."""
+        note_tweet. `fields` override anything.
+        """
         user = self.named(handle)
         identifier = str(time_id(self.clock()) + next(self._serial) % 4_194_304)
         shown, urls = self._shorten(html.escape(text, quote=False))

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor.model import Kind, Media, Post, Profile, Unreadable
+from monitor.model import Company, Kind, Media, Post, Profile, Unreadable
 from monitor.verdict.links import Place, host_of, place
-from monitor.model import Company
 
 _EPOCH_MS = 1288834974657  # of X's ids
 _TCO = re.compile(r"https?://t\.co/\w+")

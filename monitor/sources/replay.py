@@ -100,5 +100,3 @@ def _when(text: str) -> datetime:
     except ValueError:
         when = datetime.strptime(text, "%a %b %d %H:%M:%S %z %Y")
     return when if when.tzinfo else when.replace(tzinfo=UTC)
-
-

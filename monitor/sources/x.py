@@ -66,8 +66,13 @@ class _Client(AsyncClient):  # type: ignore[misc]
         self._base = base
         self._shared = settings.session
 
-    async def request(
-        self, method: str, route: str, params: Any = None, json: Any = None, user_auth: bool = False  # noqa: FBT001, FBT002, A002 - tweepy's signature
+    async def request(  # tweepy's signature
+        self,
+        method: str,
+        route: str,
+        params: Any = None,
+        json: Any = None,  # noqa: ARG002 - we only read
+        user_auth: bool = False,  # noqa: ARG002, FBT001, FBT002 - app-only bearer
     ) -> Answer:
         """Send one request. Raises SourceError when there is no whole answer."""
         headers = {"Authorization": f"Bearer {self.bearer_token}", "User-Agent": "hijack-monitor"}
@@ -162,8 +167,10 @@ class XSource:
         self, account: Account, since: str | None, until: str | None, most: int, size: int = 100, known: int = -1
     ) -> _Stretch:
         """Pages from newest to oldest, until one reaches `known`. A short page is not the last one; a
-        repeated one is. Reading on into the overlap would starve an old gap while posts pour in."""
-        found, token, seen = _Stretch([], [], set()), None, set[str]()
+        repeated one is. Reading on into the overlap would starve an old gap while posts pour in.
+        """
+        token: str | None = None
+        found, seen = _Stretch([], [], set()), set[str]()
         for _ in range(most):
             page, answer = await self._ask(self._client.get_users_tweets(
                 account.id, max_results=size, since_id=since, until_id=until, pagination_token=token, **_FIELDS
@@ -188,21 +195,21 @@ class XSource:
         for start in range(0, len(accounts), 100):
             some = {a.id: a.key for a in accounts[start : start + 100]}
             page, _ = await self._ask(self._client.get_users(ids=list(some), user_fields=_USER_FIELDS))
-            for user in page.get("data") or ():
-                if isinstance(user, dict) and str(user.get("id")) in some:
+            for user in _listed(page, "data"):
+                if str(user.get("id")) in some:
                     key = some[str(user["id"])]
                     out[key] = _profile(user, key)
-            for error in page.get("errors") or ():
-                key = some.get(str(error.get("value") or error.get("resource_id"))) if isinstance(error, dict) else None
-                if key:
-                    out[key] = _problem({"errors": [error]}) or SourceError(Trouble.GONE, "X does not show it")
+            for error in _listed(page, "errors"):
+                hidden = some.get(str(error.get("value") or error.get("resource_id")))
+                if hidden:
+                    out[hidden] = _problem({"errors": [error]}) or SourceError(Trouble.GONE, "X does not show it")
         return out
 
-    async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:
+    async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:  # noqa: ARG002 - ids are X's, not the account's
         """Looks the posts up by id, at most a hundred; only those X names as not found are gone."""
         page, _ = await self._ask(self._client.get_tweets(list(identifiers[:100]), tweet_fields="author_id"))
-        errors = [e for e in page.get("errors") or () if isinstance(e, dict)]
-        named = {str(e.get("value") or e.get("resource_id")) for e in errors if _last(e) == "resource-not-found"}
+        absent = [e for e in _listed(page, "errors") if _last(e) == "resource-not-found"]
+        named = {str(e.get("value") or e.get("resource_id")) for e in absent}
         return named & set(identifiers)
 
     async def _ask(self, call: Any) -> tuple[dict[str, Any], Answer]:
@@ -258,7 +265,7 @@ def _profile(user: dict[str, Any], key: str) -> Profile | SourceError:
 # --- errors: section 3 of X's documentation, and what edges and proxies really send ----------------
 
 
-def _refusal(answer: Answer, now: datetime) -> SourceError | None:
+def _refusal(answer: Answer, now: datetime) -> SourceError | None:  # noqa: PLR0911 - one return per status
     """The error an HTTP status means, or None for 200."""
     status = answer.status
     if status == 200:
@@ -299,6 +306,12 @@ def _limit(answer: Answer) -> Limit | None:
         return None
 
 
+def _listed(page: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The objects under a name that should hold a list of them."""
+    found = page.get(name)
+    return [f for f in found if isinstance(f, dict)] if isinstance(found, list) else []
+
+
 def _last(error: dict[str, Any]) -> str:
     """The last segment of the problem's type: hosts differ, it does not."""
     return str(error.get("type", "")).rsplit("/", 1)[-1]
@@ -306,8 +319,8 @@ def _last(error: dict[str, Any]) -> str:
 
 def _problem(page: dict[str, Any]) -> SourceError | None:
     """The first entry of `errors` in a 200 answer that concerns the account, in our words."""
-    for error in page.get("errors") or ():
-        if not isinstance(error, dict) or error.get("resource_type", "user") != "user":
+    for error in _listed(page, "errors"):
+        if error.get("resource_type", "user") != "user":
             continue
         detail = str(error.get("detail", ""))
         if "suspended" in detail:

@@ -21,16 +21,123 @@ from monitor.verdict.text import canonical
 
 _EDGES = ".,;:!?()[]{}\"'*~|<>"
 _NEGATIONS = frozenset(
-    "no not never none nothing nobody neither nor without cannot cant can't dont don't doesnt doesn't "
-    "didnt didn't isnt isn't arent aren't wasnt wasn't wont won't shouldnt shouldn't stop unless except "
-    "nicht kein keine nie pas jamais sans sin nunca jamás não nem без не нет".split()
+    [
+        "no",
+        "not",
+        "never",
+        "none",
+        "nothing",
+        "nobody",
+        "neither",
+        "nor",
+        "without",
+        "cannot",
+        "cant",
+        "can't",
+        "dont",
+        "don't",
+        "doesnt",
+        "doesn't",
+        "didnt",
+        "didn't",
+        "isnt",
+        "isn't",
+        "arent",
+        "aren't",
+        "wasnt",
+        "wasn't",
+        "wont",
+        "won't",
+        "shouldnt",
+        "shouldn't",
+        "stop",
+        "unless",
+        "except",
+        "nicht",
+        "kein",
+        "keine",
+        "nie",
+        "pas",
+        "jamais",
+        "sans",
+        "sin",
+        "nunca",
+        "jamás",
+        "não",
+        "nem",
+        "без",
+        "не",
+        "нет",
+    ]
 )
 _NUMBER_WORDS = frozenset(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred "
-    "thousand million billion trillion half quarter double doubled triple first second third last "
-    "today tomorrow tonight now monday tuesday wednesday thursday friday saturday sunday january "
-    "february march april may june july august september october november december".split()
+    [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+        "thirty",
+        "forty",
+        "fifty",
+        "sixty",
+        "seventy",
+        "eighty",
+        "ninety",
+        "hundred",
+        "thousand",
+        "million",
+        "billion",
+        "trillion",
+        "half",
+        "quarter",
+        "double",
+        "doubled",
+        "triple",
+        "first",
+        "second",
+        "third",
+        "last",
+        "today",
+        "tomorrow",
+        "tonight",
+        "now",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ]
 )
 _CRITICAL_MARKS = re.compile(r"[\d@#$€£¥%]|://|^[A-Z]{2,6}$")
 _MOST_TYPOS = 3
@@ -47,7 +154,8 @@ class _Entry:
 
 def critical_tokens(text: str) -> tuple[str, ...]:
     """Sorted words of a canonical text that may not differ at all: links, addresses, handles,
-    hashtags, cashtags, numbers, tickers, number words, days and negations."""
+    hashtags, cashtags, numbers, tickers, number words, days and negations.
+    """
     return tuple(sorted(w for w in map(_bare_word, text.split(" ")) if _is_critical(w)))
 
 
@@ -207,7 +315,7 @@ def _is_typo(registered: str, posted: str) -> bool:
 def _explain(entry: _Entry, text: str, post: Post, similarity: int) -> NoMatch:
     ours, theirs = Counter(critical_tokens(entry.text)), Counter(critical_tokens(text))
     gone, came = list((ours - theirs).elements()), list((theirs - ours).elements())
-    came.sort(key=lambda w: ("://" not in w, not w[0] in "@$", w))
+    came.sort(key=lambda w: ("://" not in w, w[0] not in "@$", w))
     differences = [f"“{a[:80]}” became “{b[:80]}”" for a, b in zip(sorted(gone, key=_links_first), came, strict=False)]
     differences += [f"“{word[:80]}” added" for word in came[len(gone) :]]
     differences += [f"“{word[:80]}” missing" for word in gone[len(came) :]]

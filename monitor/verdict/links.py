@@ -31,17 +31,11 @@ _SUFFIXES = (
     "codes|coffee|community|computer|cool|credit|deals|delivery|direct|directory|domains|download"
 )
 _SCHEME = re2.compile(r"(?i)\b(?:https?|hxxps?|ftp)://([^\s<>\"'`\x{201C}\x{201D}]+)")
-_BARE = re2.compile(
-    r"(?:^|[^\p{L}\p{N}_@./:\-])((?:[\p{L}\p{N}_\-]+\.)+(?i:" + _SUFFIXES + r"))(?:[^\p{L}\p{N}_.@\-]|\.(?:\W|$)|$)"
-)
+_BARE = re2.compile(r"(?:^|[^\p{L}\p{N}_@./:\-])((?:[\p{L}\p{N}_\-]+\.)+(?i:" + _SUFFIXES + r"))(?:[^\p{L}\p{N}_.@\-]|\.(?:\W|$)|$)")
 _DEFANGED = re2.compile(r"(?i)\s?[\[({]\s?(?:\.|dot)\s?[\])}]\s?|(\w) dot (" + _SUFFIXES + r")\b")
 _CANONICAL_URL = re.compile(r"(?i)(?<!\w)https?://([^\s/?#]+)([^\s?#]*)(\?[^\s#]*)?(#\S*)?")
-_CANONICAL_BARE = re.compile(
-    r"(?<![\w@./:#?&=%-])((?:[A-Za-z0-9-]{1,63}\.){1,5}(?:" + _SUFFIXES + r"))(?![\w.@-])(?=[\s/?]|$)"
-)
-_TRACKING = re.compile(
-    r"(?i)(?:utm_[a-z_]+|gclid|fbclid|dclid|msclkid|twclid|igshid|mc_[ce]id|ref_src|_hs(?:enc|mi)|s_cid)(?:=.*)?"
-)
+_CANONICAL_BARE = re.compile(r"(?<![\w@./:#?&=%-])((?:[A-Za-z0-9-]{1,63}\.){1,5}(?:" + _SUFFIXES + r"))(?![\w.@-])(?=[\s/?]|$)")
+_TRACKING = re.compile(r"(?i)(?:utm_[a-z_]+|gclid|fbclid|dclid|msclkid|twclid|igshid|mc_[ce]id|ref_src|_hs(?:enc|mi)|s_cid)(?:=.*)?")
 _TAIL = re.compile(r"[.,;:!?)\]'\"*_~]+$")
 _NOT_HOSTS = frozenset({"asp.net", "vb.net", "ado.net"})
 _DOTS = str.maketrans("。．｡․", "....")
@@ -63,8 +57,27 @@ class Place(StrEnum):
 # The platform itself, where a link is another post. Chat platforms are foreign: scams end there.
 _PLATFORM = frozenset({"x.com", "twitter.com", "pic.x.com", "pic.twitter.com"})
 _SHORTENERS = frozenset(
-    "t.co bit.ly ow.ly buff.ly tinyurl.com is.gd goo.gl lnkd.in fb.me rebrand.ly cutt.ly shorturl.at "
-    "t.ly rb.gy dlvr.it trib.al ift.tt spr.ly hubs.ly".split()
+    [
+        "t.co",
+        "bit.ly",
+        "ow.ly",
+        "buff.ly",
+        "tinyurl.com",
+        "is.gd",
+        "goo.gl",
+        "lnkd.in",
+        "fb.me",
+        "rebrand.ly",
+        "cutt.ly",
+        "shorturl.at",
+        "t.ly",
+        "rb.gy",
+        "dlvr.it",
+        "trib.al",
+        "ift.tt",
+        "spr.ly",
+        "hubs.ly",
+    ]
 )
 
 

@@ -14,4 +14,3 @@ def changes(before: Profile, after: Profile, seen_at: datetime) -> tuple[Profile
         for name in PROFILE_FIELDS
         if (old := getattr(before, name)) != (new := getattr(after, name))
     )
-

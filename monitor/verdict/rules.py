@@ -6,7 +6,6 @@ occur, and only the rules that could match are then asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -52,8 +51,6 @@ def phrase_regex(phrase: str) -> str:
     """A phrase on the skeleton, whole words; `*` stands for up to three words."""
     parts = [skeleton(part) for part in phrase.split("*")]
     return r"(?:^| )" + r"(?: [^ ]+){0,3} ".join(parts) + r"(?: |$)"
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +161,7 @@ class ProfileField:
 
 
 @dataclass(frozen=True, slots=True)
-class Any_:
+class AnyOf:
     """At least one condition holds; evidence of all that do."""
 
     of: tuple[Condition, ...]
@@ -182,7 +179,7 @@ class Any_:
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class AllOf:
     """Every condition holds."""
 
     of: tuple[Condition, ...]
@@ -204,7 +201,7 @@ class All:
 
 
 @dataclass(frozen=True, slots=True)
-class None_:
+class NoneOf:
     """No condition holds. It has no evidence of its own."""
 
     of: tuple[Condition, ...]
@@ -218,7 +215,7 @@ class None_:
         return None if any(c.evidence(subject) is not None for c in self.of) else ()
 
 
-Condition = Any_ | All | None_ | Phrases | SimilarTo | Pattern | CryptoAddress | Link | ProfileField
+Condition = AnyOf | AllOf | NoneOf | Phrases | SimilarTo | Pattern | CryptoAddress | Link | ProfileField
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +297,7 @@ def _ask(rule: Rule, subject: Subject) -> Finding | None:
 def _all_regexes(condition: Condition) -> set[str]:
     if isinstance(condition, Phrases | Pattern):
         return set(condition.needs() or ())
-    if isinstance(condition, Any_ | All | None_):
+    if isinstance(condition, AnyOf | AllOf | NoneOf):
         return set().union(*(_all_regexes(c) for c in condition.of))
     return set()
 

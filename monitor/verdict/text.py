@@ -26,9 +26,7 @@ _FORMS = str.maketrans(
     | {"…": "...", "\ufe0e": None, "\ufe0f": None}  # text and emoji presentation
 )
 _BLANK = re.compile(r"\s+")
-_MARKS = "".join(
-    chr(c) for c in range(0x300, 0x1E94B) if unicodedata.combining(chr(c))
-)  # every non-starter
+_MARKS = "".join(chr(c) for c in range(0x300, 0x1E94B) if unicodedata.combining(chr(c)))  # every non-starter
 _MARK_RUN = re.compile(f"[{re.escape(_MARKS)}]{{10,}}")
 _RUN_LIMIT = 30  # UAX #15, Stream-Safe Text Format
 _GRAPHEME_JOINER = "\u034f"
@@ -135,7 +133,7 @@ def _fold(char: str) -> str:
 
 
 _FOLD = _Fold()
-_LATIN = str.maketrans({k.casefold(): v for k, v in _LOOK_ALIKES.items()} | {k: v for k, v in _LOOK_ALIKES.items()})
+_LATIN = str.maketrans({k.casefold(): v for k, v in _LOOK_ALIKES.items()} | _LOOK_ALIKES)
 
 
 _ASCII_LETTER = re.compile("[a-z]")

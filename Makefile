@@ -1,0 +1,51 @@
+# Everything a newcomer needs: `make demo` and `make test`, on a machine with Python 3.11+, make and git.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-fast lint bench eval lock wheel clean
+
+demo: .venv/run  ## a hijack, caught, within a minute
+	$(BIN)/hijack-monitor demo
+
+test: .venv/dev  ## every test, the kill test included
+	$(BIN)/python -m pytest
+
+test-fast: .venv/dev  ## without real processes and real time
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/dev  ## speed, ours and what one would write instead, in one run
+	$(BIN)/python -m tests.bench
+
+eval: .venv/dev  ## how well posts are told apart, on ../shared/data if present
+	$(BIN)/python -m tests.evaluate
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+
+# hatchling and editables stand in the locked files, so nothing unlocked is ever fetched.
+.venv/run: requirements.lock pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/dev: requirements-dev.lock .venv/run
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	touch $@
+
+lock: .venv/bin/python  ## after changing dependencies
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra build --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -c requirements.lock -o requirements-dev.lock
+
+wheel: .venv/dev
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:
+	rm -rf .venv dist build .mypy_cache .ruff_cache .hypothesis

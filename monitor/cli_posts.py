@@ -1,0 +1,134 @@
+"""`hijack-monitor posts`: what comms do the day before."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monitor.command import acting, actor, as_json, configured, open_store, reading, utc_now
+
+if TYPE_CHECKING:
+    from monitor.config import Config
+    from monitor.planning import Plan
+
+
+@click.group()
+def posts() -> None:
+    """Register what is planned: a registered post goes by in silence."""
+
+
+@posts.command()
+@click.argument("text", required=False)
+@click.option("--file", type=click.Path(dir_okay=False), help="Read the text from a file (- for standard input).")
+@click.option("--account", help="Handle; not needed when only one is watched.")
+@click.option("--kind", default="post", show_default=True, help="post, reply, quote or repost.")
+@click.option("--profile", "field", help="A profile field instead of a post; TEXT is its new value.")
+@click.option("--from", "start", help="Not before (ISO 8601). Default: now.")
+@click.option("--until", help="Not after. Default: a day after --from.")
+@click.option("--zone", help="Time zone of times that name none, like Europe/Berlin.")
+@click.option("--link", "links", multiple=True, help="A link the publishing tool will append.")
+@click.option("--media", type=click.IntRange(0, 16), default=0, show_default=True, help="How many pictures or videos.")
+@acting
+@configured
+def add(config: Config, text: str | None, file: str | None, who: str | None, **given: Any) -> None:
+    """Register one planned post. The text is the argument, --file, or standard input."""
+    from monitor import desk
+
+    plan = _planned(config, _text(text, file), given)
+    number = desk.register(open_store(config), plan, actor(who), utc_now())
+    _said(config, plan)
+    click.echo(f"registered as #{number}: {plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:%Y-%m-%d %H:%M} UTC, once")
+
+
+def _text(text: str | None, file: str | None) -> str:
+    if text and file:
+        raise click.UsageError("give the text as the argument or with --file, not both")
+    if file and file != "-":
+        text = Path(file).read_text(encoding="utf-8")
+    elif not text:
+        text = sys.stdin.read()
+    if not text.strip():
+        raise click.UsageError("the text is empty")
+    return text.rstrip("\n")
+
+
+def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
+    from monitor import planning
+    from monitor.model import PROFILE_FIELDS, Kind
+
+    how = reading(config, given["account"], given["zone"])
+    if given["field"] and given["field"] not in PROFILE_FIELDS:
+        raise click.UsageError(f"--profile: found {given['field']!r}, expected one of: {', '.join(PROFILE_FIELDS)}")
+    try:
+        kind = Kind.PROFILE if given["field"] else planning.kind_named(given["kind"])
+        start = planning.moment(given["start"], how) if given["start"] else utc_now() - timedelta(minutes=1)
+        end = planning.moment(given["until"], how) if given["until"] else start + timedelta(days=1)
+        account = planning.account_named("", how)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return planning.Plan(account, kind, text, start, end, tuple(given["links"]), given["media"], given["field"] or "")
+
+
+def _said(config: Config, plan: Plan) -> None:
+    """The lint, for whoever registers."""
+    from monitor import desk, safe, service
+
+    for note in desk.lint(plan, config.company, service.load_rules(config).rules):
+        click.echo(f"note: {safe.for_terminal(note, 300)}")
+
+
+@posts.command("import")
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--commit", is_flag=True, help="Really register; without it nothing is changed.")
+@click.option("--account", help="For rows that name none.")
+@click.option("--zone", help="Time zone of times that name none, like Europe/Berlin.")
+@click.option("--dates", type=click.Choice(["dmy", "mdy"]), help="How 03/04/2026 is meant.")
+@acting
+@configured
+def import_(config: Config, file: str, who: str | None, **given: Any) -> None:
+    """Register many: JSON lines or CSV with a header. A dry run unless --commit."""
+    from monitor import preflight
+
+    how = reading(config, given["account"], given["zone"], given["dates"] or "")
+    sys.exit(preflight.import_file(open_store(config), config, Path(file), how, actor(who), commit=given["commit"]))
+
+
+@posts.command("list")
+@as_json
+@configured
+def list_posts(config: Config, as_json: bool) -> None:  # noqa: FBT001
+    """Every registration."""
+    from monitor import desk, show
+
+    now = utc_now()
+    show.listing(as_json, "Registered posts", show.APPROVED, desk.registrations(open_store(config)), lambda o: show.approved_row(o, now))
+
+
+@posts.command("show")
+@click.argument("number", type=int)
+@as_json
+@configured
+def show_post(config: Config, number: int, as_json: bool) -> None:  # noqa: FBT001
+    """One registration, with its lint."""
+    from monitor import desk, planning, show
+
+    one = desk.registration(open_store(config), number)
+    show.listing(as_json, f"Registered post #{number}", show.APPROVED, [one], lambda o: show.approved_row(o, utc_now()))
+    if not as_json:
+        _said(config, planning.Plan(one.account, one.kind, one.text, one.not_before, one.not_after, one.links, one.media, one.field))
+
+
+@posts.command()
+@click.argument("number", type=int)
+@acting
+@configured
+def withdraw(config: Config, number: int, who: str | None) -> None:
+    """Take a registration back."""
+    from monitor import desk
+
+    desk.withdraw(open_store(config), number, actor(who), utc_now())
+    click.echo(f"#{number} is withdrawn; that post would page now")

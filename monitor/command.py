@@ -1,0 +1,94 @@
+"""What every command shares: errors as sentences, the configuration, who acts."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from monitor.config import Config
+    from monitor.planning import Reading
+    from monitor.store import Store
+
+
+class App(click.Group):
+    """Turns our errors into a sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.ClickException):
+            raise
+        except Exception as error:
+            code = _exit_code(error)
+            if code is None:
+                raise
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """2 for what the user must mend in files or words, 1 for what was refused, None for our bugs."""
+    import sqlite3
+
+    from monitor.config import ConfigError
+    from monitor.desk import DeskError
+    from monitor.planning import PlanError
+    from monitor.rulebook import RuleError
+
+    if isinstance(error, ConfigError | RuleError | PlanError):
+        return 2
+    return 1 if isinstance(error, DeskError | sqlite3.Error | OSError) else None
+
+
+def configured(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the command the configuration."""
+
+    @click.pass_context
+    @wraps(function)
+    def wrapped(ctx: click.Context, *args: Any, **kwargs: Any) -> Any:
+        from monitor import config
+
+        return function(config.load(config.find(ctx.obj)), *args, **kwargs)
+
+    return wrapped
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+acting = click.option("--as", "who", metavar="NAME", help="Who does this; recorded. Default: the user logged in.")
+
+
+def open_store(config: Config) -> Store:
+    """The store of the configuration."""
+    from monitor.store import Store
+
+    return Store(config.database)
+
+
+def utc_now() -> datetime:
+    """The clock of the real world."""
+    return datetime.now(UTC)
+
+
+def actor(given: str | None) -> str:
+    """Who does this."""
+    return given or os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def reading(config: Config, account: str | None, zone: str | None, dates: str = "") -> Reading:
+    """How to read plans: the watched accounts whose ids are known."""
+    from monitor import planning
+
+    store = open_store(config)
+    accounts = [config.account(t, t.id or store.pinned(t.platform, t.handle) or "") for t in config.file.accounts]
+    known = tuple(a for a in accounts if a.id or a.platform == "replay")
+    if not known:
+        raise click.ClickException("no account's id is known yet: start the monitor once, or give `id` in [[accounts]]")
+    return planning.Reading(known, account or "", planning.zone_named(zone) if zone else None, dates)
