@@ -10,7 +10,8 @@ from rapidfuzz import process
 
 def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
     """The first mistake: key, what was found, what was expected, the nearest known key."""
-    first = error.errors()[0]
+    errors = error.errors()
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])  # a misspelt key is also a missing one
     key = ".".join(str(part) for part in first["loc"])
     found = repr(first.get("input"))[:80]
     if first["type"] == "extra_forbidden":

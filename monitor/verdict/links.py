@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
+from collections.abc import Iterator
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -41,7 +43,8 @@ _NOT_HOSTS = frozenset({"asp.net", "vb.net", "ado.net"})
 _DOTS = str.maketrans("。．｡․", "....")
 # What stands for a Latin letter in a host name: digits and the Cyrillic and Greek twins.
 _LETTERS = str.maketrans("015асеорхуіјѕԁһӏκνοαιυ", "olsaceopxyijsdhlkvoaiu")
-_MOST = 50  # hosts taken from one post
+_MOST = 500  # different hosts taken from one post; more of them are an attack of their own
+TOO_MANY = "more-hosts-than-anybody-links-to.invalid"
 
 
 class Place(StrEnum):
@@ -116,35 +119,35 @@ def host_of(url: str) -> str:
 
 
 def hosts(text: str, links: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Every host a reader could reach, at most fifty: given links first, then the text itself."""
-    found = dict.fromkeys(h for h in map(host_of, links[:_MOST]) if h)
-    for host in _hosts_in(text[:100_000]):
-        found[host] = None
+    """Every host a reader could reach: given links first, then the text itself.
+
+    Beyond five hundred the last one is `TOO_MANY`, which is foreign to everybody: whoever hides a
+    host behind so many others is caught by their number.
+    """
+    found: dict[str, None] = {}
+    for host in itertools.chain(map(host_of, links), _hosts_in(text[:100_000])):
+        if host:
+            found[host] = None
         if len(found) >= _MOST:
+            found[TOO_MANY] = None
             break
     return tuple(found)
 
 
-def _hosts_in(text: str) -> list[str]:
+def _hosts_in(text: str) -> Iterator[str]:
     if not text.isascii():
         text = _fold_dots(text)
     elif "." not in text and "ot" not in text.lower():
-        return []
+        return
     text = _DEFANGED.sub(lambda m: f"{m.group(1) or ''}.{m.group(2) or ''}", text)
-    found = []
-    for number, match in enumerate(_SCHEME.finditer(text)):
-        if number >= _MOST:
-            break
+    for match in _SCHEME.finditer(text):
         host = host_of("https://" + match.group(1).rstrip("….,;:!?)]}»"))
         if "." in host:
-            found.append(host)
+            yield host
     rest = _SCHEME.sub(" ", text)
-    for number, match in enumerate(_BARE.finditer(rest)):
-        if number >= 500 or len(found) >= _MOST:
-            break
+    for match in _BARE.finditer(rest):
         if _bare(match.group(1), rest[match.end() - 1 : match.end()]):
-            found.append(match.group(1).lower())
-    return found
+            yield match.group(1).lower()
 
 
 def _bare(name: str, after: str) -> bool:
