@@ -10,7 +10,7 @@ import html
 import re
 import unicodedata
 
-_LINK = re.compile(r"(?i)\b(?:https?|ftp)://")
+_LINK = re.compile(r"(?i)(?:https?|ftp)://")
 _DOT = re.compile(r"(?<=[^\s.])\.(?=[^\W\d_]{2,}|xn--)")
 _LINES = re.compile(r"\n{3,}")
 _KEEP = {"\n", "\u200d"}  # line breaks; the joiner inside emoji
@@ -66,6 +66,11 @@ def for_slack_sentence(text: str, limit: int = 600) -> str:
     escaped, our own punctuation kept.
     """
     return _escaped(" ".join(for_slack_literal(text, limit).split()))
+
+
+def cut_markup(text: str, limit: int) -> str:
+    """Finished mrkdwn, cut without leaving half an entity or half a control sequence."""
+    return text if len(text) <= limit else re.sub(r"(?:&[a-z]{0,3}|<[^>]*)$", "", text[: limit - 1]) + "…"
 
 
 def _escaped(text: str) -> str:

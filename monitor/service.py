@@ -38,6 +38,7 @@ log = logging.getLogger("monitor.service")
 TICK_SECONDS = 1
 HEALTH_SECONDS = 5
 RESOLVE_TRIES = 3
+BROKEN_SECONDS = 60
 
 
 def utc_now() -> datetime:
@@ -114,16 +115,18 @@ class Service:
         try:
             batch = await watch.poll()
         except sqlite3.Error as error:
-            await self._cannot_write(watch.account, error)
+            await self._cannot_write(watch, error)
             return seconds
         return stretched(seconds, batch.limit if batch else None, len(self.watches), now)
 
-    async def _cannot_write(self, account: Account, error: sqlite3.Error) -> None:
+    async def _cannot_write(self, watch: Watch, error: sqlite3.Error) -> None:
         """The disk is full or the file is broken: say it from memory, then stop for systemd."""
-        log.critical("cannot write: %s", error, extra={"account": account.key})
+        if self.broken:
+            return  # it has been said
+        log.critical("cannot write: %s", error, extra={"account": watch.account.key})
         text = (
-            f"🔴 hijack-monitor cannot write to {self.store.path} ({error}). Posts of {account.name} are read but "
-            "cannot be judged safely: look at the account yourself, free the disk, restart the monitor."
+            f"🔴 hijack-monitor cannot write to {self.store.path} ({error}) and stops. Look at {watch.account.name} "
+            f"yourself, free the disk, restart the monitor. Not written down: {'; '.join(watch.unwritten[:5]) or 'nothing that would page'}"
         )
         for name, route in self.pager.notifiers().items():
             with contextlib.suppress(outgoing.NotifierError):
@@ -286,6 +289,9 @@ async def run(config: Config, secrets: Mapping[str, str]) -> int:
             scheduler.shutdown(wait=False)
             journal.notify("STOPPING=1")
             log.info("stopping: %s", service.broken or "asked to")
+            if service.broken:  # systemd starts us again; a full disk must not shout every two seconds
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), BROKEN_SECONDS)
             return 1 if service.broken else 0
 
 

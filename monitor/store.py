@@ -72,8 +72,9 @@ class Store:
         try:
             yield
         except BaseException:
-            self.sql.execute("ROLLBACK TO item")
-            self.sql.execute("RELEASE item")
+            if self.sql.in_transaction:  # a full disk has already rolled everything back
+                self.sql.execute("ROLLBACK TO item")
+                self.sql.execute("RELEASE item")
             raise
         self.sql.execute("RELEASE item")
 

@@ -7,14 +7,16 @@ posts again, a crash after it has lost nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from monitor import safe
 from monitor.incidents import Event, Request
 from monitor.model import (
     Account,
@@ -114,6 +116,7 @@ class Watch:
         self._outbox, self._clock, self._wake = outbox, clock, wake
         self._looked_at = clock()
         self.retry_at: datetime | None = None
+        self.unwritten: tuple[str, ...] = ()
         self.finished_at = clock()
         with store.transaction():
             store.account(account.key, account.handle)
@@ -148,6 +151,13 @@ class Watch:
         """Judge and write down everything new in a batch. Accepting it twice changes nothing."""
         now = self._clock()
         self.retry_at = None
+        try:
+            self._accept(batch, now)
+        except sqlite3.Error:
+            self.unwritten = tuple(self._in_words(batch))
+            raise
+
+    def _accept(self, batch: Batch, now: datetime) -> None:
         with self._store.transaction():
             self._judge.refresh()
             row = self._store.account(self.account.key, self.account.handle)
@@ -162,6 +172,17 @@ class Watch:
             log.warning("not everything read yet: %s", batch.missed, extra={"account": self.account.key})
         if new:
             self._wake()
+
+    def _in_words(self, batch: Batch) -> Iterator[str]:
+        """What would have paged, for telling it from memory when it cannot be written down."""
+        for item in batch.items:
+            with contextlib.suppress(sqlite3.Error):
+                if self._store.knows(item):
+                    continue
+            verdict = self._judge.verdict(item, self.account)
+            if verdict.severity is Severity.PAGE:
+                said = item.text if isinstance(item, Post) else ""
+                yield f"{verdict.reason}: “{safe.for_terminal(said, 200)}”"
 
     def _take(self, item: Item, batch: Batch, now: datetime, *, baseline: bool) -> None:
         """One item; whatever goes wrong with it becomes a page and stops nothing else."""

@@ -119,7 +119,9 @@ def test_a_profile_registration_excuses_no_post() -> None:
     assert isinstance(queue.match(post("Now in Lisbon.")), NoMatch)
 
 
-WORDS = st.lists(st.sampled_from("fees fall rise monday 10 not the a https://a.example/x $ACME @acme soon open".split()), min_size=1, max_size=8)
+WORDS = st.lists(
+    st.sampled_from("fees fall rise monday 10 not the a https://a.example/x $ACME @acme soon open".split()), min_size=1, max_size=8
+)
 
 
 @given(WORDS, WORDS)

@@ -131,7 +131,9 @@ def test_disguise_is_undone(text: str, word: str) -> None:
     assert word in skeleton(text)
 
 
-@pytest.mark.parametrize("text", ["Сегодня мы запускаем новую функцию", "新しい機能を発表します", "Ευχαριστούμε για τη στήριξη", "مرحبا بكم"])
+@pytest.mark.parametrize(
+    "text", ["Сегодня мы запускаем новую функцию", "新しい機能を発表します", "Ευχαριστούμε για τη στήριξη", "مرحبا بكم"]
+)
 def test_other_scripts_stay_readable(text: str) -> None:
     assert not re.search("[a-z]", skeleton(text))
 

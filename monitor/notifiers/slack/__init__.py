@@ -201,7 +201,8 @@ class SlackNotifier:
             raise NotifierError(Refusal.UNKNOWN, f"Slack did not answer within {DEADLINE_SECONDS} s") from None
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise NotifierError(Refusal.NOT_ACCEPTED, f"Slack could not be reached ({type(error).__name__})") from None
-        except (aiohttp.ClientError, SlackClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError) as error:
+            # AttributeError: slack_sdk 3.47 trips over an answer that is a JSON list
             raise NotifierError(Refusal.UNKNOWN, f"the connection to Slack broke ({type(error).__name__})") from None
         data = answer.data
         if not isinstance(data, dict):
@@ -215,6 +216,8 @@ def _update(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _classified(response: Any) -> NotifierError:
+    if getattr(response, "data", None) is None:  # cut or broken JSON: slack_sdk then gives aiohttp's own response
+        return NotifierError(Refusal.UNKNOWN, "Slack's answer could not be read")
     data = response.data if isinstance(response.data, dict) else {}
     status, error = int(response.status_code), str(data.get("error", ""))
     if status == 429 or error in _SLOW:
@@ -225,8 +228,6 @@ def _classified(response: Any) -> NotifierError:
     ):  # fmt: skip
         if error in known:
             return NotifierError(refusal, f"Slack answered {error}")
-    if response.data is None:  # cut or broken JSON: it may have been accepted
-        return NotifierError(Refusal.UNKNOWN, f"Slack's answer ({status}) could not be read")
     if status in (502, 503, 504) or (status == 200 and not error):
         return NotifierError(Refusal.NOT_ACCEPTED, f"Slack answered {status} without a decision")
     return NotifierError(Refusal.UNKNOWN, f"Slack answered {status} {safe.for_log(error, 60)}")

@@ -41,11 +41,11 @@ def push_text(letter: Letter) -> str:
     telling = posts[:1] if letter.page.kind in (PageKind.ROOT, PageKind.SYNC) else posts[-1:]
     quote = f". {safe.for_slack_sentence(_text(telling[0]), 120)}" if telling else ""
     if letter.page.kind is PageKind.NOTE:
-        return f"INC-{letter.incident.id}: {_said(letter)}{quote}"[:3_000]
+        return safe.cut_markup(f"INC-{letter.incident.id}: {_said(letter)}{quote}", 3_000)
     lead = f" {safe.for_slack_sentence(letter.page.reason, 300)}" if letter.page.kind is PageKind.REPEAT else ""
     who = _mentions(letter) if letter.page.plain else ""  # without blocks the text itself must wake
     more = f". {safe.for_slack_sentence(letter.incident.reason, 600)}" if letter.page.plain else ""
-    return f"{who}{safe.for_slack_sentence(headline(letter.incident), 150)}{lead}{quote}{more}"[:3_000]
+    return safe.cut_markup(f"{who}{safe.for_slack_sentence(headline(letter.incident), 150)}{lead}{quote}{more}", 3_000)
 
 
 def headline(incident: Incident) -> str:
@@ -147,7 +147,7 @@ def _facts(block_id: str, letter: Letter) -> Block:
         gone = sum(k.deleted_at is not None for k in posts)
         fields.append(("Posts in this incident", f"{letter.incident.posts}" + (f", {gone} gone since" if gone else "")))
     fields.append(("Open", _link(posts[0])))
-    shown = [{"type": "mrkdwn", "verbatim": True, "text": f"*{n}*\n{v}"[:1_900]} for n, v in fields if v]
+    shown = [{"type": "mrkdwn", "verbatim": True, "text": safe.cut_markup(f"*{n}*\n{v}", 1_900)} for n, v in fields if v]
     return {"type": "section", "block_id": block_id, "fields": shown}
 
 
@@ -155,7 +155,9 @@ def _why(posts: list[Kept]) -> str:
     lines = []
     for finding in {f.rule: f for k in posts[:10] for f in k.verdict.accusations}.values():
         evidence = ", ".join(f"“{safe.for_slack_markup(e, 60)}”" for e in finding.evidence[:2])
-        lines.append(f"{safe.for_slack_sentence(finding.title, 80)}: {evidence}" if evidence else finding.title)
+        lines.append(
+            f"{safe.for_slack_sentence(finding.title, 80)}: {evidence}" if evidence else safe.for_slack_sentence(finding.title, 80)
+        )
     return "\n".join(lines[:4]) or "not registered, and no rule knows it"
 
 
@@ -256,11 +258,15 @@ def _plain(text: str, limit: int) -> Block:
 
 
 def _section(block_id: str, text: str) -> Block:
-    return {"type": "section", "block_id": block_id, "text": {"type": "mrkdwn", "verbatim": True, "text": text[:2_800]}}
+    return {"type": "section", "block_id": block_id, "text": {"type": "mrkdwn", "verbatim": True, "text": safe.cut_markup(text, 2_800)}}
 
 
 def _context(block_id: str, text: str) -> Block:
-    return {"type": "context", "block_id": block_id, "elements": [{"type": "mrkdwn", "verbatim": True, "text": text[:1_900]}]}
+    return {
+        "type": "context",
+        "block_id": block_id,
+        "elements": [{"type": "mrkdwn", "verbatim": True, "text": safe.cut_markup(text, 1_900)}],
+    }
 
 
 def _clock(when: datetime | None) -> str:

@@ -1,0 +1,195 @@
+"""The message people are woken by: hostile text in every place, Slack's limits, Slack's refusals."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.model import (
+    Finding,
+    Incident,
+    Media,
+    Near,
+    NoMatch,
+    Page,
+    PageKind,
+    Post,
+    ProfileChange,
+    Severity,
+    State,
+    Unreadable,
+    Verdict,
+)
+from monitor.model import Kind as PostKind
+from monitor.notifiers.interface import Letter, Refusal
+from monitor.notifiers.slack import _classified
+from monitor.notifiers.slack.message import arguments, mention
+from monitor.simulator.slack import _refused
+from monitor.store import Kept
+from tests.conftest import START
+from tests.verdict.test_text import TEXT
+
+CORPUS = [
+    "<!channel> <!here> <!everyone> <@U01ALICE> <!subteam^S1> <https://evil.example|bank.com> <mailto:x@y.io|y> <!date^0^{date}|x>",
+    "&lt;!here&gt; &amp;lt;!here&amp;gt;",
+    "*b* _i_ ~s~ `c` ```d``` > quote :rotating_light: @here @channel #general",
+    "http://evil.com evil.xyz/1 HTTPS://EVIL.COM ftp://evil.io x.com/acme sub.evil.co.uk:8080",
+    "\u202eevil\u202c \u200b\u2066x\u2069 \u0000 \x1b[31m \x07 \ud800",
+    "👨‍👩‍👧‍👦" * 3_000,
+    "e" + "\u0301" * 700,
+    "   \n\n\t ",
+    "",
+    "ack",
+    "resolve",
+    "a" * 25_000,
+    "&" * 25_000,
+    "<" * 25_000,
+    "\n" * 5_000,
+    "{}[]\"'\\ %s %(x)s {0} ${x}",
+    "evil[.]com evil.com.",
+]
+OURS = {"<!subteam^S0SOCIAL>", "<!channel>", "<https://x.com/i/web/status/12|the post on X>"}
+
+
+def verdict(text: str) -> Verdict:
+    finding = Finding("taunt", 1, Severity.PAGE, "Boasts", (text, text), text, text)
+    return Verdict(Severity.PAGE, "nobody registered this post", NoMatch("nobody", 3, 60, (text, text)), (finding,), (text[:200],))
+
+
+def kept(text: str, number: int = 12) -> Kept:
+    post = Post(
+        "x::1", str(number), PostKind.POST, text, START, media=(Media("photo", "", text),), url=f"https://x.com/i/web/status/{number}"
+    )
+    return Kept(post, verdict(text), START, 1, baseline=False, deleted_at=None, rulebook="r", evidence=None)
+
+
+def letters(text: str) -> Iterator[Letter]:
+    """A hostile text in every place of every kind of message in every state."""
+    change = ProfileChange("x::1", "bio", text, text, START)
+    items = [kept(text), replace(kept(text, 13), deleted_at=START), replace(kept(text), post=change),
+             replace(kept(text), post=Unreadable("x::1", "u", text, START)),
+             replace(kept(text), verdict=Verdict(Severity.NOTIFY, text, Near(3, (text,))))]  # fmt: skip
+    for state in State:
+        incident = Incident(
+            1, "x::1", f"@{text[:30]} on X", Severity.PAGE, "Unapproved post", text, START, START, state, 5, (text[:200],),
+            acknowledged_by=text, acknowledged_at=START, resolved_by=text, resolved_at=START, cause=text,
+        )  # fmt: skip
+        for kind in PageKind:
+            page = Page(1, "k", 1, "slack", kind, f"first; {text}", START, ("S0SOCIAL", "channel"))
+            for posts in ((), tuple(items[:1]), tuple(items), (items[2],)):
+                yield Letter(page, incident, posts, START, "1.2", START, "S0SECONDARY")
+                yield Letter(replace(page, plain=True), incident, posts, START, "1.2", START, "S0SECONDARY")
+
+
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every string under a key `text`, with the types of the blocks around it."""
+    if isinstance(value, dict):
+        here = (*path, str(value.get("type", "")))
+        for key, inner in value.items():
+            if key == "text" and isinstance(inner, str):
+                yield here, inner
+            else:
+                yield from leaves(inner, here)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner, path)
+
+
+LIVE = re.compile(r"(?i)https?://(?!x\.com/i/web/status/\d)|[^\s.\[\]]\.(?:com|io|xyz|example)\b")
+
+
+def check(letter: Letter) -> None:
+    """Walk the finished JSON; trust no call site."""
+    message = arguments(letter)
+    raw = json.dumps(message, ensure_ascii=False)
+    raw.encode("utf-8")
+    assert _refused(message, 4_000) == "", "Slack's limits"
+    assert len(raw) < 13_000
+    assert (message["parse"], message["link_names"]) == ("none", False)
+    for path, text in [*leaves(message.get("blocks", [])), (("mrkdwn",), message["text"])]:
+        assert text.strip()
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u061c\x00-\x09\x0b-\x1f\x7f]", text)
+        assert not LIVE.search(re.sub(r"<https://x\.com/i/web/status/\d+\|the post on X>", "", text)), text[:300]
+        if "rich_text" not in path and "plain_text" not in path:
+            assert set(re.findall("<[^>]*>", text)) <= OURS | {"<!channel>"}, text[:300]
+            assert not re.search(r"&(?!amp;|lt;|gt;)", text)
+
+
+@pytest.mark.parametrize("text", CORPUS, ids=range(len(CORPUS)))
+def test_no_hostile_text_gets_out_of_its_place(text: str) -> None:
+    for letter in letters(text):
+        check(letter)
+
+
+@given(TEXT)
+@settings(max_examples=60, deadline=None)
+def test_no_text_at_all_gets_out_of_its_place_or_makes_the_renderer_raise(text: str) -> None:
+    for letter in letters(text):
+        check(letter)
+
+
+def test_the_first_two_lines_suffice_at_three_in_the_morning() -> None:
+    incident = Incident(42, "x::1", "@acme on X", Severity.PAGE, "Unapproved post", "nobody registered this post", START, START, posts=1)
+    page = Page(1, "k", 42, "slack", PageKind.ROOT, "first", START, ("S0SOCIAL",))
+    message = arguments(Letter(page, incident, (kept("Take your BTC and run."),), START, "", START.replace(minute=5), "S0SECONDARY"))
+    first, second = (t for _, t in list(leaves(message["blocks"]))[:2])
+    assert first == "🔴 Unapproved post: @acme on X · INC-42"
+    assert second == (
+        "<!subteam^S0SOCIAL> *nobody registered this post.* Posted 03:00:00 UTC, seen 0 s later. "
+        "*Acknowledge by 03:05:00 UTC* or it pages again and wakes S0SECONDARY too."
+    )
+    assert message["text"].startswith("🔴 Unapproved post: @acme on X · INC-42. Take your BTC and run.")
+
+
+def test_the_post_is_shown_as_literal_text() -> None:
+    message = arguments(next(letters("*FREE* <!channel> https://evil.example/x")))
+    quotes = [b for b in message["blocks"] if b["type"] == "rich_text"]
+    said = quotes[0]["elements"][0]["elements"][0] if quotes[0]["elements"] else {}
+    assert said["type"] == "text"
+
+
+def test_mentions_are_written_as_slack_writes_them() -> None:
+    assert [mention(m) for m in ("channel", "S1", "U1", "W1")] == ["<!channel>", "<!subteam^S1>", "<@U1>", "<@W1>"]
+
+
+class Response:
+    def __init__(self, status: int, data: object, headers: dict[str, str] | None = None) -> None:
+        self.status_code, self.data, self.headers = status, data, headers or {}
+
+
+@pytest.mark.parametrize(
+    ("status", "data", "refusal"),
+    [
+        (429, {"ok": False, "error": "ratelimited"}, Refusal.SLOW_DOWN),
+        (200, {"ok": False, "error": "message_limit_exceeded"}, Refusal.SLOW_DOWN),
+        (503, {}, Refusal.NOT_ACCEPTED),
+        (200, {}, Refusal.NOT_ACCEPTED),
+        (200, {"ok": False, "error": "service_unavailable"}, Refusal.NOT_ACCEPTED),
+        (200, None, Refusal.UNKNOWN),
+        (500, {}, Refusal.UNKNOWN),
+        (200, {"ok": False, "error": "internal_error"}, Refusal.UNKNOWN),
+        (200, {"ok": False, "error": "fatal_error"}, Refusal.UNKNOWN),
+        (200, {"ok": False, "error": "a_string_nobody_knows"}, Refusal.UNKNOWN),
+        (200, {"ok": False, "error": "token_revoked"}, Refusal.CREDENTIALS),
+        (200, {"ok": False, "error": "missing_scope"}, Refusal.CREDENTIALS),
+        (200, {"ok": False, "error": "channel_not_found"}, Refusal.DESTINATION),
+        (200, {"ok": False, "error": "is_archived"}, Refusal.DESTINATION),
+        (200, {"ok": False, "error": "invalid_blocks"}, Refusal.CONTENT),
+        (200, {"ok": False, "error": "msg_blocks_too_long"}, Refusal.CONTENT),
+        (200, {"ok": False, "error": "message_not_found"}, Refusal.LOST),
+    ],
+)
+def test_what_each_refusal_means(status: int, data: object, refusal: Refusal) -> None:
+    assert _classified(Response(status, data)).refusal is refusal
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("soon", 30), ("99999", 300), ("0", 1)])
+def test_how_long_slack_wants_us_to_wait(header: str, seconds: float) -> None:
+    assert _classified(Response(429, {}, {"Retry-After": header})).retry_after == seconds

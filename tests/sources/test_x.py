@@ -1,0 +1,264 @@
+"""X as it really is: every error shape of its documentation, both dialects, hostile posts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor import service
+from monitor.model import Account, Kind, Post, Profile, Unreadable
+from monitor.simulator import x as stand_in
+from monitor.simulator.demo import serve
+from monitor.simulator.x import XWorld
+from monitor.sources import _x_payload as payload
+from monitor.sources import interface, x
+from monitor.sources.interface import SourceError, Trouble
+from tests.conftest import SECRETS, START, Clock
+
+ACCOUNT = Account("x", "1", "acme")
+DATA = Path(__file__).parents[3] / "shared" / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared corpora are not here")
+
+
+class Wired:
+    """The source over HTTP against the stand-in."""
+
+    def __init__(self, world: XWorld, source: x.XSource, clock: Clock) -> None:
+        self.world, self.source, self.clock = world, source, clock
+
+    async def read(self, cursor: str | None = "0") -> list[Post | Unreadable]:
+        return list((await self.source.read(ACCOUNT, cursor)).items)
+
+    async def one(self) -> Post:
+        (item,) = await self.read()
+        assert isinstance(item, Post)
+        return item
+
+
+@pytest.fixture
+async def wired() -> AsyncIterator[Wired]:
+    clock = Clock()
+    world = XWorld(clock)
+    world.user("acme", "1")
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(service.http_session())
+        base = await serve(world.app(), stack)
+        yield Wired(world, x.build(interface.Settings({"api_base": base}, session, clock), SECRETS), clock)
+
+
+async def test_links_are_expanded_entities_unescaped_once_and_own_pictures_dropped(wired: Wired) -> None:
+    wired.world.post("acme", "Fish & chips <3 https://acme.example/a?x=1&y=2 &amp; more", pictures=2)
+    item = await wired.one()
+    assert item.text == "Fish & chips <3 https://acme.example/a?x=1&y=2 &amp; more"
+    assert item.links == ("https://acme.example/a?x=1&y=2",)
+    assert [m.type for m in item.media] == ["photo", "photo"]
+
+
+async def test_a_long_post_is_read_whole(wired: Wired) -> None:
+    text = "word " * 400 + "https://acme.example/end"
+    wired.world.post("acme", text)
+    assert (await wired.one()).text == text
+
+
+async def test_an_article_and_a_poll_are_part_of_the_text(wired: Wired) -> None:
+    wired.world.post("acme", "https://x.com/i/article/1", article={"title": "Take your BTC and run"})
+    assert (await wired.one()).text.startswith("Take your BTC and run")
+    more = payload.Includes({}, {"7": {"id": "7", "options": [{"label": "Yes &amp; no"}]}})
+    made = payload.read_post({"id": "5", "text": "Well?", "attachments": {"poll_ids": ["7"]}}, "x::1", more, START)
+    assert isinstance(made, Post)
+    assert made.text == "Well?\n- Yes & no"
+
+
+async def test_kinds_and_references(wired: Wired) -> None:
+    wired.world.repost("acme", "other", "a story")
+    wired.world.reply("acme", "@jo hello")
+    wired.world.reply("acme", "and another thing", to="1")
+    wired.world.post("acme", "look https://twitter.com/jo/status/55", referenced_tweets=[{"type": "quoted", "id": "55"}])
+    found = [(i.kind, i.referenced_author) for i in await wired.read() if isinstance(i, Post)]
+    assert found == [(Kind.REPOST, "other"), (Kind.REPLY, ""), (Kind.POST, ""), (Kind.QUOTE, "")]
+    assert (await wired.read())[-1].text == "look"  # type: ignore[union-attr]
+
+
+async def test_the_post_dialect_of_2_167_reads_the_same(wired: Wired) -> None:
+    post = wired.world.post("acme", "word " * 100)
+    wired.world.edit("acme", post, "word " * 99)
+    before = await wired.read()
+    wired.world.dialect = "post"
+    assert await wired.read() == before
+    assert (before[0].root_id, before[0].version) == (post, 2)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("fault", "value", "trouble"),
+    [
+        ("html", 503, Trouble.UNAVAILABLE),
+        ("empty", 500, Trouble.UNAVAILABLE),
+        ("html", 200, Trouble.UNAVAILABLE),
+        ("broken_json", 200, Trouble.UNAVAILABLE),
+        ("list_body", 200, Trouble.UNAVAILABLE),
+        ("list_body", 503, Trouble.UNAVAILABLE),
+        ("json", (400, {"title": "Invalid Request"}, {}), Trouble.REJECTED),
+        ("json", (401, stand_in.UNAUTHORIZED, {}), Trouble.CREDENTIALS),
+        ("json", (402, stand_in.UNFUNDED, {}), Trouble.CREDITS),
+        ("json", (403, {"title": "Client Forbidden", "reason": "client-not-enrolled"}, {}), Trouble.CREDENTIALS),
+        ("empty", 404, Trouble.UNAVAILABLE),
+        ("json", (429, stand_in.RATE_LIMITED, {}), Trouble.RATE_LIMITED),
+        ("json", (429, {"errors": [{"code": 88, "message": "Rate limit exceeded"}]}, {}), Trouble.RATE_LIMITED),
+        ("json", (429, stand_in.USAGE_CAPPED, {"x-rate-limit-remaining": "9999"}), Trouble.CREDITS),
+        ("drop_before", None, Trouble.NETWORK),
+        ("half_body", None, Trouble.NETWORK),
+    ],
+)
+async def test_every_failure_becomes_one_of_our_own(wired: Wired, fault: str, value: Any, trouble: Trouble) -> None:
+    wired.world.faults.add(fault, times=3, value=value)
+    with pytest.raises(SourceError) as raised:
+        await wired.read()
+    assert raised.value.trouble is trouble
+    assert "x-token" not in str(raised.value)
+    assert raised.value.helps_to_wait == (trouble in (Trouble.UNAVAILABLE, Trouble.NETWORK, Trouble.RATE_LIMITED))
+
+
+async def test_a_rate_limit_says_when_to_come_back(wired: Wired) -> None:
+    reset = str(int((START + timedelta(minutes=7)).timestamp()))
+    headers = {"x-rate-limit-remaining": "0", "x-rate-limit-reset": reset}
+    wired.world.faults.add("json", value=(429, stand_in.RATE_LIMITED, headers))
+    with pytest.raises(SourceError) as raised:
+        await wired.read()
+    assert raised.value.retry_at == START + timedelta(minutes=7)
+    wired.world.faults.add("json", value=(429, stand_in.RATE_LIMITED, {}))
+    with pytest.raises(SourceError) as raised:
+        await wired.read()
+    assert raised.value.retry_at == START + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(("state", "words"), [("suspended", "suspended"), ("gone", "does not exist")])
+async def test_an_account_that_vanished_is_said_in_plain_words(wired: Wired, state: str, words: str) -> None:
+    wired.world.named("acme").state = state
+    for call in (wired.source.read(ACCOUNT, "0"), wired.source.resolve("acme")):
+        with pytest.raises(SourceError, match=words) as raised:
+            await call
+        assert raised.value.trouble is Trouble.GONE
+    hidden = (await wired.source.profiles((ACCOUNT,)))[ACCOUNT.key]
+    assert isinstance(hidden, SourceError)
+
+
+async def test_a_protected_account_shows_its_profile_but_not_its_posts(wired: Wired) -> None:
+    wired.world.change("acme", protected=True)
+    with pytest.raises(SourceError, match="protected"):
+        await wired.read()
+    profile = (await wired.source.profiles((ACCOUNT,)))[ACCOUNT.key]
+    assert isinstance(profile, Profile)
+    assert profile.protected == "yes"
+
+
+async def test_a_renamed_account_is_followed_by_its_id(wired: Wired) -> None:
+    wired.world.change("acme", username="acme_official_0x")
+    wired.world.post("acme_official_0x", "We are sold.")
+    assert (await wired.one()).text == "We are sold."
+
+
+async def test_a_short_page_is_not_the_last_page(wired: Wired) -> None:
+    for number in range(230):
+        wired.clock.move(0.01)
+        wired.world.post("acme", f"number {number}")
+    assert len(await wired.read()) == 230
+
+
+async def test_one_poisoned_post_between_two_good_ones_stops_nobody(wired: Wired) -> None:
+    wired.world.post("acme", "one")
+    bad = wired.world.post("acme", "two")
+    wired.world.named("acme").posts[bad]["created_at"] = "soon"
+    wired.world.post("acme", "three")
+    found = await wired.read()
+    assert sorted(i.text if isinstance(i, Post) else i.id for i in found) == sorted(["one", bad, "three"])
+
+
+async def test_only_posts_that_x_calls_not_found_are_missing(wired: Wired) -> None:
+    kept, gone = wired.world.post("acme", "one"), wired.world.post("acme", "two")
+    wired.world.delete("acme", gone)
+    assert await wired.source.missing(ACCOUNT, (kept, gone)) == {gone}
+
+
+async def test_lone_surrogates_are_replaced_at_the_edge() -> None:
+    data = payload.text_of(b'{"text": "a\\ud800b"}')
+    assert data["text"].encode("utf-8") == b"a?b"
+
+
+SHAPES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
+        ["id", "text", "entities", "urls", "url", "expanded_url", "referenced_tweets", "type", "attachments", "media_keys", "note_tweet",
+         "created_at", "article", "edit_history_tweet_ids", "author_id", "in_reply_to_user_id", "poll_ids", "username", "name"]), inner, max_size=6),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(SHAPES)
+@settings(max_examples=400, deadline=None)
+def test_no_shape_of_an_answer_makes_the_parser_raise(shape: Any) -> None:
+    made = payload.read_post(shape, "x::1", payload.includes({"includes": shape}), START)
+    assert isinstance(made, Post | Unreadable)
+    assert made.id
+
+
+# --- against X's own description and recordings ---------------------------------------------------
+
+
+def _schema(name: str) -> dict[str, Any]:
+    spec = json.loads((DATA / "x_openapi_2.166.json").read_text())
+
+    def open_(node: Any) -> Any:
+        """OpenAPI's discriminator is not JSON Schema's; everything else is."""
+        if isinstance(node, dict):
+            return {k: open_(v) for k, v in node.items() if k != "discriminator"}
+        return [open_(v) for v in node] if isinstance(node, list) else node
+
+    return {"$ref": f"#/components/schemas/{name}", "components": open_(spec["components"])}
+
+
+@needs_data
+async def test_what_the_stand_in_answers_is_what_x_describes(wired: Wired) -> None:
+    world = wired.world
+    world.change("acme", link="https://acme.example", description="Hello", location="Lisbon")
+    first = world.post("acme", "Fish & chips https://acme.example/a", pictures=1)
+    world.post("acme", "word " * 100)
+    world.repost("acme", "other", "a story")
+    world.reply("acme", "@jo hello")
+    world.edit("acme", world.post("acme", "a"), "b")
+    for path, name in (
+        ("/2/users/1/tweets?max_results=5", "Get2UsersIdTweetsResponse"),
+        ("/2/users/99/tweets", "Get2UsersIdTweetsResponse"),
+        ("/2/users?ids=1,99", "Get2UsersResponse"),
+        ("/2/users/by/username/acme", "Get2UsersByUsernameUsernameResponse"),
+        (f"/2/tweets?ids={first},5", "Get2TweetsResponse"),
+    ):
+        async with wired.source._client._shared.get(
+            wired.source._client._base + path, headers={"Authorization": "Bearer x-token"}
+        ) as answer:
+            body = await answer.json()
+        jsonschema.Draft7Validator(_schema(name)).validate(body)
+
+
+@needs_data
+def test_recorded_answers_of_the_real_x_become_posts() -> None:
+    count = 0
+    for line in (DATA / "x_recorded_responses.jsonl").read_text().splitlines():
+        page = json.loads(line)["body"]
+        page = json.loads(page) if isinstance(page, str) else page
+        for data in page["data"] if isinstance(page["data"], list) else [page["data"]]:
+            if "text" in data:
+                made = payload.read_post(data, "x::1", payload.includes(page), START)
+                assert isinstance(made, Post)
+                assert made.text
+                assert "&amp;" not in made.text
+                count += 1
+    assert count > 200

@@ -1,0 +1,127 @@
+"""What every source and every notifier must do, whoever wrote it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor import notifiers, service, sources
+from monitor.model import Account, Incident, Page, PageKind, Severity
+from monitor.notifiers import interface as outgoing
+from monitor.notifiers.interface import Letter, NotifierError
+from monitor.simulator.demo import serve
+from monitor.simulator.slack import SlackWorld
+from monitor.simulator.x import XWorld
+from monitor.sources import interface as incoming
+from monitor.sources.interface import Batch, SourceError
+from tests.conftest import SECRETS, START, Clock
+
+SOURCES = [m.name for m in pkgutil.iter_modules(sources.__path__) if m.name != "interface" and not m.name.startswith("_")]
+NOTIFIERS = [m.name for m in pkgutil.iter_modules(notifiers.__path__) if m.name != "interface"]
+ACCOUNT = Account("x", "1", "acme")
+
+
+def _has_the_methods_of(made: object, protocol: Any) -> None:
+    for name, wanted in inspect.getmembers(protocol, inspect.isfunction):
+        if name.startswith("_"):
+            continue
+        given = getattr(made, name)
+        assert inspect.iscoroutinefunction(given), name
+        assert list(inspect.signature(given).parameters) == [p for p in inspect.signature(wanted).parameters if p != "self"]
+
+
+async def _source(name: str, stack: AsyncExitStack, folder: Path) -> tuple[incoming.Source, XWorld]:
+    clock = Clock()
+    x = XWorld(clock)
+    x.user("acme", "1")
+    x.post("acme", "Good morning.")
+    day = folder / "day.jsonl"
+    day.write_text('{"id": "1", "text": "Good morning.", "created_at": "2026-01-01T00:00:00Z"}\n')
+    options = {"x": {"api_base": await serve(x.app(), stack)}, "replay": {"file": str(day)}}[name]
+    session = await stack.enter_async_context(service.http_session())
+    return service.build_edge(sources, name, incoming.Settings(options, session, clock), SECRETS), x
+
+
+@pytest.mark.parametrize("name", SOURCES)
+async def test_a_source_has_the_methods_and_gives_batches(name: str, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        source, _ = await _source(name, stack, tmp_path)
+        _has_the_methods_of(source, incoming.Source)
+        assert isinstance(await source.resolve("acme"), str)
+        first = await source.read(ACCOUNT, None)
+        assert isinstance(first, Batch)
+        again = await source.read(ACCOUNT, first.cursor)
+        assert isinstance(again.cursor, str)
+        assert all(i.account == ACCOUNT.key for i in (*first.items, *again.items))
+        assert list(again.items) == sorted(again.items, key=lambda i: i.created_at)
+        assert isinstance(await source.profiles((ACCOUNT,)), dict)
+        assert await source.missing(ACCOUNT, tuple(i.id for i in first.items)) == set()
+
+
+@pytest.mark.parametrize("name", [n for n in SOURCES if n != "replay"])
+@pytest.mark.parametrize("kind", ["html", "empty", "broken_json", "list_body", "drop_before", "half_body"])
+async def test_a_source_raises_its_own_error_and_nothing_else(name: str, kind: str, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        source, x = await _source(name, stack, tmp_path)
+        for call in (source.read(ACCOUNT, None), source.read(ACCOUNT, "1"), source.profiles((ACCOUNT,)), source.missing(ACCOUNT, ("1",))):
+            x.faults.add(kind, times=3)  # aiohttp itself repeats a GET whose kept-alive connection was cut
+            with pytest.raises(SourceError) as raised:
+                await call
+            assert "x-token" not in str(raised.value) + repr(raised.value.__cause__)
+            x.faults.script.clear()
+
+
+async def _notifier(name: str, stack: AsyncExitStack) -> tuple[outgoing.Notifier, SlackWorld]:
+    clock = Clock()
+    slack = SlackWorld(clock)
+    options = {"api_base": await serve(slack.app(), stack) + "/api/", "channel": "C0INCIDENTS"}
+    session = await stack.enter_async_context(service.http_session())
+    return service.build_edge(notifiers, name, outgoing.Settings(options, session, clock), SECRETS), slack
+
+
+def _letter(kind: PageKind, root: str = "") -> Letter:
+    incident = Incident(1, "x::1", "@acme on X", Severity.PAGE, "Unapproved post", "nobody registered this post", START, START)
+    return Letter(Page(1, f"t:inc1:{kind}:0", 1, "slack", kind, "first", START, ("S0SOCIAL",)), incident, (), START, root)
+
+
+@pytest.mark.parametrize("name", NOTIFIERS)
+async def test_a_notifier_has_the_methods_and_delivers_every_kind_of_page(name: str) -> None:
+    async with AsyncExitStack() as stack:
+        notifier, _ = await _notifier(name, stack)
+        _has_the_methods_of(notifier, outgoing.Notifier)
+        root = await notifier.send(_letter(PageKind.ROOT))
+        assert root
+        for kind in (PageKind.REPEAT, PageKind.NOTE, PageKind.SYNC):
+            assert await notifier.send(_letter(kind, root))
+        assert isinstance(await notifier.find(_letter(PageKind.ROOT)), str)
+        assert await notifier.humans(root, START) == ()
+        assert "xoxb" not in await notifier.check()
+        await notifier.shout("The disk is full.")
+
+
+@pytest.mark.parametrize("kind", ["html", "empty", "broken_json", "list_body", "drop_before", "drop_after", "half_body"])
+async def test_slack_raises_our_own_error_and_nothing_else(kind: str) -> None:
+    async with AsyncExitStack() as stack:
+        notifier, slack = await _notifier("slack", stack)
+        root = await notifier.send(_letter(PageKind.ROOT))
+        for call in (notifier.send(_letter(PageKind.NOTE, root)), notifier.find(_letter(PageKind.ROOT)), notifier.humans(root, START),
+                     notifier.check(), notifier.shout("x")):  # fmt: skip
+            slack.faults.add(kind, times=2)
+            with pytest.raises(NotifierError) as raised:
+                await call
+            assert "xoxb" not in str(raised.value)
+            slack.faults.script.clear()
+
+
+@pytest.mark.parametrize("package", [sources, notifiers])
+def test_every_module_of_an_edge_can_be_built(package: Any) -> None:
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name != "interface" and not module.name.startswith("_"):
+            build = importlib.import_module(f"{package.__name__}.{module.name}").build
+            assert list(inspect.signature(build).parameters) == ["settings", "secrets"]

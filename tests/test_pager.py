@@ -1,0 +1,188 @@
+"""A page cannot be lost: what the channel does, and what becomes of the page."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from monitor.model import PageKind
+from tests.conftest import World, world
+
+
+async def _hijack(w: World) -> None:
+    w.x.post("acme", "We are sold.")
+    await w.run(2)
+
+
+def _alerts(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("<1>PAGE")]
+
+
+async def test_a_dropped_connection_before_acceptance_is_sent_again(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.slack.faults.add("drop_before", "postMessage")
+        await _hijack(w)
+        assert not w.slack.messages
+        await w.run(15)
+        assert len(w.slack.waking()) == 1
+
+
+async def test_a_dropped_connection_after_acceptance_is_found_and_not_sent_twice(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.slack.faults.add("drop_after", "postMessage")
+        await _hijack(w)
+        await w.run(30)
+        assert len(w.slack.roots()) == 1
+        assert w.service.store.pages_of(1)[0].state == "sent"
+
+
+async def test_a_history_that_lags_is_looked_at_twice(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.slack.faults.add("drop_after", "postMessage")
+        w.slack.history_lag = 1
+        await _hijack(w)
+        await w.run(4)
+        w.slack.history_lag = 0
+        await w.run(30)
+        assert len(w.slack.roots()) == 1
+
+
+async def test_when_the_history_cannot_be_read_twice_is_better_than_never(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.slack.faults.add("drop_before", "postMessage")
+        w.slack.refuse["conversations.history"] = "missing_scope"
+        await _hijack(w)
+        await w.run(60)
+        assert len(w.slack.waking()) == 1
+
+
+async def test_slack_silent_for_a_minute_goes_to_the_last_resort_and_slack_keeps_being_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world(tmp_path) as w:
+        w.slack.faults.add("html", "api", times=10_000, value=503)
+        await _hijack(w)
+        await w.run(50)
+        assert _alerts(capsys.readouterr().err) == []
+        await w.run(15)
+        (line,) = _alerts(capsys.readouterr().err)
+        assert "INC-1 Unapproved post @acme on X" in line
+        assert "slack has not accepted it" in line
+        w.slack.faults.script.clear()
+        await w.run(30)
+        assert len(w.slack.roots()) == 1
+        assert _alerts(capsys.readouterr().err) == []
+
+
+@pytest.mark.parametrize("error", ["token_revoked", "channel_not_found", "is_archived"])
+async def test_what_waiting_cannot_cure_goes_to_the_last_resort_at_once(
+    tmp_path: Path, error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world(tmp_path) as w:
+        w.slack.refuse["chat.postMessage"] = error
+        await _hijack(w)
+        await w.run(2)
+        assert len(_alerts(capsys.readouterr().err)) == 1
+        del w.slack.refuse["chat.postMessage"]
+        await w.run(30)
+        assert len(w.slack.waking()) == 1
+
+
+async def test_refused_blocks_are_sent_again_as_plain_text_that_still_wakes(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.slack.faults.add("json", "postMessage", value=(200, {"ok": False, "error": "invalid_blocks"}, {}))
+        await _hijack(w)
+        await w.run(3)
+        (page,) = w.slack.waking()
+        assert page.blocks == []
+        assert "We are sold." in page.text
+
+
+async def test_content_refused_twice_goes_to_the_last_resort(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with world(tmp_path) as w:
+        w.slack.refuse["chat.postMessage"] = "invalid_arguments"
+        await _hijack(w)
+        await w.run(3)
+        assert len(_alerts(capsys.readouterr().err)) == 1
+
+
+async def test_slow_down_is_obeyed(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.slack.faults.add("json", "postMessage", value=(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "9"}))
+        await _hijack(w)
+        calls = len(w.slack.calls)
+        await w.run(6)
+        assert [m for m, _ in w.slack.calls[calls:] if m == "chat.postMessage"] == []
+        await w.run(6)
+        assert len(w.slack.waking()) == 1
+
+
+async def test_a_thread_deleted_in_slack_is_opened_anew(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await _hijack(w)
+        w.slack.messages.clear()
+        w.x.post("acme", "Sold again.")
+        await w.run(40)
+        assert len(w.slack.roots()) == 1
+        assert "We are sold." in w.slack.roots()[0].words()
+
+
+async def test_a_page_being_sent_when_the_process_died_is_looked_for_first(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await _hijack(w)
+        w.service.store.sql.execute("UPDATE pages SET state = 'sending', receipt = '' WHERE kind = 'root'")
+        w.service.pager.recover()
+        await w.run(5)
+        assert len(w.slack.roots()) == 1
+        assert w.service.store.pages_of(1)[0].receipt == w.slack.roots()[0].ts
+
+
+async def test_one_blocked_incident_does_not_hold_up_another(tmp_path: Path) -> None:
+    data = {**json.loads(json.dumps(_TWO))}
+    async with world(tmp_path, data) as w:
+        w.slack.faults.add("drop_before", "postMessage")
+        w.x.post("acme", "We are sold.")
+        await w.run(1.5)
+        w.x.post("acmesupport", "And we too.")
+        await w.run(1.5)
+        assert [m.words().count("And we too.") > 0 for m in w.slack.waking()] == [True]
+
+
+_TWO = {
+    "company": {"name": "Acme", "domains": ["acme.example"], "wallets": [], "handles": []},
+    "accounts": [{"handle": "acme", "id": "1"}, {"handle": "acmesupport", "id": "2"}],
+    "lasts": 60, "timeline": [], "expect": [],
+}  # fmt: skip
+
+
+async def test_a_waiting_note_does_not_hold_up_a_repeat(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await _hijack(w)
+        await w.run(270)
+        w.x.post("acme", "One more.")
+        await w.run(2)
+        w.x.post("acme", "And another.")
+        await w.run(32)
+        times = [(m.at - w.slack.roots()[0].at).total_seconds() for m in w.slack.waking()]
+        assert 299 <= times[1] <= 304
+
+
+async def test_every_page_is_written_before_it_is_sent(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await _hijack(w)
+        keys = {p.key for p in w.service.store.pages_of(1) if p.kind is PageKind.ROOT}
+        assert {m.metadata["event_payload"]["dedupe_key"] for m in w.slack.roots()} == keys
+
+
+async def test_a_database_refuses_a_second_open_incident_of_one_account(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await _hijack(w)
+        with pytest.raises(sqlite3.IntegrityError):
+            w.service.store.sql.execute(
+                "INSERT INTO incidents SELECT 99, subject, name, severity, headline, reason, opened_at, last_at, state, posts, hosts,"
+                " skeletons, previous, acknowledged_by, acknowledged_at, resolved_by, resolved_at, cause, last_paged_at, pages, steps"
+                " FROM incidents"
+            )

@@ -1,0 +1,245 @@
+"""The daemon as a whole: blindness, full disks, reloads, limits, hostile answers, a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor import health
+from monitor.config import ConfigError
+from monitor.model import State
+from monitor.service import locked, stretched
+from monitor.simulator import story as stories
+from monitor.simulator import x as stand_in
+from monitor.simulator.demo import now, serve
+from monitor.simulator.slack import SlackWorld
+from monitor.simulator.x import XWorld
+from monitor.sources.interface import Limit
+from tests.conftest import CONFIG, START, wait_for, world
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words", "seconds"),
+    [
+        ("json", (402, stand_in.UNFUNDED, {}), "credits are used up", 10),
+        ("json", (401, stand_in.UNAUTHORIZED, {}), "refused the bearer token", 15),
+        ("html", 503, "answered 503", 75),
+        ("drop_before", None, "could not be reached", 75),
+    ],
+)
+async def test_being_blind_pages_says_why_and_closes_itself_when_the_gap_is_read(
+    tmp_path: Path, kind: str, value: object, words: str, seconds: float
+) -> None:
+    async with world(tmp_path) as w:
+        await w.run(2)
+        w.x.faults.add(kind, "tweets", times=100_000, value=value)
+        await w.run(seconds)
+        (page,) = w.slack.waking()
+        assert "Not being watched: @acme on X" in page.words()
+        assert words in page.words()
+        assert "would page nobody" in page.words()
+        w.x.post("acme", "We are sold.")
+        w.x.faults.script.clear()
+        await w.run(75)
+        blind = w.service.store.incident(1)
+        assert blind
+        assert blind.state is State.RESOLVED
+        assert "Being read again" in blind.cause
+        assert any("We are sold." in m.words() for m in w.slack.waking()), "the gap was judged"
+
+
+async def test_a_short_outage_wakes_nobody(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.faults.add("html", "tweets", times=20, value=503)
+        await w.run(60)
+        assert not w.slack.messages
+
+
+async def test_an_account_that_is_suspended_pages(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.run(2)
+        w.x.named("acme").state = "suspended"
+        await w.run(10)
+        assert "X says the account is suspended" in w.slack.waking()[0].words()
+
+
+async def test_a_rate_limit_is_waited_for_and_the_others_go_on(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        reset = str(int((w.clock() + timedelta(seconds=20)).timestamp()))
+        headers = {"x-rate-limit-remaining": "0", "x-rate-limit-reset": reset}
+        w.x.faults.add("json", "tweets", value=(429, stand_in.RATE_LIMITED, headers))
+        await w.run(2)
+        before = len([r for r in w.x.requests if "tweets" in r])
+        await w.run(15)
+        assert len([r for r in w.x.requests if "tweets" in r]) == before
+        w.x.post("acme", "We are sold.")
+        await w.run(8)
+        assert len(w.slack.waking()) == 1
+
+
+def test_the_interval_is_stretched_so_that_the_live_limit_lasts() -> None:
+    soon = START + timedelta(minutes=15)
+    assert stretched(5, None, 10, START) == 5
+    assert stretched(5, Limit(10_000, soon), 10, START) == 5
+    assert stretched(5, Limit(90, soon), 10, START) == pytest.approx(105)
+    assert stretched(5, Limit(0, soon), 1, START) <= 900
+    assert stretched(5, Limit(1, START - timedelta(minutes=1)), 10, START) == 5
+
+
+async def test_a_full_disk_is_said_from_memory_and_ends_the_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with world(tmp_path) as w:
+        pages = w.service.store.sql.execute("PRAGMA page_count").fetchone()[0]
+        w.service.store.sql.execute(f"PRAGMA max_page_count = {pages}")
+        for number in range(30):
+            w.x.post("acme", f"We are sold {number}. " + "x" * 5_000)
+        await w.run(2)
+        assert "database or disk is full" in w.service.broken
+        (shout,) = [m.text for m in w.slack.messages.values() if "cannot write to" in m.text]
+        assert "nobody registered this post: “We are sold 0." in shout, "told from memory"
+        assert "cannot write to" in capsys.readouterr().err
+
+
+async def test_one_post_that_cannot_be_written_down_pages_and_the_next_is_judged(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.service.store.sql.execute(
+            "CREATE TRIGGER poison BEFORE INSERT ON posts WHEN NEW.post LIKE '%poison%' AND NEW.kind != 'unreadable'"
+            " BEGIN SELECT RAISE(ABORT, 'poison'); END"
+        )
+        w.x.reply("acme", "@jo poison")
+        w.x.reply("acme", "@jo fine")
+        await w.run(3)
+        assert "could not be written down" in w.slack.waking()[0].words()
+        assert len(w.service.store.posts("kind = 'reply'")) == 1
+
+
+async def test_rules_reload_whole_or_not_at_all(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    async with world(tmp_path) as w:
+        w.config.file.monitor.rules.append(str(rules))
+        count = len(w.service.judge.rulebook.sources)
+        good = (
+            "id: own-rule\nversion: 1\ntitle: Our own\nstatus: live\nseverity: page\nwhy: Because we say so.\ndo: Look at it, please.\n"
+            "match: {phrases: [bananas]}\ntests:\n  - {text: bananas, matches: true}\n  - {text: apples, matches: false}\n"
+        )
+        (rules / "own.yaml").write_text(good)
+        w.service.reload()
+        assert len(w.service.judge.rulebook.sources) == count + 1
+        (rules / "own.yaml").write_text(good.replace("phrases", "phrazes"))
+        w.service.reload()
+        assert len(w.service.judge.rulebook.sources) == count + 1, "the old rules stay"
+        (rules / "own.yaml").write_text(good.replace("text: bananas", "text: cherries"))
+        w.service.reload()
+        assert len(w.service.judge.rulebook.sources) == count + 1, "a rule whose own tests fail is no rule"
+        w.x.reply("acme", "@jo bananas")
+        await w.run(3)
+        assert "Our own" in w.slack.waking()[0].words()
+
+
+@pytest.mark.parametrize("hours", [-1, 1, 12])
+async def test_a_clock_that_jumps_loses_nothing(tmp_path: Path, hours: float) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(2)
+        w.clock.move(hours * 3600)
+        w.x.post("acme", "Sold again.") if hours > 0 else None
+        await w.run(20)
+        assert len(w.service.store.posts("baseline = 0")) == (2 if hours > 0 else 1)
+        assert len(w.slack.roots()) <= 2
+        if hours > 0:
+            assert len(w.slack.waking()) >= 2
+            assert "late by" in w.slack.waking()[1].words()
+
+
+def test_the_watchdog_is_fed_by_progress_and_not_by_being_alive() -> None:
+    fresh, old = START - timedelta(seconds=1), START - timedelta(minutes=5)
+    assert health.progressing({"a": fresh}, fresh, 0, START, 5) == ""
+    assert "no poll of a" in health.progressing({"a": old}, fresh, 0, START, 5)
+    assert "the pager has not run" in health.progressing({"a": fresh}, old, 0, START, 5)
+    assert "overdue" in health.progressing({"a": fresh}, fresh, 2, START, 5)
+
+
+async def test_two_daemons_cannot_share_a_data_directory(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(ConfigError, match="another hijack-monitor is running"), locked(tmp_path):
+        pass
+
+
+async def test_the_audit_chain_shows_that_somebody_changed_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Fees fall on Monday.")
+        w.x.post("acme", "We are sold.")
+        await w.run(2)
+        store = w.service.store
+        assert store.broken_audit() is None
+        store.sql.execute("UPDATE audit SET actor = 'nobody' WHERE id = 2")
+        assert store.broken_audit() == 2
+
+
+async def test_evidence_is_the_answer_as_received_with_its_hash(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold & gone.")
+        await w.run(2)
+        (kept,) = w.service.store.posts("baseline = 0")
+        row = w.service.store.sql.execute("SELECT body FROM evidence WHERE sha256 = ?", [kept.evidence]).fetchone()
+        assert b"We are sold &amp; gone." in row[0]
+
+
+# --- the process --------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_the_process_tells_systemd_pages_within_a_poll_and_a_second_and_stops_at_sigterm(tmp_path: Path) -> None:
+    """Real time, real process, real signals."""
+    async with AsyncExitStack() as stack:
+        x, slack = XWorld(now), SlackWorld(now)
+        x_base, slack_base = await serve(x.app(), stack), await serve(slack.app(), stack)
+        stories.Story(CONFIG, x, slack, now()).set_up()
+        file, log = tmp_path / "hijack-monitor.toml", tmp_path / "log"
+        file.write_text(stories.config_text(CONFIG, x_base, f"{slack_base}/api/", tmp_path / "data"))
+        heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        heard.bind(str(tmp_path / "notify"))
+        heard.setblocking(False)
+        credentials = tmp_path / "credentials"
+        credentials.mkdir()
+        (credentials / "x_bearer_token").write_text("x-token\n")
+        (credentials / "slack_bot_token").write_text("xoxb-token\n")
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify"), "CREDENTIALS_DIRECTORY": str(credentials)}
+        with log.open("w") as stderr:
+            command = (sys.executable, "-m", "monitor", "--config", str(file), "run")
+            daemon = await asyncio.create_subprocess_exec(*command, env=environment, stderr=stderr)
+        said: list[str] = []
+
+        def listening(word: str) -> bool:
+            while True:
+                try:
+                    said.append(heard.recv(4096).decode())
+                except BlockingIOError:
+                    return any(word in s for s in said)
+
+        assert await wait_for(lambda: listening("READY=1")), log.read_text()
+        assert await wait_for(lambda: any("tweets" in r for r in x.requests))
+        await asyncio.sleep(0.2)
+        posted = now()
+        x.post("acme", "We are sold. <secret words>")
+        assert await wait_for(lambda: bool(slack.waking()))
+        assert slack.waking()[0].at - posted <= timedelta(seconds=2)
+        assert await wait_for(lambda: listening("WATCHDOG=1"))
+        daemon.send_signal(signal.SIGHUP)
+        assert await wait_for(lambda: listening("RELOADING=1"))
+        daemon.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(daemon.wait(), 5) == 0
+        heard.close()
+        written = log.read_text()
+        assert "secret words" not in written, "ids, not bodies"
+        assert "x-token" not in written
+        assert "xoxb" not in written
+        assert sqlite3.connect(tmp_path / "data" / "monitor.db").execute("SELECT count(*) FROM incidents").fetchone()[0] == 1
