@@ -26,8 +26,8 @@ MOST_TEXT = 25_000  # X's own limit
 # Column names of publishing tools, letters and digits only. Source: their help pages.
 ALIASES = {
     "text": ("messagetext", "content", "text", "post", "message", "caption", "captions"),
-    "when": ("postatspecifictime", "scheduledate", "scheduledat", "scheduledtime", "postingtime", "notbefore",
-             "scheduleddate", "date", "datetime", "schedule", "when"),
+    "when": ("postatspecifictime", "scheduledate", "scheduledat", "scheduleddate", "scheduledtime", "postingtime",
+             "notbefore", "date", "datetime", "schedule", "when"),
     "time": ("time24hr", "scheduledtime", "time"),
     "until": ("notafter", "until"),
     "link": ("link", "linkurl", "links", "ogmetaurl"),

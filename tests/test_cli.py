@@ -1,0 +1,340 @@
+"""The commands, as people and programs use them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from monitor import config as configuration
+from monitor import desk
+from monitor.cli import main
+from monitor.model import Account, Kind
+from monitor.planning import Bad, Plan, PlanError, Reading, read, zone_named
+from monitor.store import Store
+
+Run = Callable[..., Result]
+CONFIG = """
+[monitor]
+data_dir = "{folder}/data"
+[company]
+name = "Acme Exchange"
+domains = ["acme.example"]
+handles = ["acme"]
+[[accounts]]
+platform = "x"
+handle = "acme"
+id = "1"
+[slack]
+channel = "C0INCIDENTS"
+mention = ["S0SOCIAL"]
+"""
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).replace(hour=10, minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    file = tmp_path / "hijack-monitor.toml"
+    file.write_text(CONFIG.format(folder=tmp_path))
+
+    def invoke(*arguments: str, text: str | None = None) -> Result:
+        return CliRunner().invoke(main, ["--config", str(file), *arguments], input=text)
+
+    return invoke
+
+
+def test_a_post_is_added_listed_shown_and_withdrawn(run: Run) -> None:
+    added = run("posts", "add", "Fees fall on Monday. https://acme.example/fees", "--as", "carla")
+    assert added.exit_code == 0, added.output
+    assert "registered as #1" in added.output
+    listed = json.loads(run("posts", "list", "--json").output)
+    assert (listed[0]["id"], listed[0]["standing"], listed[0]["by"]) == (1, "open", "carla")
+    assert "Fees fall on Monday" in run("posts", "show", "1").output
+    assert run("posts", "withdraw", "1").exit_code == 0
+    again = run("posts", "withdraw", "1")
+    assert again.exit_code == 1
+    assert "already withdrawn" in again.output
+
+
+def test_the_text_comes_from_standard_input_or_a_file_too(run: Run, tmp_path: Path) -> None:
+    assert run("posts", "add", text="From a pipe, with several words.\n").exit_code == 0
+    (tmp_path / "post.txt").write_text("From a file, with several words.\n")
+    assert run("posts", "add", "--file", str(tmp_path / "post.txt")).exit_code == 0
+    assert [p["text"] for p in json.loads(run("posts", "list", "--json").output)][::-1] == [
+        "From a pipe, with several words.",
+        "From a file, with several words.",
+    ]
+    assert run("posts", "add", text=" \n").exit_code == 2
+
+
+def test_what_is_registered_is_linted(run: Run) -> None:
+    assert "excuses whatever else" in run("posts", "add", "Good morning!").output
+    loud = run("posts", "add", "Donate to bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4")
+    assert "it will PAGE although registered" in loud.output
+    assert "registering it silences this" in run("posts", "add", "Last day for withdrawals in the old app").output
+
+
+def test_a_window_needs_a_zone_and_an_order(run: Run) -> None:
+    naive = f"{TOMORROW:%Y-%m-%d} 10:00"
+    assert "names no time zone" in run("posts", "add", "Words and more words here", "--from", naive).output
+    assert run("posts", "add", "Words and more words here", "--from", naive, "--zone", "Europe/Berlin").exit_code == 0
+    assert "expected a name like Europe/Berlin" in run("posts", "add", "Words and more", "--from", naive, "--zone", "Mars").output
+    backwards = run("posts", "add", "Words", "--from", TOMORROW.isoformat(), "--until", (TOMORROW - timedelta(hours=1)).isoformat())
+    assert backwards.exit_code == 1
+    assert "ends before it begins" in backwards.output
+
+
+def test_a_profile_value_is_registered(run: Run) -> None:
+    assert run("posts", "add", "Now in Lisbon.", "--profile", "bio").exit_code == 0
+    assert "expected one of: name, handle" in run("posts", "add", "x", "--profile", "boi").output
+
+
+CSV = f"""Date,Text,Link(s),Media URL(s),Approved
+{TOMORROW:%Y-%m-%d} 10:00,"We are hiring: twelve engineers",https://acme.example/jobs,,true
+{TOMORROW:%Y-%m-%d} 11:00,"Meet the team, all of it",,https://img.example/a.jpg,yes
+,"Any time this week is fine for this",,,yes
+{TOMORROW:%Y-%m-%d} 12:00,Not this one,,,false
+never,"A time that is no time",,,yes
+"""
+
+
+def test_an_import_is_a_dry_run_until_it_is_committed_and_the_same_file_twice_adds_nothing(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "plan.csv"
+    file.write_text(CSV)
+    dry = run("posts", "import", str(file), "--zone", "UTC")
+    assert dry.exit_code == 1
+    assert "row 1: would be registered" in dry.output
+    assert "row 4: BAD: status is 'false': not approved" in dry.output
+    assert "row 5: BAD: time: found 'never'" in dry.output
+    assert "3 would be registered (dry run" in dry.output
+    assert json.loads(run("posts", "list", "--json").output) == []
+    done = run("posts", "import", str(file), "--zone", "UTC", "--commit", "--as", "carla")
+    assert "3 registered, 0 already known, 2 bad" in done.output
+    again = run("posts", "import", str(file), "--zone", "UTC", "--commit")
+    assert "0 registered, 3 already known, 2 bad" in again.output
+    assert len(json.loads(run("posts", "list", "--json").output)) == 3
+
+
+HOW = Reading((Account("x", "1", "acme"), Account("x", "2", "acmesupport")), "acme", UTC)
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def _rows(tmp_path: Path, text: str, how: Reading = HOW) -> list[Plan | Bad]:
+    file = tmp_path / "plan"
+    file.write_text(text, encoding="utf-8")
+    return [row for _, row in read(file, how, NOW)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "message_text,date,time_24hr\nHello to all of you,2026-12-13,10:00\n",
+        "postAtSpecificTime (YYYY-MM-DD HH:mm:ss),content,link (OGmetaUrl)\n2026-12-13 10:00:00,Hello to all of you,\n",
+        "post,platforms,mediaUrls,scheduleDate\nHello to all of you,twitter,,2026-12-13T10:00:00Z\n",
+        "Content,Scheduled Date (YYYY-MM-DD),Scheduled Time (HH:MM),Accounts\nHello to all of you,2026-12-13,10:00,@acme\n",
+        "Text;Image URL;Tags;Posting Time\nHello to all of you;;a;2026-12-13 10:00\n",
+        "Caption(s),Schedule,Approved\nHello to all of you,2026-12-13 10:00,TRUE\n",
+        "13/12/2026 10:00,Hello to all of you,\n",
+        '{"account": "acme", "text": "Hello to all of you", "not_before": "2026-12-13T10:00:00Z"}\n',
+        "\ufeffText,Posting Time\nHello to all of you,12/13/2026 10:00 AM\n",
+    ],
+)
+def test_what_publishing_tools_export_is_understood(tmp_path: Path, text: str) -> None:
+    (plan,) = _rows(tmp_path, text)
+    assert isinstance(plan, Plan), plan
+    assert (plan.account, plan.text) == ("x::1", "Hello to all of you")
+    assert plan.not_before == datetime(2026, 12, 13, 9, 55, tzinfo=UTC)
+
+
+def test_day_and_month_are_never_guessed(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="can be read as day/month and as month/day; say which with --dates"):
+        _rows(tmp_path, "text,date\na b c,03/04/2026\nd e f,05/06/2026\n")
+    one, two = _rows(tmp_path, "text,date\na b c,03/04/2027\nd e f,25/06/2027\n")
+    assert isinstance(one, Plan)
+    assert one.not_before.month == 4
+    with pytest.raises(PlanError, match="fit neither"):
+        _rows(tmp_path, "text,date\na b c,13/04/2026\nd e f,05/16/2026\n")
+    (told,) = _rows(tmp_path, "text,date\na b c,03/04/2027\n", Reading(HOW.accounts, "acme", UTC, "mdy"))
+    assert isinstance(told, Plan)
+    assert told.not_before.month == 3
+    assert isinstance(two, Plan)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("text,account\nHello,facebook\n", "account 'facebook' is not watched; watched: @acme, @acmesupport"),
+        ("text,date\nHello,2026-12-13 25:00\n", "time: found"),
+        ("text\n||\n", "several parts in one cell"),
+        ("text,link\na,b,c,d\n", "4 cells where the header has 2"),
+        ("text,kind\na,story\n", "kind: found 'story', expected one of: post, reply"),
+        ('{"text": 5, "not_before": "x"}\n', "time: found 'x'"),
+        ('{"text": "a"}\nnonsense\n', "not JSON"),
+    ],
+)
+def test_a_bad_row_says_what_was_found_and_what_was_expected(tmp_path: Path, row: str, reason: str) -> None:
+    assert any(isinstance(r, Bad) and reason in r.reason for r in _rows(tmp_path, row))
+
+
+def test_a_time_that_the_clocks_skip_is_refused(tmp_path: Path) -> None:
+    how = Reading(HOW.accounts, "acme", zone_named("Europe/Berlin"))
+    (row,) = _rows(tmp_path, "text,date\na b c,2027-03-28 02:30\n", how)
+    assert isinstance(row, Bad)
+    assert "the clocks change" in row.reason
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(b"\xff\xfe\x00", "not UTF-8"), (b"", "empty"), (b"a,b\n1,2\n", "no column for the text; found a, b")],
+)
+def test_a_file_that_cannot_be_taken_is_refused_whole(run: Run, tmp_path: Path, content: bytes, complaint: str) -> None:
+    file = tmp_path / "plan.csv"
+    file.write_bytes(content)
+    result = run("posts", "import", str(file))
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
+def test_judging_a_file_writes_a_line_a_post_and_says_when_one_would_page(run: Run, tmp_path: Path) -> None:
+    run("posts", "add", "Fees fall on Monday for all of you.")
+    file = tmp_path / "posts.jsonl"
+    when = datetime.now(UTC).isoformat()
+    rows = [{"id": "1", "text": "Fees fall on Monday for all of you.", "created_at": when, "unknown": 1}, {"id": "2", "text": "Take your BTC and run"}]
+    file.write_text("\n".join(map(json.dumps, rows)) + '\nnot json\n{"id": 3}\n[]\n')
+    result = run("judge", str(file))
+    assert result.exit_code == 1
+    found = [json.loads(line) for line in result.output.splitlines()]
+    assert [f["severity"] for f in found] == ["clear", "page", "page", "page", "page"]
+    assert found[0]["approved"] == 1
+    assert found[1]["findings"][0] == {"rule": "panic-withdrawal", "version": 1, "severity": "page", "evidence": found[1]["findings"][0]["evidence"]}
+    assert set(found[1]) == {"id", "severity", "approved", "near", "reason", "findings"}
+    assert "line 3 is not a post" in found[2]["reason"]
+    calm = run("judge", "--rules-only", "-", text='{"id": "1", "text": "Good morning."}\n')
+    assert calm.exit_code == 0
+    assert json.loads(calm.output)["severity"] == "clear"
+
+
+def test_check_says_what_would_page_whom(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = run("check")
+    assert missing.exit_code == 2
+    assert "the secret x_bearer_token is missing" in missing.output
+    monkeypatch.setenv("X_BEARER_TOKEN", "a-token")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "b-token")
+    result = run("check")
+    assert result.exit_code == 0, result.output
+    assert "a page goes to Slack channel C0INCIDENTS, waking S0SOCIAL" in result.output
+    assert "warning: Slack is the only route" in result.output
+    assert "a-token" not in result.output
+
+
+def test_status_is_1_while_anything_is_wrong(run: Run, tmp_path: Path) -> None:
+    result = run("status")
+    assert result.exit_code == 1
+    assert "@acme: never watched so far" in result.output
+    store = Store(tmp_path / "data" / "monitor.db")
+    store.account("x::1", "acme")
+    store.read_ok("x::1", datetime.now(UTC), "1")
+    assert run("status").exit_code == 0
+    assert "all is well" in run("status").output
+    data = json.loads(run("status", "--json").output)
+    assert data["wrong"] == []
+    store.sql.execute("UPDATE accounts SET last_ok = '2020-01-01T00:00:00+00:00'")
+    assert "would page nobody" in run("status").output
+
+
+def test_an_incident_is_acknowledged_resolved_and_approved_from_the_host(run: Run, tmp_path: Path) -> None:
+    from monitor.model import Severity
+    from monitor.outbox import Outbox
+    from monitor.preflight import outbox
+    from tests.notifiers.test_slack import kept
+
+    loaded = configuration.load(tmp_path / "hijack-monitor.toml")
+    store = Store(loaded.database)
+    made: Outbox = outbox(store, loaded)
+    from monitor.incidents import Event
+
+    event = Event("x::1", "@acme on X", Severity.PAGE, "Unapproved post", "nobody registered this post", datetime.now(UTC))
+    with store.transaction():
+        number = made.happened(event, datetime.now(UTC))
+        store.keep_post(kept("Good morning, this is us."))
+    assert run("incidents", "ack", str(number), "--as", "alice").exit_code == 0
+    twice = run("incidents", "ack", str(number), "--as", "bob")
+    assert twice.exit_code == 1
+    assert "already acknowledged by alice" in twice.output
+    shown = run("incidents", "show", str(number))
+    assert "acknowledge" in shown.output
+    assert json.loads(run("incidents", "show", str(number), "--json").output)["acknowledged_by"] == "alice"
+    approved = run("incidents", "approve", str(number), "--reason", "the CEO phoned", "--as", "carla")
+    assert approved.exit_code == 0, approved.output
+    assert json.loads(run("incidents", "list", "--json").output)[0]["state"] == "resolved"
+    assert [p["standing"] for p in json.loads(run("posts", "list", "--json").output)] == ["used"]
+    assert run("incidents", "show", "99").exit_code == 1
+
+
+def test_rules_are_listed_shown_and_tested(run: Run) -> None:
+    assert "panic-withdrawal" in run("rules", "list").output
+    assert "Take your BTC and run" in run("rules", "show", "panic-withdrawal").output
+    tested = run("rules", "test")
+    assert tested.exit_code == 0, tested.output
+    assert run("rules", "show", "nothing").exit_code == 1
+
+
+def test_accounts_and_their_baseline(run: Run, tmp_path: Path) -> None:
+    assert json.loads(run("accounts", "list", "--json").output)[0]["id"] == "1"
+    assert run("accounts", "baseline").exit_code == 0
+    assert "records a new baseline" in run("accounts", "baseline", "--redo", "@acme").output
+    assert run("accounts", "baseline", "--redo", "nobody").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("domains", "domians"), "company.domians: unknown key; did you mean 'domains'?"),
+        (("C0INCIDENTS", "#incidents"), "slack.channel: found '#incidents'"),
+        (('platform = "x"', 'platform = "y"'), "accounts.0.platform: found 'y'"),
+        (("[slack]", "[slakc]"), "slakc: unknown key; did you mean 'slack'?"),
+        (('mention = ["S0SOCIAL"]', 'mention = ["@oncall"]'), "slack.mention.0: found '@oncall'"),
+        (("[company]", "[company"), "not TOML"),
+        (('platform = "x"', 'platform = "replay"'), "needs a [replay] table"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_names_key_and_expectation(
+    run: Run, tmp_path: Path, change: tuple[str, str], complaint: str
+) -> None:
+    file = tmp_path / "hijack-monitor.toml"
+    file.write_text(file.read_text().replace(*change))
+    result = run("status")
+    assert result.exit_code == 2
+    assert str(file) in result.output
+    assert complaint in result.output
+
+
+def test_a_missing_configuration_says_how_to_name_one(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["--config", str(tmp_path / "none.toml"), "status"])
+    assert result.exit_code == 2
+    assert "--config or $HIJACK_MONITOR_CONFIG" in result.output
+
+
+def test_secrets_come_from_systemd_before_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "x_bearer_token").write_text("from-systemd\n")
+    environment = {"CREDENTIALS_DIRECTORY": str(tmp_path), "X_BEARER_TOKEN": "from-env", "SLACK_BOT_TOKEN": "slack"}
+    assert configuration.secrets(environment) == {"x_bearer_token": "from-systemd", "slack_bot_token": "slack"}
+
+
+def test_hostile_text_does_not_reach_the_terminal_as_control_sequences(run: Run) -> None:
+    run("posts", "add", "Evil \x1b[2J\u202e words [bold]and[/bold] more", "--as", "carla\x1b[31m")
+    output = run("posts", "list").output
+    assert "\x1b" not in output
+    assert "\u202e" not in output
+    assert "[bold]" in output
+
+
+def test_a_registration_is_never_made_twice_by_its_external_id(tmp_path: Path) -> None:
+    store = Store(tmp_path / "x.db")
+    plan = Plan("x::1", Kind.POST, "a b c", NOW, NOW + timedelta(hours=1), external_id="7")
+    assert desk.register(store, plan, "carla", NOW) == 1
+    assert desk.register(store, plan, "carla", NOW) is None
