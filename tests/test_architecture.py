@@ -78,5 +78,10 @@ def test_a_module_says_what_it_is_and_fits_a_head(path: Path) -> None:
 def test_importing_the_command_line_loads_no_vendor_library() -> None:
     import subprocess
 
-    code = "import sys, monitor.cli; print(sorted({m.split('.')[0] for m in sys.modules} & set(%r)))" % [*VENDORS, "aiohttp", "rich", "rapidfuzz"]
+    code = "import sys, monitor.cli; print(sorted({m.split('.')[0] for m in sys.modules} & set(%r)))" % [
+        *VENDORS,
+        "aiohttp",
+        "rich",
+        "rapidfuzz",
+    ]
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -203,14 +203,22 @@ def test_judging_a_file_writes_a_line_a_post_and_says_when_one_would_page(run: R
     run("posts", "add", "Fees fall on Monday for all of you.")
     file = tmp_path / "posts.jsonl"
     when = datetime.now(UTC).isoformat()
-    rows = [{"id": "1", "text": "Fees fall on Monday for all of you.", "created_at": when, "unknown": 1}, {"id": "2", "text": "Take your BTC and run"}]
+    rows = [
+        {"id": "1", "text": "Fees fall on Monday for all of you.", "created_at": when, "unknown": 1},
+        {"id": "2", "text": "Take your BTC and run"},
+    ]
     file.write_text("\n".join(map(json.dumps, rows)) + '\nnot json\n{"id": 3}\n[]\n')
     result = run("judge", str(file))
     assert result.exit_code == 1
     found = [json.loads(line) for line in result.output.splitlines()]
     assert [f["severity"] for f in found] == ["clear", "page", "page", "page", "page"]
     assert found[0]["approved"] == 1
-    assert found[1]["findings"][0] == {"rule": "panic-withdrawal", "version": 1, "severity": "page", "evidence": found[1]["findings"][0]["evidence"]}
+    assert found[1]["findings"][0] == {
+        "rule": "panic-withdrawal",
+        "version": 1,
+        "severity": "page",
+        "evidence": found[1]["findings"][0]["evidence"],
+    }
     assert set(found[1]) == {"id", "severity", "approved", "near", "reason", "findings"}
     assert "line 3 is not a post" in found[2]["reason"]
     calm = run("judge", "--rules-only", "-", text='{"id": "1", "text": "Good morning."}\n')

@@ -100,6 +100,7 @@ _WORD = re.compile(r"[^\s]+")
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:[ .\-_*·•|/]{1,2}[^\W\d_]){3,}(?![^\W_])")
 _SEPARATORS = re.compile(r"[^\w%$@]+|_+")
 _REPEATS = re.compile(r"([^\W\d])\1{2,}")
+_SIGNS = frozenset("%$@")  # kept until leetspeak is undone
 _NOT_WORDS = re.compile(r"[^\w]+|_+")
 
 
@@ -171,5 +172,7 @@ def skeleton(text: str) -> str:
     text = _SPELLED.sub(lambda m: re.sub(r"[^\w]|_", "", m[0]), text)
     if not text.isascii():
         text = _WORD.sub(lambda m: _latin(m[0]), text)
-    words = [_unleet(w) if not w.isalpha() else w for w in _SEPARATORS.sub(" ", text).split()]
-    return _REPEATS.sub(r"\1\1", _NOT_WORDS.sub(" ", " ".join(words)).strip())
+    folded = " ".join([w if w.isalpha() else _unleet(w) for w in _SEPARATORS.sub(" ", text).split()])
+    if _SIGNS & set(folded):
+        folded = " ".join(_NOT_WORDS.sub(" ", folded).split())
+    return _REPEATS.sub(r"\1\1", folded)

@@ -120,7 +120,9 @@ def test_a_profile_registration_excuses_no_post() -> None:
 
 
 WORDS = st.lists(
-    st.sampled_from(["fees", "fall", "rise", "monday", "10", "not", "the", "a", "https://a.example/x", "$ACME", "@acme", "soon", "open"]), min_size=1, max_size=8
+    st.sampled_from(["fees", "fall", "rise", "monday", "10", "not", "the", "a", "https://a.example/x", "$ACME", "@acme", "soon", "open"]),
+    min_size=1,
+    max_size=8,
 )
 
 
