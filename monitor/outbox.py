@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from monitor import incidents
 from monitor.incidents import Event, Request
-from monitor.model import Human, Incident, PageKind, Paging, State
+from monitor.model import Human, Incident, PageKind, Paging, Severity, State
 from monitor.store import LAST_RESORT, Store
 
 SYNC_GAP = timedelta(seconds=5)  # the root is edited at most this often while posts pour in
@@ -67,7 +67,8 @@ class Outbox:
         """Write messages of an incident for every route; waking ones count as pages of it."""
         for request in requests:
             steps = incidents.escalated(incident, now, self._paging)
-            who = incidents.mentions(self._paging, steps) if request.wakes else ()
+            named = request.wakes or (request.kind is PageKind.SYNC and incident.severity is Severity.PAGE)
+            who = incidents.mentions(self._paging, steps) if named else ()  # an edit names them, it wakes nobody
             if request.wakes:
                 incident = replace(incident, last_paged_at=now, pages=incident.pages + 1, steps=steps)
                 self._store.save_incident(incident)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.markup import escape
 
@@ -77,7 +79,8 @@ async def _play(data: dict[str, Any], console: Console, *, keep: bool, svg: str 
         failed = await _tell(story, store, console)
         _verdict(story, failed, console)
         if svg:
-            console.save_svg(svg, title=f"hijack-monitor demo: {data['title']}")
+            plain = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # no fonts from elsewhere
+            console.save_svg(svg, title=f"hijack-monitor demo: {data['title']}", code_format=plain)
         if keep:
             console.print(f"\nStill up: look at {slack_base}/ ; Ctrl-C ends it.")
             await asyncio.Event().wait()
@@ -149,7 +152,7 @@ async def _tell(story: Story, store: Store, console: Console) -> list[str]:
 def _decided(kept: Kept) -> str:
     item = kept.post
     what = item.text if isinstance(item, Post) else item.field if isinstance(item, ProfileChange) else item.id
-    return f"{kept.verdict.severity.word.upper()} {kept.verdict.reason} | {what[:50]}"
+    return f"{kept.verdict.severity.word.upper()}  {kept.verdict.reason}  “{safe.for_terminal(what, 40)}”"
 
 
 def _slack_line(console: Console, second: float, message: Message) -> None:
@@ -159,7 +162,7 @@ def _slack_line(console: Console, second: float, message: Message) -> None:
 
 def _line(console: Console, second: float, who: str, colour: str, text: str) -> None:
     said = escape(safe.for_terminal(text, 230))
-    console.print(f"[dim]{second:5.1f} s[/] [{colour}]{who:>8}[/]  {said}")
+    console.print(f"[dim]{second:5.1f} s[/] [{colour}]{who:>8}[/]  {said}", no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def _verdict(story: Story, failed: list[str], console: Console) -> None:

@@ -42,7 +42,7 @@ def judge(post: Post, account: Account, company: Company, queue: Queue | None, r
     foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
     reason = _reason(match, findings, queued=queue is not None)
     if severity is Severity.RECORD and isinstance(match, NoMatch):
-        reason = f"an unregistered {post.kind}, which is only recorded; {reason}"
+        reason = f"an unregistered {post.kind}: recorded, nobody told"
     return Verdict(severity, reason, match, findings, foreign)
 
 

@@ -306,7 +306,7 @@ def _ask(rule: Rule, subject: Subject) -> Finding | None:
     if evidence is None:
         return None
     shadow = rule.status == "shadow"
-    return Finding(rule.id, rule.version, rule.severity, rule.title, evidence[:6], rule.why, rule.do, shadow)
+    return Finding(rule.id, rule.version, rule.severity, rule.title, tuple(dict.fromkeys(evidence))[:6], rule.why, rule.do, shadow)
 
 
 def _of_type(rules: Iterable[Rule], kind: type[_T]) -> Iterator[_T]:

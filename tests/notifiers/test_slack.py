@@ -141,8 +141,8 @@ def test_the_first_two_lines_suffice_at_three_in_the_morning() -> None:
     first, second = (t for _, t in list(leaves(message["blocks"]))[:2])
     assert first == "🔴 Unapproved post: @acme on X · INC-42"
     assert second == (
-        "<!subteam^S0SOCIAL> *nobody registered this post.* Posted 03:00:00 UTC, seen 0 s later. "
-        "*Acknowledge by 03:05:00 UTC* or it pages again and wakes S0SECONDARY too."
+        "<!subteam^S0SOCIAL> *Nobody registered this post.* Posted 03:00:00 UTC, seen 0 s later. "
+        "*Acknowledge by 03:05:00 UTC* or it pages again and also wakes S0SECONDARY."
     )
     assert message["text"].startswith("🔴 Unapproved post: @acme on X · INC-42. Take your BTC and run.")
 

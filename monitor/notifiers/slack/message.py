@@ -115,7 +115,8 @@ def _second_line(letter: Letter) -> str:
     if incident.state is State.RESOLVED:
         cause = safe.for_slack_sentence(incident.cause, 300)
         return f"*Resolved* by {safe.for_slack_markup(incident.resolved_by, 80)} {_clock(incident.resolved_at)}: {cause}"
-    reason = f"*{safe.for_slack_sentence(incident.reason, 500)}.*"
+    said = safe.for_slack_sentence(incident.reason, 500)
+    reason = f"*{said[:1].upper()}{said[1:].rstrip('.')}.*"
     if incident.state is State.ACKNOWLEDGED:
         took = _took(incident.opened_at, incident.acknowledged_at)
         who = safe.for_slack_markup(incident.acknowledged_by, 80)
@@ -135,7 +136,7 @@ def _posted(letter: Letter) -> str:
 def _deadline(letter: Letter) -> str:
     if letter.next_at is None:
         return ""
-    more = f" and wakes {_who(letter.next_step)} too" if letter.next_step else ""
+    more = f" and also wakes {_who(letter.next_step)}" if letter.next_step else ""
     return f" *Acknowledge by {_clock(letter.next_at)}* or it pages again{more}."
 
 
@@ -236,7 +237,7 @@ def _quotes(block_id: str, quotes: list[tuple[str, str]], limit: int = 1_200) ->
 
 def _mentions(letter: Letter) -> str:
     """The only control sequences in a message: ours, from the configuration."""
-    if letter.page.kind is PageKind.SYNC or not letter.page.mentions:
+    if not letter.page.mentions:
         return ""
     return " ".join(mention(m) for m in letter.page.mentions) + " "
 
