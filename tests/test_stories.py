@@ -59,7 +59,7 @@ async def test_one_approval_excuses_one_post_and_the_second_pages(tmp_path: Path
         w.x.post("acme", "Fees fall to zero on Monday. https://acme.example/fees")
         await w.run(3)
         (page,) = w.slack.waking()
-        assert "registered post #1 was already used at 2026-11-21 03:00" in page.words()
+        assert "Registered post #1 was already used at 2026-11-21 03:00" in page.words()
 
 
 async def test_two_identical_posts_in_one_answer_are_not_both_excused(tmp_path: Path) -> None:

@@ -1,0 +1,166 @@
+"""Documentation is checked like code: the README, the configuration example, the unit, the help."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+
+from monitor import config, rulebook
+from monitor.cli import main
+from monitor.simulator import story
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+DATA = ROOT.parent / "shared" / "data"
+
+
+def _commands(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
+    out: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        out |= _commands(command, f"{prefix}{name} ") if isinstance(command, click.Group) else {prefix + name: command}
+    return out
+
+
+COMMANDS = _commands(main)
+
+
+def test_the_readme_names_every_command_and_no_other() -> None:
+    listed = README.split("## Commands")[1].split("##")[0]
+    said = set()
+    for quoted in re.findall(r"`([a-z][^`]*)`", listed.split("Every listing")[0]):
+        head, _, rest = quoted.partition(" ")
+        said |= {f"{head} {r}" for r in rest.split("|")} if "|" in rest else {head}
+    assert said == set(COMMANDS)
+
+
+def test_every_command_line_of_the_readme_is_one_the_program_takes() -> None:
+    for line in re.findall(r"(?m)^(?:sudo )?hijack-monitor ([a-z].*)$", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))):
+        words = line.split("  #")[0].split()
+        name = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
+        assert name in COMMANDS, line
+        known = {o for p in COMMANDS[name].params for o in p.opts}
+        assert {w for w in words if w.startswith("--")} <= known, line
+
+
+def test_every_listing_takes_json() -> None:
+    for name in (
+        "posts list",
+        "incidents list",
+        "accounts list",
+        "accounts baseline",
+        "rules list",
+        "posts show",
+        "incidents show",
+        "status",
+    ):
+        assert any("--json" in p.opts for p in COMMANDS[name].params), name
+
+
+def test_the_layout_in_the_readme_matches_the_files() -> None:
+    block = README.split("## Layout")[1].split("```")[1]
+    named = set(re.findall(r"\b([a-z_]+\.py)\b", block))
+    files = {p.name for p in (ROOT / "monitor").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert files <= named
+    for folder in re.findall(r"(?m)^  ([a-z]+)/", block):
+        assert (ROOT / "monitor" / folder).is_dir()
+
+
+def test_the_map_in_the_package_names_real_modules() -> None:
+    import monitor
+
+    for name in re.findall(r"(?m)^    ([a-z]+)/? ", monitor.__doc__ or ""):
+        assert (ROOT / "monitor" / name).is_dir() or (ROOT / "monitor" / f"{name}.py").is_file(), name
+
+
+def test_the_example_rule_of_the_readme_keeps_its_word(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(id: .*?)```", README, re.DOTALL)
+    (tmp_path / "rule.yaml").write_text(block)
+    source = rulebook.read(tmp_path / "rule.yaml")
+    assert rulebook.failures(source) == []
+    assert rulebook.unneeded(source) == []
+
+
+def test_the_conditions_in_the_readme_are_the_conditions_there_are() -> None:
+    section = README.split("## Write a rule")[1].split("## Commands")[0]
+    assert all(name in section for name in rulebook.CONDITIONS)
+
+
+def test_the_configuration_example_loads_and_names_every_key() -> None:
+    path = ROOT / "systemd" / "hijack-monitor.toml"
+    text = path.read_text()
+    assert config.load(path).company.name == "Acme Exchange"
+    for table in (config.MonitorTable, config.CompanyTable, config.XTable, config.AccountTable, config.UnapprovedTable, config.SlackTable,
+                  config.PagingTable):  # fmt: skip
+        for key in table.model_fields:
+            assert key in ("realm", "unapproved") or re.search(rf"(?m)^#? ?{key}\s+=", text), f"{table.__name__}.{key}"
+
+
+def test_the_manifest_in_the_readme_asks_for_no_more_than_is_used() -> None:
+    (block,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    manifest = json.loads(block)
+    assert "chat:write" in manifest["oauth_config"]["scopes"]["bot"]
+    assert not {"files:write", "chat:write.public", "chat:write.customize"} & set(manifest["oauth_config"]["scopes"]["bot"])
+    schema = DATA / "slack_manifest_schema_2.0.0.json"
+    if schema.is_file():
+        jsonschema.Draft7Validator(json.loads(schema.read_text())).validate(manifest)
+
+
+def test_the_stories_in_the_readme_are_the_stories_we_ship() -> None:
+    assert all(name in README for name in story.names() if name != "bitmex-night")
+
+
+def test_the_figures_in_the_readme_are_printed_by_a_command() -> None:
+    for phrase in ("incident posts that page with an empty queue", "benign posts accused at page level"):
+        assert phrase in (ROOT / "tests" / "evaluate.py").read_text()
+    assert "rapidfuzz over the queue" in (ROOT / "tests" / "bench.py").read_text()
+
+
+def test_the_changelog_knows_this_version() -> None:
+    import monitor
+
+    assert f"## {monitor.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_nothing_committed_names_a_place_of_this_machine() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    for name in listed:
+        path = ROOT / name
+        if path.suffix in (".png", ".svg") or not path.is_file():
+            continue
+        assert "/work" + "/" not in path.read_text(encoding="utf-8"), name
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
+def test_the_unit_is_one_that_systemd_takes_and_finds_well_locked_up(tmp_path: Path) -> None:
+    unit = tmp_path / "hijack-monitor.service"
+    text = (ROOT / "systemd" / "hijack-monitor.service").read_text()
+    unit.write_text(text.replace("/opt/hijack-monitor/bin/hijack-monitor", sys.executable))
+    verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+    about_us = [line for line in verified.stderr.splitlines() if "hijack-monitor" in line]
+    assert about_us == []
+    security = subprocess.run(["systemd-analyze", "security", "--offline=true", str(unit)], capture_output=True, text=True, check=False)
+    level = re.search(r"Overall exposure level[^:]*: ([\d.]+)", security.stdout)
+    if level is None:
+        pytest.skip("this systemd cannot analyse offline")
+    assert float(level[1]) <= 1.5
+
+
+def test_the_unit_holds_what_the_readme_says() -> None:
+    unit = (ROOT / "systemd" / "hijack-monitor.service").read_text()
+    for line in (
+        "Type=notify",
+        "hijack-monitor check",
+        "DynamicUser=yes",
+        "StateDirectory=",
+        "LoadCredential=x_bearer_token",
+        "WatchdogSec=",
+    ):
+        assert line in unit
