@@ -184,6 +184,13 @@ async def test_the_audit_chain_shows_that_somebody_changed_it(tmp_path: Path) ->
         assert store.broken_audit() == 2
 
 
+async def test_every_commit_survives_a_power_cut(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        sql = w.service.store.sql
+        assert sql.execute("PRAGMA synchronous").fetchone()[0] == 2
+        assert sql.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
 async def test_evidence_is_the_answer_as_received_with_its_hash(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.x.post("acme", "We are sold & gone.")

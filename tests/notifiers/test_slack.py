@@ -112,6 +112,8 @@ def check(letter: Letter) -> None:
     assert _refused(message, 4_000) == "", "Slack's limits"
     assert len(raw) < 13_000
     assert (message["parse"], message["link_names"]) == ("none", False)
+    assert raw.count('"mrkdwn", "verbatim": true') == raw.count('"type": "mrkdwn"'), "nothing is linked by itself"
+    assert raw.count('"plain_text", "emoji": false') == raw.count('"type": "plain_text"')
     for path, text in [*leaves(message.get("blocks", [])), (("mrkdwn",), message["text"])]:
         assert text.strip()
         assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u061c\x00-\x09\x0b-\x1f\x7f]", text)
