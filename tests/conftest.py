@@ -7,6 +7,7 @@ quarter of a second of the moved clock at a time.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from monitor import config as configuration
@@ -25,6 +27,11 @@ from monitor.simulator import story as stories
 from monitor.simulator.demo import serve
 from monitor.simulator.slack import SlackWorld
 from monitor.simulator.x import XWorld
+
+# CI tries the same examples every time; a developer's machine looks for new ones.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 START = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 STEP = 0.25

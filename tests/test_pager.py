@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from pathlib import Path
 
@@ -120,6 +119,18 @@ async def test_slow_down_is_obeyed(tmp_path: Path) -> None:
         assert len(w.slack.waking()) == 1
 
 
+async def test_slow_down_holds_for_every_incident_of_the_channel(tmp_path: Path) -> None:
+    async with world(tmp_path, _TWO) as w:
+        w.slack.faults.add("json", "postMessage", value=(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "9"}))
+        w.x.post("acme", "We are sold.")
+        await w.run(2)
+        w.x.post("acmesupport", "And we too.")
+        await w.run(4)
+        assert w.slack.messages == {}
+        await w.run(8)
+        assert len(w.slack.waking()) == 2
+
+
 async def test_a_thread_deleted_in_slack_is_opened_anew(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await _hijack(w)
@@ -141,8 +152,7 @@ async def test_a_page_being_sent_when_the_process_died_is_looked_for_first(tmp_p
 
 
 async def test_one_blocked_incident_does_not_hold_up_another(tmp_path: Path) -> None:
-    data = {**json.loads(json.dumps(_TWO))}
-    async with world(tmp_path, data) as w:
+    async with world(tmp_path, _TWO) as w:
         w.slack.faults.add("drop_before", "postMessage")
         w.x.post("acme", "We are sold.")
         await w.run(1.5)

@@ -146,7 +146,7 @@ async def test_guests_bots_and_strangers_cannot_acknowledge(tmp_path: Path) -> N
         w.x.post("acme", "We are sold.")
         await w.run(3)
         root = w.slack.roots()[0].ts
-        for user in ("U03GUEST", "U04OTHER", "U0MONITOR", "U99NOBODY"):
+        for user in ("U03GUEST", "U04OTHER", "U05ALLY", "U0MONITOR", "U99NOBODY"):
             w.slack.say(user, "ack", root)
             w.slack.react(user, root, "eyes")
         await w.run(5)
@@ -267,3 +267,11 @@ async def test_the_root_is_edited_in_place_and_there_is_one_thread(tmp_path: Pat
         assert root.edits <= 24
         notes = [p for p in w.service.store.pages_of(1) if p.kind is PageKind.NOTE]
         assert len(notes) <= 5
+
+
+async def test_ever_new_domains_do_not_become_a_flood_of_pages(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for number in range(40):
+            w.x.post("acme", f"Claim {number} at https://drop{number}.xyz/now")
+            await w.run(3)
+        assert 2 <= len(w.slack.waking()) <= 4

@@ -81,6 +81,7 @@ class SlackWorld:
             "U02BOB": _person("U02BOB", "bob"),
             "U03GUEST": _person("U03GUEST", "guest") | {"is_restricted": True},
             "U04OTHER": _person("U04OTHER", "stranger") | {"team_id": "T0OTHER", "is_stranger": True},
+            "U05ALLY": _person("U05ALLY", "ally") | {"team_id": "T0OTHER"},
         }
 
     # --- what people do ---------------------------------------------------------------------------

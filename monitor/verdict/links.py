@@ -94,20 +94,27 @@ def canonical_links(text: str) -> str:
 
 
 def _one_link(match: re.Match[str]) -> str:
+    """One link and the punctuation behind it. Removing a tag can bare more to remove: until nothing is."""
     tail = _TAIL.search(match[0])
-    whole = match[0][: tail.start()] if tail else match[0]
-    inner = _CANONICAL_URL.fullmatch(whole)
-    if inner is None:
-        return match[0]
-    host, path, query, fragment = (part or "" for part in inner.groups())
+    punctuation = tail[0] if tail else ""
+    link = match[0][: tail.start()] if tail else match[0]
+    while (shorter := _bare_link(link)) != link:
+        link = shorter
+    return link + punctuation
+
+
+def _bare_link(link: str) -> str:
+    """Scheme, host, path and what is left of the query; never ends with punctuation of a sentence."""
+    parts = _CANONICAL_URL.fullmatch(link)
+    if parts is None:
+        return link
+    host, path, query, fragment = (part or "" for part in parts.groups())
     host = host.lower()
     host = host.removesuffix(":443").removesuffix(":80") if ":" in host else host
     kept = [p for p in query[1:].split("&") if p and not _TRACKING.fullmatch(p)]
     query = "?" + "&".join(kept) if kept else ""
     path = "" if path == "/" and not query and not fragment else path
-    link = f"https://{host}{path}{query}{fragment}"
-    cut = _TAIL.search(link)  # removing a tag may leave punctuation at the end
-    return (link[: cut.start()] if cut and not tail else link) + (tail[0] if tail else "")
+    return _TAIL.sub("", f"https://{host}{path}{query}{fragment}")
 
 
 def host_of(url: str) -> str:

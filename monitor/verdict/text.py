@@ -41,7 +41,7 @@ def canonical(text: str, links: tuple[str, ...] = ()) -> str:
     """
     text = text[:MAX_LENGTH]
     if not text.isascii():
-        text = _nfc(text).translate(_FORMS)
+        text = _nfc(_nfc(text).translate(_FORMS))  # without presentation signs, letter and mark may meet
     if "&" in text:
         text = _ENTITY.sub(lambda m: _ENTITIES[m[1]], text)
         text = text if text.isascii() else _nfc(text)

@@ -127,6 +127,13 @@ async def test_every_failure_becomes_one_of_our_own(wired: Wired, fault: str, va
     assert raised.value.helps_to_wait == (trouble in (Trouble.UNAVAILABLE, Trouble.NETWORK, Trouble.RATE_LIMITED))
 
 
+async def test_a_redirect_is_not_followed_with_our_token(wired: Wired) -> None:
+    wired.world.faults.add("json", value=(302, {}, {"Location": "/2/users?ids=1"}))
+    with pytest.raises(SourceError, match="302"):
+        await wired.read()
+    assert len(wired.world.requests) == 1
+
+
 async def test_a_rate_limit_says_when_to_come_back(wired: Wired) -> None:
     reset = str(int((START + timedelta(minutes=7)).timestamp()))
     headers = {"x-rate-limit-remaining": "0", "x-rate-limit-reset": reset}

@@ -68,6 +68,8 @@ def test_links_registered_apart_are_appended_once() -> None:
 @given(TEXT)
 @example("http://a.b/?utm_a.=.")
 @example("\u0344" * 40)
+@example("A\ufe0f\u0301")
+@example("https://a.example/’?utm_id")
 @settings(max_examples=600, deadline=None)
 def test_canonical_is_idempotent(text: str) -> None:
     once = canonical(text)
