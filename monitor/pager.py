@@ -247,7 +247,7 @@ class Pager:
             with self._store.transaction():
                 posts = self._store.note_posts(incident.id, page.id)
         else:
-            posts = self._store.posts("incident = ?", (incident.id,), 50)
+            posts = self._store.told(incident.id)
         due = next_due(incident, self._paging)
         return Letter(
             page, incident, tuple(posts), self._clock(), self._store.receipt(incident.id, page.route), due,

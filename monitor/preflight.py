@@ -145,7 +145,7 @@ def import_file(store: Store, config: Config, path: Path, how: planning.Reading,
     rules = service.load_rules(config).rules
     counts = {"registered": 0, "known": 0, "bad": 0}
     seen: dict[str, int] = {}
-    with _progress(rows, "importing") as bar, store.transaction():
+    with _progress(rows, "importing") as bar:  # a transaction a row: the daemon gets its turns
         for number, plan in bar:
             said = _one_row(store, plan, who, now, seen, number, commit=commit)
             counts[said[0]] += 1

@@ -92,9 +92,3 @@ def for_terminal(text: str, limit: int = 500) -> str:
 def for_log(text: str, limit: int = 200) -> str:
     """One line of a log: like a terminal, which is where logs are read."""
     return for_terminal(text, limit)
-
-
-def for_csv(text: str, limit: int = 5_000) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    plain = clean(text, limit)
-    return f"'{plain}" if plain[:1] in ("=", "+", "-", "@", "\t") else plain

@@ -80,9 +80,9 @@ def connect(path: Path) -> sqlite3.Connection:
     commit through a power cut (WAL with NORMAL does not: https://sqlite.org/pragma.html).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=3, isolation_level=None)
     connection.row_factory = sqlite3.Row
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=3000"):
         connection.execute(f"PRAGMA {pragma}")
     database = Database(connection)
     if _migrations.pending(database):

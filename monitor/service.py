@@ -23,7 +23,7 @@ from typing import IO, Any
 import aiohttp
 
 from monitor import health, journal, notifiers, record, rulebook, sources
-from monitor.config import Config, ConfigError, options
+from monitor.config import AccountTable, Config, ConfigError, options
 from monitor.model import Account, Profile
 from monitor.notifiers import interface as outgoing
 from monitor.outbox import Outbox
@@ -37,8 +37,9 @@ log = logging.getLogger("monitor.service")
 
 TICK_SECONDS = 1
 HEALTH_SECONDS = 5
-RESOLVE_TRIES = 3
+LOOK_UP_SECONDS = 30
 BROKEN_SECONDS = 60
+JOB = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}  # late instead of never
 
 
 def utc_now() -> datetime:
@@ -81,29 +82,56 @@ class Service:
     watches: list[Watch] = field(default_factory=list)
     started: datetime = field(default_factory=utc_now)
     broken: str = ""
+    pending: list[AccountTable] = field(default_factory=list)
+    pending_may_come: bool = False
+    pending_why: str = ""
 
     async def watch_accounts(self) -> None:
-        """Resolve every configured handle once, pin its id, and begin to watch it by id."""
-        for table in self.config.file.accounts:
-            source = self.sources[table.platform]
-            identifier = table.id or self.store.pinned(table.platform, table.handle) or await self._resolve(source, table.handle)
-            with self.store.transaction():
-                if not table.id and not self.store.pinned(table.platform, table.handle):
-                    self.store.pin(table.platform, table.handle, identifier)
-            account = self.config.account(table, identifier)
-            self.watches.append(Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set))
-        self.pager.recover()
-        self.judge.know(tuple(w.account for w in self.watches), self.clock())
+        """Begin to watch every account by its id; see `look_up` for those whose id is not known yet.
 
-    async def _resolve(self, source: Source, handle: str) -> str:
-        for last in range(RESOLVE_TRIES, 0, -1):
+        Raises ConfigError when nothing at all can be watched and waiting would not help.
+        """
+        self.pager.recover()
+        self.pending = list(self.config.file.accounts)
+        await self.look_up()
+        if not self.watches and self.pending and not self.pending_may_come:
+            raise ConfigError(f"accounts: {self.pending_why}")
+
+    async def look_up(self) -> list[Watch]:
+        """Resolve handles to ids, pin them, watch them; returns the new watches.
+
+        A handle that cannot be looked up now holds up no other account: it is tried again, and counts
+        as not being watched.
+        """
+        known = len(self.watches)
+        for table in list(self.pending):
             try:
-                return await source.resolve(handle)
+                identifier = table.id or self.store.pinned(table.platform, table.handle)
+                identifier = identifier or await self.sources[table.platform].resolve(table.handle)
             except SourceError as error:
-                if last == 1 or not error.helps_to_wait:
-                    raise ConfigError(f"accounts: @{handle}: its id could not be looked up: {error}") from error
-                await asyncio.sleep(2)
-        raise AssertionError("unreachable")
+                self.pending_may_come = error.helps_to_wait
+                self.pending_why = f"@{table.handle}: its id could not be looked up: {error}"
+                log.error("%s", self.pending_why)  # noqa: TRY400 - the message says it all
+                continue
+            self._watch(table, identifier)
+            self.pending.remove(table)
+            self._found(table)
+        if len(self.watches) > known or not self.judge.digest:
+            self.judge.know(tuple(w.account for w in self.watches), self.clock())
+        return self.watches[known:]
+
+    def _found(self, table: AccountTable) -> None:
+        subject = f"blind:{table.platform}:{table.handle}"
+        with self.store.transaction():
+            for incident in (i for i in self.store.unresolved() if i.subject == subject):
+                self.outbox.recovered(incident, self.clock(), "Its id is known now, and it is being watched.")
+
+    def _watch(self, table: AccountTable, identifier: str) -> None:
+        with self.store.transaction():
+            if not table.id and not self.store.pinned(table.platform, table.handle):
+                self.store.pin(table.platform, table.handle, identifier)
+        account, source = self.config.account(table, identifier), self.sources[table.platform]
+        self.watches.append(Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set))
 
     async def poll(self, watch: Watch) -> float:
         """One read of one account; returns in how many seconds the next one should be."""
@@ -115,7 +143,10 @@ class Service:
         try:
             batch = await watch.poll()
         except sqlite3.Error as error:
-            await self._cannot_write(watch, error)
+            if _busy(error):
+                log.warning("the database is busy; reading again", extra={"account": watch.account.key})
+            else:
+                await self._cannot_write(watch, error)
             return seconds
         return stretched(seconds, batch.limit if batch else None, len(self.watches), now)
 
@@ -155,6 +186,8 @@ class Service:
         try:
             self.pager.tick()
         except sqlite3.Error as error:
+            if _busy(error):
+                return
             log.critical("cannot write: %s", error)
             self.broken = f"cannot write to {self.store.path}: {error}"
 
@@ -164,6 +197,8 @@ class Service:
         with self.store.transaction():
             for watch in self.watches:
                 self._check(watch, now)
+            for table in self.pending:
+                self._check_pending(table, now)
         polls = {w.account.key: w.finished_at for w in self.watches}
         longest = max((self.config.poll_seconds(w.account.platform) for w in self.watches), default=5)
         wrong = health.progressing(polls, self.pager.ticked_at, self.pager.overdue(now), now, longest)
@@ -182,6 +217,14 @@ class Service:
             self.wake.set()
         elif incident and not why and reading.last_ok and reading.last_ok > incident.opened_at:
             self.outbox.recovered(incident, now, health.recovered(incident.opened_at, reading, now))
+            self.wake.set()
+
+    def _check_pending(self, table: AccountTable, now: datetime) -> None:
+        """An account whose id is not known for a minute is one that nobody watches."""
+        key = f"{table.platform}:{table.handle}"
+        if now - self.started > health.limit(0) and not any(i.subject == f"blind:{key}" for i in self.store.unresolved()):
+            reading = health.Reading(key, f"@{table.handle} on {table.platform}", None, self.started, 1, self.pending_why, "")
+            self.outbox.happened(health.blind_event(reading, health.blind(reading, now, self.started, 0), now), now)
             self.wake.set()
 
     def reading(self, account: Account) -> health.Reading:
@@ -210,6 +253,11 @@ class Service:
             self.judge.take(book, self.clock())
             log.info("rules reloaded: %d", len(book.sources))
         journal.notify("READY=1\nSTATUS=" + self.status())
+
+
+def _busy(error: sqlite3.Error) -> bool:
+    """Another process (the command line) is writing: the next try gets its turn."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def stretched(seconds: float, limit: incoming.Limit | None, accounts: int, now: datetime) -> float:
@@ -310,12 +358,9 @@ async def _until(stop: asyncio.Event, service: Service) -> None:
 
 def _schedule(scheduler: Any, service: Service) -> None:
     """One job per account and one for each of our own duties; late jobs run late instead of never."""
-    common = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     for number, watch in enumerate(service.watches):
-        seconds = service.config.poll_seconds(watch.account.platform)
-        start = utc_now() + timedelta(seconds=seconds * number / len(service.watches))  # spread, not in bursts
-        args = [service, watch, scheduler, seconds]
-        scheduler.add_job(_poll, "interval", args=args, seconds=seconds, next_run_time=start, id=watch.account.key, **common)
+        _add_poll(scheduler, service, watch, number)
+    scheduler.add_job(_look_up, "interval", args=[service, scheduler], seconds=LOOK_UP_SECONDS, **JOB)
     every = {
         service.look_at_profiles: service.config.file.x.profile_seconds,
         _tick: TICK_SECONDS,
@@ -325,7 +370,20 @@ def _schedule(scheduler: Any, service: Service) -> None:
         every[service.listen] = service.config.file.slack.thread_seconds
     for duty, seconds in every.items():
         args = [service] if duty in (_tick, _health) else []
-        scheduler.add_job(duty, "interval", args=args, seconds=seconds, next_run_time=utc_now(), **common)
+        scheduler.add_job(duty, "interval", args=args, seconds=seconds, next_run_time=utc_now(), **JOB)
+
+
+def _add_poll(scheduler: Any, service: Service, watch: Watch, number: int) -> None:
+    seconds = service.config.poll_seconds(watch.account.platform)
+    start = utc_now() + timedelta(seconds=seconds * number / len(service.watches))  # spread, not in bursts
+    args = [service, watch, scheduler, seconds]
+    scheduler.add_job(_poll, "interval", args=args, seconds=seconds, next_run_time=start, id=watch.account.key, **JOB)
+
+
+async def _look_up(service: Service, scheduler: Any) -> None:
+    """Accounts whose id could not be looked up at the start."""
+    for watch in await service.look_up() if service.pending else ():
+        _add_poll(scheduler, service, watch, 0)
 
 
 async def _poll(service: Service, watch: Watch, scheduler: Any, configured: float) -> None:

@@ -156,6 +156,14 @@ class Store:
         query = f"SELECT * FROM posts WHERE {where} ORDER BY created_at, length(id), id LIMIT ?"  # noqa: S608 - ours
         return [_kept(row) for row in self.sql.execute(query, [*args, limit])]
 
+    def told(self, incident: int) -> list[Kept]:
+        """The posts of an incident that a message can show: the first ten and the newest forty."""
+        where = (
+            "incident = ? AND rowid IN (SELECT rowid FROM (SELECT rowid FROM posts WHERE incident = ? ORDER BY rowid LIMIT 10)"
+            " UNION SELECT rowid FROM (SELECT rowid FROM posts WHERE incident = ? ORDER BY rowid DESC LIMIT 40))"
+        )
+        return self.posts(where, (incident, incident, incident))
+
     def deleted(self, account: str, identifier: str, now: datetime) -> int | None:
         """Note that a post is gone; returns its incident the first time."""
         row = self.sql.execute(

@@ -86,6 +86,37 @@ async def test_a_rate_limit_is_waited_for_and_the_others_go_on(tmp_path: Path) -
         assert len(w.slack.waking()) == 1
 
 
+async def test_a_handle_that_cannot_be_looked_up_holds_up_no_other_account(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}, {"handle": "acmesupport", "id": "2"}]}
+    async with world(tmp_path, data, extra='[[accounts]]\nplatform = "x"\nhandle = "acmelater"\n') as w:
+        assert [a.account.handle for a in w.service.watches] == ["acme", "acmesupport"]
+        await w.run(70)
+        assert "Not being watched: @acmelater on x" in w.slack.waking()[0].words()
+        w.x.user("acmelater", "3")
+        await w.service.look_up()
+        await w.run(3)
+        assert len(w.service.watches) == 3
+        assert w.service.store.incidents()[0].state is State.RESOLVED
+        w.x.post("acmelater", "We are sold.")
+        await w.run(3)
+        assert len(w.slack.waking()) == 2
+
+
+async def test_a_database_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.service.store.sql.execute("PRAGMA busy_timeout = 1")
+        other = sqlite3.connect(w.config.database, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        w.x.post("acme", "We are sold.")
+        await w.service.poll(w.service.watches[0])
+        w.service.tick()
+        other.execute("ROLLBACK")
+        other.close()
+        assert w.service.broken == ""
+        await w.run(3)
+        assert len(w.slack.waking()) == 1
+
+
 def test_the_interval_is_stretched_so_that_the_live_limit_lasts() -> None:
     soon = START + timedelta(minutes=15)
     assert stretched(5, None, 10, START) == 5

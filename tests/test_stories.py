@@ -269,6 +269,27 @@ async def test_the_root_is_edited_in_place_and_there_is_one_thread(tmp_path: Pat
         assert len(notes) <= 5
 
 
+async def test_the_newest_of_very_many_posts_is_shown_beside_the_first(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for number in range(120):
+            w.x.post("acme", f"Number {number} of many.")
+        await w.run(12)
+        assert "Number 0 of many." in w.slack.roots()[0].words()
+        assert "Number 119 of many." in w.slack.roots()[0].words()
+
+
+async def test_an_acknowledgement_below_hundreds_of_messages_is_heard(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        root = w.slack.roots()[0].ts
+        for number in range(450):
+            w.slack.say("U02BOB", f"what is it {number}", root)
+        w.slack.say("U01ALICE", "ack", root)
+        await w.run(3)
+        assert w.service.store.incidents()[0].state is State.ACKNOWLEDGED
+
+
 async def test_ever_new_domains_do_not_become_a_flood_of_pages(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         for number in range(40):

@@ -94,9 +94,16 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_chunked(1 << 16):
         size += len(chunk)
         if size > MOST_BYTES:
-            raise SourceError(Trouble.UNAVAILABLE, f"X sent more than {MOST_BYTES >> 20} MiB in one answer")
+            raise TooLargeError
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+class TooLargeError(SourceError):
+    """More in one answer than we take: whoever posts very long posts must not blind us, so ask for fewer."""
+
+    def __init__(self) -> None:
+        super().__init__(Trouble.UNAVAILABLE, f"X sent more than {MOST_BYTES >> 20} MiB in one answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +179,7 @@ class XSource:
         token: str | None = None
         found, seen = _Stretch([], [], set()), set[str]()
         for _ in range(most):
-            page, answer = await self._ask(self._client.get_users_tweets(
-                account.id, max_results=size, since_id=since, until_id=until, pagination_token=token, **_FIELDS
-            ))  # fmt: skip
+            page, answer = await self._page(account, size, since_id=since, until_id=until, pagination_token=token)
             problem = _problem(page)
             if problem and "data" not in page:
                 raise problem
@@ -188,6 +193,15 @@ class XSource:
                 break
             seen = set(found.ids)
         return found
+
+    async def _page(self, account: Account, size: int, **where: str | None) -> tuple[dict[str, Any], Answer]:
+        """One page of a timeline, of fewer posts when so many are too large for one answer."""
+        for fewer in (size, 20, 5):
+            try:
+                return await self._ask(self._client.get_users_tweets(account.id, max_results=fewer, **where, **_FIELDS))
+            except TooLargeError:
+                continue
+        raise TooLargeError
 
     async def profiles(self, accounts: tuple[Account, ...]) -> dict[str, Profile | SourceError]:
         """One request per hundred accounts."""

@@ -30,7 +30,8 @@ from monitor.verdict.text import skeleton
 
 def judge(post: Post, account: Account, company: Company, queue: Queue | None, rules: Rules) -> Verdict:
     """The verdict on a post; without a queue, what the rules alone say."""
-    subject = examine(_readable(post), post.links, company, rules)
+    card = (post.card,) if post.card.startswith("http") else ()
+    subject = examine(_readable(post), (*post.links, *card), company, rules)
     findings = rules.accuse(subject, "post")
     match = queue.match(post) if queue is not None else NoMatch("the queue was left out")
     if isinstance(match, Exact):

@@ -180,6 +180,13 @@ async def test_a_short_page_is_not_the_last_page(wired: Wired) -> None:
     assert len(await wired.read()) == 230
 
 
+async def test_very_long_posts_are_read_in_smaller_pages(wired: Wired) -> None:
+    for number in range(100):
+        wired.clock.move(0.01)
+        wired.world.post("acme", f"{number} " + "x" * 200_000)
+    assert len(await wired.read()) == 100
+
+
 async def test_one_poisoned_post_between_two_good_ones_stops_nobody(wired: Wired) -> None:
     wired.world.post("acme", "one")
     bad = wired.world.post("acme", "two")

@@ -72,6 +72,10 @@ def test_replies_are_recorded_unless_they_lead_away_or_a_rule_speaks(text: str, 
     assert say(post(text, kind=Kind.REPLY))[0] is severity
 
 
+def test_a_link_card_under_a_reply_is_a_link() -> None:
+    assert say(post("@jo here you go", kind=Kind.REPLY, card="https://acme-help.support/x"))[0] is Severity.PAGE
+
+
 def test_a_repost_of_our_own_is_recorded_and_of_anybody_else_pages() -> None:
     own = post("RT @acme: hi", kind=Kind.REPOST, referenced_author="Acme")
     assert say(own)[0] is Severity.RECORD

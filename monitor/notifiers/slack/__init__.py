@@ -26,6 +26,7 @@ EVENT = "hijack-monitor_page"
 DEADLINE_SECONDS = 10
 _NAMESPACE = uuid.UUID("6f3c6f0e-5d1a-4f0e-9d2b-0a3f1d6c7b11")
 _HISTORY_PAGES = 5
+_THREAD_PAGES = 10  # two thousand messages in one thread
 _USER_CACHE = timedelta(minutes=5)
 _ACK = re.compile(r"(?i)\s*(ack|acknowledged?|resolved?)\b[\s:,.-]*(.*)", re.DOTALL)
 _ACK_REACTIONS = frozenset({"eyes", "white_check_mark", "heavy_check_mark"})
@@ -123,17 +124,23 @@ class SlackNotifier:
                 payload = (message.get("metadata") or {}).get("event_payload") or {}
                 if payload.get("dedupe_key") == letter.page.key:
                     return str(message["ts"])
-            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            cursor = _next(answer)
             if not cursor:
                 return ""
         return ""
 
     async def humans(self, root: str, since: datetime) -> tuple[Human, ...]:
         """Replies beginning with ack or resolve, and 👀 or ✅ on our messages, by full members."""
-        answer = await self._call(self._client.conversations_replies(channel=self._channel_id, ts=root, limit=200))
         found: list[Human] = []
-        for message in answer.get("messages") or ():
-            found += await self._said(message, since)
+        cursor = ""
+        for _ in range(_THREAD_PAGES):
+            call = self._client.conversations_replies(channel=self._channel_id, ts=root, limit=200, cursor=cursor)
+            answer = await self._call(call)
+            for message in answer.get("messages") or ():
+                found += await self._said(message, since)
+            cursor = _next(answer)
+            if not cursor:
+                break
         return tuple(found)
 
     async def _said(self, message: Mapping[str, Any], since: datetime) -> list[Human]:
@@ -208,6 +215,10 @@ class SlackNotifier:
         if not isinstance(data, dict):
             raise NotifierError(Refusal.UNKNOWN, "Slack's answer was no JSON object")
         return data
+
+
+def _next(answer: Mapping[str, Any]) -> str:
+    return str((answer.get("response_metadata") or {}).get("next_cursor") or "")
 
 
 def _update(content: dict[str, Any]) -> dict[str, Any]:
