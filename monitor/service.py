@@ -171,13 +171,13 @@ class Service:
         for platform, source in self.sources.items():
             watches = {w.account.key: w for w in self.watches if w.account.platform == platform}
             try:
-                found = await source.profiles(tuple(w.account for w in watches.values()))
+                faces = await source.profiles(tuple(w.account for w in watches.values()))
             except SourceError as error:
                 log.warning("profiles of %s not read: %s", platform, error)
                 continue
-            for key, profile in found.items():
+            for key, profile in faces.found.items():
                 if isinstance(profile, Profile):
-                    watches[key].accept_profile(profile)
+                    watches[key].accept_profile(profile, faces.bodies)
                 else:
                     log.warning("profile not visible: %s", profile, extra={"account": key})
 
@@ -311,7 +311,8 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             judge = Judge(store, config.company, book)
             pager = Pager(store, outbox, routes, config.paging, clock)
             yield Service(config, store, judge, outbox, pager, built, clock, asyncio.Event(), started=clock())
-            await asyncio.wait_for(pager.settle(), 3)
+            with contextlib.suppress(TimeoutError):  # what is still being sent is looked for at the next start
+                await asyncio.wait_for(pager.settle(), 3)
         finally:
             store.close()
 

@@ -205,12 +205,16 @@ class Watch:
                 self._judge.refresh()  # a second identical post in this batch must find it used
             if verdict.severity >= Severity.NOTIFY:
                 incident = self._outbox.happened(self._event([_Taken(item, verdict)], now), now)
-        evidence = next((b for b in batch.bodies if item.id.encode() in b), None)
-        digest = self._store.keep_evidence(evidence, now) if evidence else None
+        digest = self._evidence(item.id, batch.bodies, now)
         self._store.keep_post(Kept(item, verdict, now, incident, baseline, None, self._judge.digest, digest))
         level = logging.WARNING if incident else logging.INFO
         log.log(level, "%s%s", verdict.severity.word, f" INC-{incident}" if incident else "",
                 extra={"account": self.account.key, "post": item.id, "severity": verdict.severity.word})  # fmt: skip
+
+    def _evidence(self, identifier: str, bodies: tuple[bytes, ...], now: datetime) -> str | None:
+        """Keep the answer that holds it, as received; returns its hash."""
+        body = next((b for b in bodies if identifier.encode() in b), None)
+        return self._store.keep_evidence(body, now) if body else None
 
     def _event(self, taken: list[_Taken], now: datetime) -> Event:
         """The item (or the profile changes) as one event, told by the worst of them."""
@@ -257,7 +261,7 @@ class Watch:
             )  # fmt: skip
         return list(dict.fromkeys(k.post.id for k in known if k.post.id not in shown))[:100]
 
-    def accept_profile(self, profile: Profile) -> None:
+    def accept_profile(self, profile: Profile, bodies: tuple[bytes, ...] = ()) -> None:
         """Compare with what was seen last; every change is judged and they are told together."""
         now = self._clock()
         with self._store.transaction():
@@ -269,12 +273,13 @@ class Watch:
             taken = [_Taken(c, self._judge.verdict(c, self.account)) for c in changed]
             spoken = [t for t in taken if t.verdict.severity >= Severity.NOTIFY]
             incident = self._outbox.happened(self._event(spoken, now), now) if spoken else None
+            evidence = self._evidence(self.account.id, bodies, now) if taken else None
             for t in taken:
                 if isinstance(t.verdict.match, Exact) and isinstance(t.item, ProfileChange):
                     self._store.consume(t.verdict.match.approved, t.item.root_id, now)
                 number = incident if t in spoken else None
                 self._store.keep_post(
-                    Kept(t.item, t.verdict, now, number, baseline=False, deleted_at=None, rulebook=self._judge.digest, evidence=None)
+                    Kept(t.item, t.verdict, now, number, baseline=False, deleted_at=None, rulebook=self._judge.digest, evidence=evidence)
                 )
         if changed:
             log.warning("profile changed: %s", ", ".join(c.field for c in changed), extra={"account": self.account.key})

@@ -19,7 +19,7 @@ from monitor.simulator.demo import serve
 from monitor.simulator.slack import SlackWorld
 from monitor.simulator.x import XWorld
 from monitor.sources import interface as incoming
-from monitor.sources.interface import Batch, SourceError
+from monitor.sources.interface import Batch, Faces, SourceError
 from tests.conftest import SECRETS, START, Clock
 
 SOURCES = [m.name for m in pkgutil.iter_modules(sources.__path__) if m.name != "interface" and not m.name.startswith("_")]
@@ -60,7 +60,7 @@ async def test_a_source_has_the_methods_and_gives_batches(name: str, tmp_path: P
         assert isinstance(again.cursor, str)
         assert all(i.account == ACCOUNT.key for i in (*first.items, *again.items))
         assert list(again.items) == sorted(again.items, key=lambda i: i.created_at)
-        assert isinstance(await source.profiles((ACCOUNT,)), dict)
+        assert isinstance(await source.profiles((ACCOUNT,)), Faces)
         assert await source.missing(ACCOUNT, tuple(i.id for i in first.items)) == set()
 
 

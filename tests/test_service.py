@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import health
+from monitor import health, journal
 from monitor.config import ConfigError
 from monitor.model import State
 from monitor.service import locked, stretched
@@ -226,9 +227,35 @@ async def test_evidence_is_the_answer_as_received_with_its_hash(tmp_path: Path) 
     async with world(tmp_path) as w:
         w.x.post("acme", "We are sold & gone.")
         await w.run(2)
-        (kept,) = w.service.store.posts("baseline = 0")
+        w.x.change("acme", name="Tesla")
+        await w.run(3)
+        change = w.service.store.posts("kind = 'profile'")[0]
+        shown = w.service.store.sql.execute("SELECT body FROM evidence WHERE sha256 = ?", [change.evidence]).fetchone()
+        assert b"Tesla" in shown[0]
+        (kept,) = w.service.store.posts("baseline = 0 AND kind = 'post'")
         row = w.service.store.sql.execute("SELECT body FROM evidence WHERE sha256 = ?", [kept.evidence]).fetchone()
         assert b"We are sold &amp; gone." in row[0]
+
+
+async def test_logs_are_journal_entries_with_fields_and_one_line_each(tmp_path: Path) -> None:
+    heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    heard.bind(str(tmp_path / "journal"))
+    handler = journal.JournalHandler(str(tmp_path / "journal"))
+    try:
+        raise ValueError("secret words")
+    except ValueError:
+        record = logging.LogRecord("monitor.watch", logging.ERROR, "f", 1, "page \n\x1b[31m INC-%d", (7,), sys.exc_info())
+    record.account, record.post = "x::1", "12\nEVIL=1"
+    handler.emit(record)
+    fields = dict(line.split("=", 1) for line in heard.recv(4096).decode().splitlines())
+    handler.close()
+    heard.close()
+    assert fields["PRIORITY"] == "3"
+    assert fields["MONITOR_ACCOUNT"] == "x::1"
+    assert fields["MONITOR_POST"] == "12 EVIL=1"
+    assert fields["MESSAGE"].startswith("page [31m INC-7 [ValueError at test_service")
+    assert "secret" not in str(fields)
+    assert "EVIL" not in fields
 
 
 # --- the process --------------------------------------------------------------------------------------
@@ -273,8 +300,11 @@ async def test_the_process_tells_systemd_pages_within_a_poll_and_a_second_and_st
         assert await wait_for(lambda: listening("WATCHDOG=1"))
         daemon.send_signal(signal.SIGHUP)
         assert await wait_for(lambda: listening("RELOADING=1"))
+        slack.faults.add("hang", "postMessage", times=10)
+        x.change("acme", name="Tesla", url=None)
+        assert await wait_for(lambda: len([m for m, _ in slack.calls if m == "chat.postMessage"]) > 1)
         daemon.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(daemon.wait(), 5) == 0
+        assert await asyncio.wait_for(daemon.wait(), 5) == 0, "a send that hangs does not hold up the stop"
         heard.close()
         written = log.read_text()
         assert "secret words" not in written, "ids, not bodies"

@@ -40,7 +40,7 @@ def now() -> datetime:
 
 async def serve(app: web.Application, stack: AsyncExitStack, port: int = 0) -> str:
     """Start an application on loopback; returns its base URL."""
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, "127.0.0.1", port)

@@ -72,6 +72,14 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Faces:
+    """What accounts look like, by account key; a SourceError where one cannot be seen."""
+
+    found: dict[str, Profile | SourceError]
+    bodies: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a source is built from: its configuration table and what all edges share."""
 
@@ -92,8 +100,8 @@ class Source(Protocol):
         """Everything published since `cursor`; without one, the recent posts for the baseline."""
         ...
 
-    async def profiles(self, accounts: tuple[Account, ...]) -> dict[str, Profile | SourceError]:
-        """What each account looks like, by account key; a SourceError where it cannot be seen."""
+    async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
+        """What each account looks like, with the answers as received."""
         ...
 
     async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from monitor.model import Account, Kind, Post, Profile, Unreadable
+from monitor.model import Account, Kind, Post, Unreadable
 from monitor.sources._x_payload import id_time, includes, read_post
-from monitor.sources.interface import Batch, Settings, SourceError
+from monitor.sources.interface import Batch, Faces, Settings
 
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> ReplaySource:  # noqa: ARG001 - every source is built so
@@ -49,9 +49,9 @@ class ReplaySource:
         first = cursor is None
         return Batch(() if first else tuple(mine), str(start if first else start + len(due)))
 
-    async def profiles(self, accounts: tuple[Account, ...]) -> dict[str, Profile | SourceError]:  # noqa: ARG002
+    async def profiles(self, accounts: tuple[Account, ...]) -> Faces:  # noqa: ARG002
         """A recording of posts holds no profiles."""
-        return {}
+        return Faces({})
 
     async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:  # noqa: ARG002
         """Nothing is deleted from a recording."""

@@ -18,7 +18,7 @@ from tweepy.asynchronous import AsyncClient
 
 from monitor.model import Account, Post, Profile, Unreadable
 from monitor.sources._x_payload import id_time, includes, read_post, read_profile, text_of, time_id
-from monitor.sources.interface import Batch, Limit, Settings, SourceError, Trouble
+from monitor.sources.interface import Batch, Faces, Limit, Settings, SourceError, Trouble
 
 OVERLAP = timedelta(seconds=120)  # re-read behind the newest post: ids can arrive late
 DEADLINE_SECONDS = 10
@@ -203,12 +203,14 @@ class XSource:
                 continue
         raise TooLargeError
 
-    async def profiles(self, accounts: tuple[Account, ...]) -> dict[str, Profile | SourceError]:
+    async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
         """One request per hundred accounts."""
         out: dict[str, Profile | SourceError] = {}
+        bodies = []
         for start in range(0, len(accounts), 100):
             some = {a.id: a.key for a in accounts[start : start + 100]}
-            page, _ = await self._ask(self._client.get_users(ids=list(some), user_fields=_USER_FIELDS))
+            page, answer = await self._ask(self._client.get_users(ids=list(some), user_fields=_USER_FIELDS))
+            bodies.append(answer.body)
             for user in _listed(page, "data"):
                 if str(user.get("id")) in some:
                     key = some[str(user["id"])]
@@ -217,7 +219,7 @@ class XSource:
                 hidden = some.get(str(error.get("value") or error.get("resource_id")))
                 if hidden:
                     out[hidden] = _problem({"errors": [error]}) or SourceError(Trouble.GONE, "X does not show it")
-        return out
+        return Faces(out, tuple(bodies))
 
     async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:  # noqa: ARG002 - ids are X's, not the account's
         """Looks the posts up by id, at most a hundred; only those X names as not found are gone."""

@@ -154,7 +154,7 @@ async def test_an_account_that_vanished_is_said_in_plain_words(wired: Wired, sta
         with pytest.raises(SourceError, match=words) as raised:
             await call
         assert raised.value.trouble is Trouble.GONE
-    hidden = (await wired.source.profiles((ACCOUNT,)))[ACCOUNT.key]
+    hidden = (await wired.source.profiles((ACCOUNT,))).found[ACCOUNT.key]
     assert isinstance(hidden, SourceError)
 
 
@@ -162,7 +162,7 @@ async def test_a_protected_account_shows_its_profile_but_not_its_posts(wired: Wi
     wired.world.change("acme", protected=True)
     with pytest.raises(SourceError, match="protected"):
         await wired.read()
-    profile = (await wired.source.profiles((ACCOUNT,)))[ACCOUNT.key]
+    profile = (await wired.source.profiles((ACCOUNT,))).found[ACCOUNT.key]
     assert isinstance(profile, Profile)
     assert profile.protected == "yes"
 
