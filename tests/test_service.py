@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import health, journal
+from monitor import health, journal, preflight
 from monitor.config import ConfigError
 from monitor.model import State
 from monitor.service import locked, stretched
@@ -25,7 +25,8 @@ from monitor.simulator.demo import now, serve
 from monitor.simulator.slack import SlackWorld
 from monitor.simulator.x import XWorld
 from monitor.sources.interface import Limit
-from tests.conftest import CONFIG, START, wait_for, world
+from monitor.store import Store
+from tests.conftest import CONFIG, START, Clock, wait_for, world
 
 
 @pytest.mark.parametrize(
@@ -311,3 +312,23 @@ async def test_the_process_tells_systemd_pages_within_a_poll_and_a_second_and_st
         assert "x-token" not in written
         assert "xoxb" not in written
         assert sqlite3.connect(tmp_path / "data" / "monitor.db").execute("SELECT count(*) FROM incidents").fetchone()[0] == 1
+
+
+@pytest.mark.slow
+async def test_a_drill_pages_through_the_running_daemon_and_waits_for_the_acknowledgement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world(tmp_path, clock=Clock(now())) as w:
+        command = asyncio.create_task(asyncio.to_thread(lambda: preflight.drill(Store(w.config.database), w.config, "alice", 20)))
+        assert await wait_for(lambda: bool(w.service.store.incidents()))
+        w.clock.now = now()
+        await w.run(1)
+        (page,) = w.slack.waking()
+        assert "DRILL, not a hijack" in page.words()
+        assert "nothing was posted" in page.words()
+        w.slack.say("U02BOB", "ack", page.ts)
+        await w.run(3)
+        assert await command == 0
+    said = capsys.readouterr().out
+    assert "accepted by the channel after" in said
+    assert "acknowledged by bob (U02BOB)" in said
