@@ -23,6 +23,7 @@ from monitor.model import (
     Company,
     Exact,
     Item,
+    Near,
     NoMatch,
     PageKind,
     Post,
@@ -295,4 +296,5 @@ def _headline(taken: list[_Taken]) -> str:
         return "Unreadable post"
     if isinstance(verdict.match, Exact):
         return f"Approved {item.kind} accused"
-    return f"{'Nearly approved' if verdict.severity is Severity.NOTIFY and not isinstance(verdict.match, NoMatch) else 'Unapproved'} {item.kind}"
+    near = isinstance(verdict.match, Near) and verdict.severity is Severity.NOTIFY
+    return f"{'Nearly approved' if near else 'Unapproved'} {item.kind}"

@@ -74,7 +74,7 @@ def _stream_safe(text: str) -> str:
 
 # --- skeleton ----------------------------------------------------------------------------------
 
-# Letters drawn like Latin ones. Issue "detection" replaces this by the whole TR39 table.
+# Letters drawn like Latin ones: those seen in attacks, not the whole of Unicode TR39.
 _LOOK_ALIKES = {
     "а": "a", "в": "b", "с": "c", "ԁ": "d", "е": "e", "ё": "e", "һ": "h", "н": "h", "і": "i",
     "ї": "i", "ј": "j", "к": "k", "ӏ": "l", "м": "m", "п": "n", "о": "o", "р": "p", "ԛ": "q",
