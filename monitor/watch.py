@@ -34,6 +34,7 @@ from monitor.model import (
     Verdict,
 )
 from monitor.outbox import Outbox
+from monitor.record import stamp
 from monitor.rulebook import Rulebook
 from monitor.sources.interface import Batch, Clock, Source, SourceError, Trouble
 from monitor.store import Kept, Store
@@ -76,6 +77,10 @@ class Judge:
         with self._store.transaction():
             self._store.keep_rulebook(self.digest, context, now)
 
+    def start_over(self) -> None:
+        """Forget the queue: what it took over may belong to a transaction that was rolled back."""
+        self._queue, self._revision = Queue(), 0
+
     def refresh(self) -> None:
         """Take over registrations made, used or withdrawn since, by whichever process."""
         changed, self._revision = self._store.approved_since(self._revision)
@@ -115,7 +120,7 @@ class Watch:
     ) -> None:  # fmt: skip
         self.account, self._source, self._store, self._judge = account, source, store, judge
         self._outbox, self._clock, self._wake = outbox, clock, wake
-        self._looked_at = clock()
+        self._looked_at = self._may_look_at = clock()
         self.retry_at: datetime | None = None
         self.unwritten: tuple[str, ...] = ()
         self.finished_at = clock()
@@ -154,7 +159,8 @@ class Watch:
         self.retry_at = None
         try:
             self._accept(batch, now)
-        except sqlite3.Error:
+        except BaseException:
+            self._judge.start_over()
             self.unwritten = tuple(self._in_words(batch))
             raise
 
@@ -176,6 +182,8 @@ class Watch:
 
     def _in_words(self, batch: Batch) -> Iterator[str]:
         """What would have paged, for telling it from memory when it cannot be written down."""
+        with contextlib.suppress(sqlite3.Error):
+            self._judge.refresh()
         for item in batch.items:
             with contextlib.suppress(sqlite3.Error):
                 if self._store.knows(item):
@@ -213,9 +221,9 @@ class Watch:
                 extra={"account": self.account.key, "post": item.id, "severity": verdict.severity.word})  # fmt: skip
 
     def _evidence(self, identifier: str, bodies: tuple[bytes, ...], now: datetime) -> str | None:
-        """Keep the answer that holds it, as received; returns its hash."""
-        body = next((b for b in bodies if identifier.encode() in b), None)
-        return self._store.keep_evidence(body, now) if body else None
+        """Keep the answer that holds it, as received; returns its hash. When none names it, keep all."""
+        holding = [b for b in bodies if identifier.encode() in b][:1] or list(bodies)
+        return next(iter([self._store.keep_evidence(body, now) for body in holding]), None)
 
     def _event(self, taken: list[_Taken], now: datetime) -> Event:
         """The item (or the profile changes) as one event, told by the worst of them."""
@@ -232,10 +240,15 @@ class Watch:
     async def _look_for_deleted(self, batch: Batch) -> None:
         """Posts we know that the platform no longer shows: asked for by id before we say so."""
         now = self._clock()
-        absent = self._absent(batch, now)
+        absent = self._absent(batch, now) if now >= self._may_look_at else []
         if not absent:
             return
-        gone = await self._source.missing(self.account, tuple(absent))
+        try:
+            gone = await self._source.missing(self.account, tuple(absent))
+        except SourceError as error:  # the timeline was read: that is what counts
+            self._may_look_at = now + LOOK_AGAIN
+            log.warning("posts not looked up: %s", error, extra={"account": self.account.key})
+            return
         with self._store.transaction():
             for identifier in sorted(gone):
                 number = self._store.deleted(self.account.key, identifier, now)
@@ -252,7 +265,7 @@ class Watch:
         if batch.window:
             known += self._store.posts(
                 "account = ? AND created_at >= ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable')",
-                (self.account.key, batch.window.isoformat()), 100,
+                (self.account.key, stamp(batch.window)), 100,
             )  # fmt: skip
         if now - self._looked_at >= LOOK_AGAIN:
             self._looked_at = now
@@ -264,7 +277,13 @@ class Watch:
 
     def accept_profile(self, profile: Profile, bodies: tuple[bytes, ...] = ()) -> None:
         """Compare with what was seen last; every change is judged and they are told together."""
-        now = self._clock()
+        try:
+            self._accept_profile(profile, bodies, self._clock())
+        except BaseException:
+            self._judge.start_over()
+            raise
+
+    def _accept_profile(self, profile: Profile, bodies: tuple[bytes, ...], now: datetime) -> None:
         with self._store.transaction():
             self._judge.refresh()
             before = self._store.profile(self.account.key)

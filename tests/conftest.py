@@ -29,7 +29,7 @@ from monitor.simulator.slack import SlackWorld
 from monitor.simulator.x import XWorld
 
 # CI tries the same examples every time; a developer's machine looks for new ones.
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
