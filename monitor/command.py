@@ -66,9 +66,16 @@ acting = click.option("--as", "who", metavar="NAME", help="Who does this; record
 
 
 def open_store(config: Config) -> Store:
-    """The store of the configuration."""
+    """The store of the configuration.
+
+    Raises ConfigError for root: files it made beside the daemon's would lock the daemon out.
+    """
+    from monitor.config import ConfigError
     from monitor.store import Store
 
+    if os.geteuid() == 0 and config.database.exists() and config.database.stat().st_uid != 0:
+        owner = config.database.owner()
+        raise ConfigError(f"{config.database} belongs to {owner}: run this as that user, like `sudo -u {owner} hijack-monitor status`")
     return Store(config.database)
 
 

@@ -165,7 +165,7 @@ def idle_memory() -> None:
         "import asyncio,sys,pathlib,tempfile;from monitor import config,service;import tweepy,slack_sdk,apscheduler.schedulers.asyncio\n"
         "async def main():\n"
         "  folder=pathlib.Path(tempfile.mkdtemp());text=pathlib.Path('systemd/hijack-monitor.toml').read_text()\n"
-        "  file=folder/'c.toml';file.write_text(text.replace('[monitor]','[monitor]\\ndata_dir=\"'+str(folder)+'\"'))\n"
+        "  file=folder/'c.toml';file.write_text(text.replace('/var/lib/hijack-monitor',str(folder)))\n"
         "  async with service.opened(config.load(file),{'x_bearer_token':'a','slack_bot_token':'b'}):\n"
         "    print([l for l in open('/proc/self/status') if l.startswith('VmRSS')][0].split()[1])\n"
         "asyncio.run(main())"

@@ -69,6 +69,7 @@ async def test_killed_at_random_moments_it_loses_no_page_and_sends_none_twice(tm
         _approve(store, handles)
         slack.faults.chance = {"drop_before": 0.1, "drop_after": 0.1}
         slack.faults.random_path = "chat.postMessage"
+        before = 0
         for kill in range(KILLS):
             for handle in handles[kill * HOSTILE // KILLS : (kill + 1) * HOSTILE // KILLS]:
                 x.post(handle, f"Planned words of {handle}.")
@@ -76,9 +77,11 @@ async def test_killed_at_random_moments_it_loses_no_page_and_sends_none_twice(tm
             await asyncio.sleep(dice.uniform(0.2, 1.6))
             daemon.send_signal(signal.SIGKILL)
             await daemon.wait()
+            before = len(log.read_text())
             daemon = await _start(file, log)
         done = "SELECT count(*) FROM pages WHERE kind = 'root' AND state = 'sent'"
         finished = await wait_for(lambda: store.sql.execute(done).fetchone()[0] == HOSTILE, 120)
+        assert await wait_for(lambda: "watching" in log.read_text()[before:])
         daemon.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(daemon.wait(), 5) == 0, "SIGTERM stops it within 5 s"
         assert finished, log.read_text()[-3_000:]
