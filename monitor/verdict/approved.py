@@ -191,7 +191,7 @@ class Queue:
         text = canonical(approved.text, approved.links)
         words = tuple(text.split(" "))
         self._entries[approved.id] = _Entry(approved, text, words)
-        self._by_text.setdefault(text, []).append(approved.id)
+        self._by_text.setdefault(_as_shown(text), []).append(approved.id)
         if approved.kind is Kind.PROFILE:
             return
         self._by_tokens.setdefault((critical_tokens(text), len(words)), []).append(approved.id)
@@ -201,7 +201,7 @@ class Queue:
     def match(self, post: Post) -> Match:
         """Exact, Near or NoMatch with the reason in words for the person paged."""
         text = canonical(post.text)
-        same = [self._entries[i] for i in self._by_text.get(text, ())]
+        same = [self._entries[i] for i in self._by_text.get(_as_shown(text), ())]
         doubts = []
         for entry in sorted(same, key=lambda e: (e.approved.not_before, e.approved.id)):
             doubt = _doubt(entry.approved, post)
@@ -215,7 +215,7 @@ class Queue:
 
     def match_change(self, change: ProfileChange) -> Match:
         """A profile value registered in advance: same account, field and canonical value."""
-        for number in self._by_text.get(canonical(change.after), ()):
+        for number in self._by_text.get(_as_shown(canonical(change.after)), ()):
             one = self._entries[number].approved
             if one.kind is Kind.PROFILE and (one.account, one.field) == (change.account, change.field):
                 open_now = not one.withdrawn_at and (not one.used_by or one.used_by == change.root_id)
@@ -247,6 +247,11 @@ class Queue:
         if best is None:
             return NoMatch("nobody registered this post")
         return _explain(best, text, post, int(score))
+
+
+def _as_shown(text: str) -> str:
+    """A canonical text without schemes: X shows none, and links what was typed without one."""
+    return text.replace("https://", "")
 
 
 def _doubt(one: ApprovedPost, post: Post) -> tuple[int, str] | None:

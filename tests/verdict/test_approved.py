@@ -30,6 +30,13 @@ def test_equal_text_within_the_window_is_the_approved_post() -> None:
     assert Queue([approved("Fees fall on Monday.")]).match(post("Fees  fall on Monday.")) == Exact(1)
 
 
+def test_a_link_typed_without_a_scheme_is_the_link_that_x_makes_of_it() -> None:
+    assert Queue([approved("All of it at acme.bank/report")]).match(post("All of it at http://acme.bank/report")) == Exact(1)
+    assert isinstance(
+        Queue([approved("All of it at acme.bank/report")]).match(post("All of it at http://acme.bank.evil.io/report")), NoMatch
+    )
+
+
 @pytest.mark.parametrize(
     ("registration", "posted", "because"),
     [
