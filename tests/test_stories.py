@@ -153,6 +153,17 @@ async def test_guests_bots_and_strangers_cannot_acknowledge(tmp_path: Path) -> N
         assert w.service.store.incidents()[0].state is State.OPEN
 
 
+async def test_a_question_resolves_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        root = w.slack.roots()[0].ts
+        for text in ("resolved?", "ack? anybody?", "acknowledging nothing", "we should resolve this"):
+            w.slack.say("U01ALICE", text, root)
+        await w.run(5)
+        assert w.service.store.incidents()[0].state is State.OPEN
+
+
 async def test_the_same_text_on_a_second_account_is_said_on_its_first_page(tmp_path: Path) -> None:
     data = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}, {"handle": "acmesupport", "id": "2"}]}
     async with world(tmp_path, data) as w:
@@ -216,6 +227,17 @@ async def test_after_hours_of_downtime_every_post_is_judged(tmp_path: Path) -> N
         await w.run(3)
         assert len(w.service.store.posts("kind = 'reply'")) == 250
         assert len(w.slack.waking()) == 1
+
+
+async def test_an_account_that_never_posted_is_watched_through_a_downtime_too(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}]}
+    async with world(tmp_path, data) as w:
+        await w.run(2)
+        w.clock.move(600)
+        w.x.post("acme", "We are sold.")
+        w.clock.move(3_600)
+        await w.run(3)
+        assert "We are sold." in w.slack.waking()[0].words()
 
 
 async def test_a_flood_larger_than_one_read_is_read_to_the_end(tmp_path: Path) -> None:

@@ -160,13 +160,12 @@ class XSource:
         return Batch(tuple(ordered), str(_Cursor(newest, gap)), tuple(bodies), window, new.limit, missed)
 
     def _overlap(self, newest: str) -> str:
-        behind = id_time(newest) - OVERLAP if int(newest) else self._clock() - OVERLAP
-        return str(time_id(behind))
+        return str(time_id(id_time(newest) - OVERLAP))
 
     async def _first_sight(self, account: Account) -> Batch:
-        """One page for the baseline; the cursor is never behind the clock's own reckoning."""
+        """One page for the baseline; of an empty timeline everything from now on is new."""
         stretch = await self._stretch(account, None, None, 1, FIRST_SIGHT)
-        newest = max(["0", *stretch.ids], key=int)
+        newest = max(stretch.ids, key=int, default=str(time_id(self._clock())))
         items = sorted(stretch.items, key=lambda i: (i.created_at, len(i.id), i.id))
         return Batch(tuple(items), str(_Cursor(newest)), tuple(stretch.bodies), None, stretch.limit)
 

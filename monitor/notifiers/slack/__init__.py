@@ -145,7 +145,8 @@ class SlackNotifier:
 
     async def _said(self, message: Mapping[str, Any], since: datetime) -> list[Human]:
         when = datetime.fromtimestamp(float(message.get("ts", 0)), UTC)
-        said = _ACK.match(str(message.get("text", "")))
+        text = str(message.get("text", ""))
+        said = _ACK.match(text) if "?" not in text else None  # "resolved?" is a question
         if message.get("bot_id") or message.get("metadata"):
             return await self._reacted(message)
         who = await self._member(str(message.get("user", ""))) if said else ""
