@@ -24,7 +24,8 @@ log = logging.getLogger("monitor.pager")
 
 BACKOFF_SECONDS = (1, 2, 4, 8, 15)
 LOOKS_SECONDS = (3, 7)  # after an unknown outcome: look at 3 s, again 7 s later, for history may lag
-UNREADABLE_HISTORY_SECONDS = 30  # then a page is sent again: twice is better than never
+UNREADABLE_SECONDS, UNREADABLE_LOOKS = 5, 6  # then a page is sent again: twice is better than never
+MOST_THREADS = 20  # read at a time for acknowledgements, those that wake people first
 BURST = 4  # messages at once to one channel; then one a second (Slack's limit)
 MOST_AT_ONCE = 8
 LOUD = (PageKind.ROOT, PageKind.REPEAT)
@@ -227,13 +228,12 @@ class Pager:
             self._store.set_page(page.id, ("unknown",), "ready", looks=0, next_at=now)
 
     def _cannot_look(self, page: Page, error: NotifierError, now: datetime) -> None:
-        """The history cannot be read either. After half a minute a page is sent again."""
-        row = self._store.sql.execute("SELECT created_at FROM pages WHERE id = ?", [page.id]).fetchone()
-        waited = now - datetime.fromisoformat(row[0])
-        if waited >= timedelta(seconds=UNREADABLE_HISTORY_SECONDS):
-            self._store.set_page(page.id, ("unknown",), "ready", next_at=now, last_error=str(error))
+        """The history cannot be read either. After half a minute of trying a page is sent again."""
+        if page.looks + 1 >= UNREADABLE_LOOKS:
+            self._store.set_page(page.id, ("unknown",), "ready", looks=0, next_at=now, last_error=str(error))
         else:
-            self._store.set_page(page.id, ("unknown",), "unknown", next_at=now + timedelta(seconds=5), last_error=str(error))
+            again = now + timedelta(seconds=UNREADABLE_SECONDS)
+            self._store.set_page(page.id, ("unknown",), "unknown", looks=page.looks + 1, next_at=again, last_error=str(error))
 
     # --- wording -------------------------------------------------------------------------------------
 
@@ -262,7 +262,8 @@ class Pager:
 
     async def listen(self) -> None:
         """What people did in the threads of unresolved incidents; acknowledgements count at once."""
-        for incident in self._store.unresolved()[:20]:
+        waiting = sorted(self._store.unresolved(), key=lambda i: (i.state is not State.OPEN, -i.severity, -i.id))
+        for incident in waiting[:MOST_THREADS]:
             for name, route in self._routes.items():
                 root = self._store.receipt(incident.id, name)
                 if root:

@@ -54,7 +54,9 @@ async def test_when_the_history_cannot_be_read_twice_is_better_than_never(tmp_pa
         w.slack.faults.add("drop_before", "postMessage")
         w.slack.refuse["conversations.history"] = "missing_scope"
         await _hijack(w)
-        await w.run(60)
+        await w.run(20)
+        assert w.slack.waking() == []
+        await w.run(20)
         assert len(w.slack.waking()) == 1
 
 
