@@ -330,7 +330,7 @@ async def run(config: Config, secrets: Mapping[str, str]) -> int:
             loop.add_signal_handler(signal.SIGHUP, service.reload)
             await service.watch_accounts()
             scheduler = AsyncIOScheduler(timezone=UTC)
-            _schedule(scheduler, service)
+            schedule(scheduler, service)
             scheduler.start()
             journal.notify("READY=1\nSTATUS=" + service.status())
             log.info("watching %d account(s) with %d rules", len(service.watches), len(service.judge.rulebook.sources))
@@ -357,7 +357,7 @@ async def _until(stop: asyncio.Event, service: Service) -> None:
     stopping.cancel()
 
 
-def _schedule(scheduler: Any, service: Service) -> None:
+def schedule(scheduler: Any, service: Service) -> None:
     """One job per account and one for each of our own duties; late jobs run late instead of never."""
     for number, watch in enumerate(service.watches):
         _add_poll(scheduler, service, watch, number)

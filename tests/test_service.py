@@ -10,15 +10,16 @@ import socket
 import sqlite3
 import sys
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor import health, journal, preflight
 from monitor.config import ConfigError
 from monitor.model import State
-from monitor.service import locked, stretched
+from monitor.service import _poll, locked, schedule, stretched
 from monitor.simulator import story as stories
 from monitor.simulator import x as stand_in
 from monitor.simulator.demo import now, serve
@@ -371,3 +372,19 @@ async def test_a_drill_pages_through_the_running_daemon_and_waits_for_the_acknow
     said = capsys.readouterr().out
     assert "accepted by the channel after" in said
     assert "acknowledged by bob (U02BOB)" in said
+
+
+async def test_one_job_per_account_late_instead_of_never_and_stretched_by_the_live_limit(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}, {"handle": "acmesupport", "id": "2"}]}
+    async with world(tmp_path, data, clock=Clock(now())) as w:
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        schedule(scheduler, w.service)
+        scheduler.start(paused=True)
+        jobs = {job.id: job for job in scheduler.get_jobs()}
+        assert {"x::1", "x::2"} <= set(jobs)
+        assert all(job.misfire_grace_time is None and job.max_instances == 1 and job.coalesce for job in jobs.values())
+        w.x.limit, w.x.used, w.x.window = 20, 10, w.clock()
+        await _poll(w.service, w.service.watches[0], scheduler, 1.0)
+        waits = (scheduler.get_job("x::1").next_run_time - now()).total_seconds()
+        assert waits > 100, "nine requests are left for two accounts and fifteen minutes"
+        scheduler.shutdown(wait=False)
