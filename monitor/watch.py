@@ -169,12 +169,14 @@ class Watch:
             self._judge.refresh()
             row = self._store.account(self.account.key, self.account.handle)
             baseline = row["first_seen"] is None
-            new = [i for i in batch.items if not self._store.knows(i)]
-            for item in new:
-                self._take(item, batch, now, baseline=baseline)
+            new = 0
+            for item in batch.items:
+                if not self._store.knows(item):  # asked one by one: a batch may name a post twice
+                    self._take(item, batch, now, baseline=baseline)
+                    new += 1
             self._store.read_ok(self.account.key, now, batch.cursor)
             if baseline:
-                self._store.audit(now, "monitor", "baseline", self.account.key, posts=len(new))
+                self._store.audit(now, "monitor", "baseline", self.account.key, posts=new)
         if batch.missed:
             log.warning("not everything read yet: %s", batch.missed, extra={"account": self.account.key})
         if new:

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -153,6 +154,19 @@ async def test_one_post_that_cannot_be_written_down_pages_and_the_next_is_judged
         await w.run(3)
         assert "could not be written down" in w.slack.waking()[0].words()
         assert len(w.service.store.posts("kind = 'reply'")) == 1
+
+
+async def test_accepting_a_batch_twice_or_a_post_twice_in_it_changes_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        watch = w.service.watches[0]
+        w.x.post("acme", "We are sold.")
+        batch = await watch._source.read(watch.account, "0")
+        doubled = replace(batch, items=(*batch.items, *batch.items))
+        watch.accept(doubled)
+        watch.accept(doubled)
+        await w.run(3)
+        assert len(w.service.store.posts("baseline = 0")) == 1
+        assert len(w.slack.waking()) == 1
 
 
 async def test_a_transaction_that_is_rolled_back_leaves_no_trace_in_the_queue(tmp_path: Path) -> None:

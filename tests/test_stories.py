@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from monitor import desk
-from monitor.model import Kind, PageKind, Severity, State
+from monitor.model import Kind, PageKind, Post, Severity, State
 from monitor.planning import Plan
 from monitor.simulator import story as stories
 from tests.conftest import CONFIG, world
+from tests.notifiers.test_slack import CORPUS, check_message
 
 
 @pytest.mark.parametrize("name", stories.names())
@@ -310,6 +311,23 @@ async def test_an_acknowledgement_below_hundreds_of_messages_is_heard(tmp_path: 
         w.slack.say("U01ALICE", "ack", root)
         await w.run(3)
         assert w.service.store.incidents()[0].state is State.ACKNOWLEDGED
+
+
+async def test_the_hostile_corpus_goes_all_the_way_and_nothing_of_it_gets_out_of_its_place(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for text in CORPUS:
+            w.x.post("acme", text.encode("utf-8", "replace").decode())
+            w.x.change("acme", description=text[:5_000], location=text[:100])
+            await w.run(3)
+        await w.run(40)
+        posts = [k for k in w.service.store.posts("baseline = 0") if isinstance(k.post, Post)]
+        assert len(posts) == len(CORPUS)
+        assert not w.service.store.undelivered()
+        sent = [p for method, p in w.slack.calls if method in ("chat.postMessage", "chat.update")]
+        assert len(sent) > 10
+        for message in sent:
+            check_message({k: message[k] for k in ("text", "blocks", "parse", "link_names")})
+        assert {p.state for p in w.service.store.pages_of(1)} <= {"sent", "superseded"}
 
 
 async def test_ever_new_domains_do_not_become_a_flood_of_pages(tmp_path: Path) -> None:
