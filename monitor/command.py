@@ -30,7 +30,9 @@ class App(click.Group):
             code = _exit_code(error)
             if code is None:
                 raise
-            click.echo(f"error: {error}", err=True)
+            from monitor import safe
+
+            click.echo(f"error: {safe.clean(str(error), 2_000)}", err=True)  # a file's own words may be quoted in it
             ctx.exit(code)
 
 

@@ -341,6 +341,14 @@ def test_hostile_text_does_not_reach_the_terminal_as_control_sequences(run: Run)
     assert "[bold]" in output
 
 
+def test_a_hostile_file_does_not_reach_the_terminal_through_an_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "plan.csv").write_text("a\x1b[2J,b\u202e\n1,2\n")
+    output = run("posts", "import", str(tmp_path / "plan.csv")).output
+    assert "no column for the text" in output
+    assert "\x1b" not in output
+    assert "\u202e" not in output
+
+
 def test_a_registration_is_never_made_twice_by_its_external_id(tmp_path: Path) -> None:
     store = Store(tmp_path / "x.db")
     plan = Plan("x::1", Kind.POST, "a b c", NOW, NOW + timedelta(hours=1), external_id="7")
