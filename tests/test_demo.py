@@ -25,4 +25,4 @@ def test_an_unknown_story_names_the_known_ones() -> None:
     command = [sys.executable, "-m", "monitor", "demo", "--story", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "there are: bitmex-night" in done.stderr
+    assert "bitmex-night" in done.stderr
