@@ -109,17 +109,25 @@ def list_posts(config: Config, as_json: bool) -> None:  # noqa: FBT001
 
 
 @posts.command("show")
-@click.argument("number", type=int)
+@click.argument("number")
 @as_json
 @configured
-def show_post(config: Config, number: int, as_json: bool) -> None:  # noqa: FBT001
-    """One registration, with its lint."""
+def show_post(config: Config, number: str, as_json: bool) -> None:  # noqa: FBT001
+    """A registration by its number, or a judged post by the platform's id: why nobody was paged."""
     from monitor import desk, planning, show
 
-    one = desk.registration(open_store(config), number)
+    store = open_store(config)
+    judged = store.posts("id = ?", (number,))
+    if judged:
+        show.judged(store, judged, as_json=as_json)
+        return
+    one = desk.registration(store, int(number) if number.isdigit() and len(number) < 16 else 0)
     show.listing(as_json, f"Registered post #{number}", show.APPROVED, [one], lambda o: show.approved_row(o, utc_now()))
-    if not as_json:
-        _said(config, planning.Plan(one.account, one.kind, one.text, one.not_before, one.not_after, one.links, one.media, one.field))
+    if as_json:
+        return
+    _said(config, planning.Plan(one.account, one.kind, one.text, one.not_before, one.not_after, one.links, one.media, one.field))
+    if one.used_by:
+        show.judged(store, store.posts("account = ? AND id = ?", (one.account, one.used_by)), as_json=False)
 
 
 @posts.command()

@@ -120,6 +120,20 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
     table("Acts", ("at", "who", "what", "detail"), [tuple(a) for a in acts])
 
 
+def judged(store: Store, posts: Sequence[Kept], *, as_json: bool) -> None:
+    """What was decided of posts, why, and whether the same is decided again today."""
+    found = [
+        record.judge_line(k.post.id, k.verdict)
+        | {"seen": when(k.seen_at), "evidence": k.evidence, "incident": k.incident, "recomputed": _recomputed(store, k)}
+        for k in posts
+    ]
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    columns = ("id", "seen", "severity", "reason", "incident", "evidence", "recomputed")
+    table("Judged posts (evidence: SHA-256 of the platform's answer)", columns, [[f[c] for c in columns] for f in found])
+
+
 def _recomputed(store: Store, kept: Kept) -> str:
     try:
         again = desk.recompute(store, kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from monitor import config as configuration
-from monitor import desk
+from monitor import desk, rulebook
 from monitor.cli import main
-from monitor.model import Account, Kind
+from monitor.model import Account, Kind, Post
 from monitor.planning import Bad, Plan, PlanError, Reading, read, zone_named
 from monitor.store import Store
 
@@ -58,6 +59,27 @@ def test_a_post_is_added_listed_shown_and_withdrawn(run: Run) -> None:
     again = run("posts", "withdraw", "1")
     assert again.exit_code == 1
     assert "already withdrawn" in again.output
+
+
+def test_an_auditor_asks_why_nobody_was_paged(run: Run, tmp_path: Path) -> None:
+    from monitor.watch import Judge
+    from tests.notifiers.test_slack import kept
+
+    loaded = configuration.load(tmp_path / "hijack-monitor.toml")
+    store = Store(loaded.database)
+    judge = Judge(store, loaded.company, rulebook.load([]))
+    account = loaded.account(loaded.file.accounts[0], "1")
+    judge.know((account,), datetime.now(UTC))
+    posted = Post("x::1", "12", Kind.POST, "Fees fall on Monday for all of you.", datetime.now(UTC), root_id="12")
+    run("posts", "add", "Fees fall on Monday for all of you.")
+    judge.refresh()
+    decided = judge.verdict(posted, account)
+    store.consume(1, "12", posted.created_at)
+    store.keep_post(replace(kept("x"), post=posted, verdict=decided, incident=None, rulebook=judge.digest, seen_at=datetime.now(UTC)))
+    (found,) = json.loads(run("posts", "show", "12", "--json").output)
+    assert (found["severity"], found["approved"], found["recomputed"]) == ("clear", 1, "the same")
+    assert "the same" in run("posts", "show", "1").output
+    assert run("posts", "show", "777").exit_code == 1
 
 
 def test_the_text_comes_from_standard_input_or_a_file_too(run: Run, tmp_path: Path) -> None:
