@@ -25,6 +25,11 @@ class Reading:
     error: str
     trouble: str
 
+    @property
+    def platform(self) -> str:
+        """The first part of the key."""
+        return self.key.split(":")[0]
+
 
 def limit(poll_seconds: float) -> timedelta:
     """How long an account may stay unread before that is a finding."""
@@ -32,28 +37,54 @@ def limit(poll_seconds: float) -> timedelta:
 
 
 def blind(reading: Reading, now: datetime, started: datetime, poll_seconds: float) -> str:
-    """Why the account counts as unwatched, in a sentence, or an empty string."""
+    """Why the account counts as unwatched, or an empty string."""
     since = max(reading.last_ok or started, started)
     last = f"last read {reading.last_ok:%H:%M:%S} UTC" if reading.last_ok else "never read so far"
     at_once = reading.trouble in _AT_ONCE and reading.failures > 0
     lasting = reading.trouble in _AFTER_A_FEW and reading.failures >= _FEW
-    if at_once or lasting:
-        return f"{reading.error}; {last}. Until this is mended a hijack of {reading.name} would page nobody."
-    if now - since > limit(poll_seconds):
-        cause = reading.error or "no poll has finished"
-        return f"{cause}; {last}. Until this is mended a hijack of {reading.name} would page nobody."
+    if at_once or lasting or now - since > limit(poll_seconds):
+        return f"{reading.error or 'no poll has finished'}; {last}"
     return ""
 
 
-def blind_event(reading: Reading, why: str, now: datetime) -> Event:
-    """The blindness as something to page about."""
-    return Event(f"blind:{reading.key}", reading.name, Severity.PAGE, "Not being watched", why, now)
+@dataclass(frozen=True, slots=True)
+class Blindness:
+    """What nobody watches now, as one incident: a platform's accounts, or one that is gone."""
+
+    subject: str
+    names: tuple[str, ...]
+    why: str
+
+    def event(self, now: datetime) -> Event:
+        """As something to page about. The names ride along as the incident's hosts."""
+        name = self.names[0] if len(self.names) == 1 else f"{len(self.names)} accounts"
+        listed = ", ".join(self.names[:10]) + (" and others" if len(self.names) > 10 else "")
+        reason = f"{self.why}. Until this is mended a hijack of {listed} would page nobody"
+        return Event(self.subject, name, Severity.PAGE, "Not being watched", reason, now, self.names)
 
 
-def recovered(opened_at: datetime, reading: Reading, now: datetime) -> str:
-    """What to say when the account can be read again."""
-    since = reading.failing_since or opened_at
-    return f"Being read again since {now:%H:%M:%S} UTC; what was posted since {since:%H:%M:%S} UTC has been read and judged."
+def blindness(readings: tuple[Reading, ...], now: datetime, started: datetime, seconds: dict[str, float]) -> tuple[Blindness, ...]:
+    """One for every platform that cannot be read, one for every account that is gone by itself.
+
+    An outage of X with fifty accounts is one page, not fifty.
+    """
+    found: dict[str, Blindness] = {}
+    for reading in readings:
+        why = blind(reading, now, started, seconds.get(reading.platform, 5))
+        subject = f"blind:{reading.key}" if reading.trouble == "gone" else f"blind:{reading.platform}"
+        if why and subject not in found:
+            alike = (r for r in readings if r.platform == reading.platform and r.trouble != "gone" and r.failures)
+            names = (reading.name,) if reading.trouble == "gone" else tuple(dict.fromkeys([reading.name, *(r.name for r in alike)]))
+            found[subject] = Blindness(subject, names, why)
+    return tuple(found.values())
+
+
+def recovered(names: tuple[str, ...], opened_at: datetime, readings: tuple[Reading, ...], now: datetime) -> str:
+    """What to say when all of them have been read since, or an empty string."""
+    theirs = [r for r in readings if r.name in names]
+    if not all(r.last_ok and r.last_ok > opened_at and not r.failures for r in theirs):
+        return ""
+    return f"Being read again since {now:%H:%M:%S} UTC; what was posted since {opened_at:%H:%M:%S} UTC has been read and judged."
 
 
 def progressing(polls: dict[str, datetime], tick: datetime, overdue: int, now: datetime, poll_seconds: float) -> str:

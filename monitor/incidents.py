@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from monitor.model import Human, Incident, PageKind, Paging, Severity, State
 
 MOST_WAKING = timedelta(seconds=60)  # "worse" wakes at once the first time, then at most this often
-_KEPT = 50  # hosts and texts remembered by an incident
+KEPT = 50  # hosts and texts remembered by an incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _opened(event: Event, last: Incident | None, twin: Incident | None, notice: 
     overtakes = f"; overtakes the notice INC-{notice.id}" if notice else ""
     opened = Incident(
         0, event.subject, event.name, event.severity, event.headline, event.reason + same, event.at, event.at,
-        posts=1, hosts=event.hosts[:_KEPT], skeletons=(event.skeleton,) if event.skeleton else (),
+        posts=1, hosts=event.hosts[:KEPT], skeletons=(event.skeleton,) if event.skeleton else (),
         previous=notice.id if notice else last.id if last else None,
     )  # fmt: skip
     reason = f"first of this incident{follows}{same}{overtakes}"
@@ -107,7 +107,7 @@ def _may_wake(current: Incident, now: datetime) -> bool:
 
 
 def _kept(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*known, *new)))[-_KEPT:]
+    return tuple(dict.fromkeys((*known, *new)))[-KEPT:]
 
 
 # --- time ----------------------------------------------------------------------------------------

@@ -14,17 +14,18 @@ import os
 import signal
 import sqlite3
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import aiohttp
 
-from monitor import health, journal, notifiers, record, rulebook, sources
+from monitor import health, incidents, journal, notifiers, record, rulebook, sources
 from monitor.config import AccountTable, Config, ConfigError, options
-from monitor.model import Account, Profile
+from monitor.incidents import Request
+from monitor.model import PageKind, Profile
 from monitor.notifiers import interface as outgoing
 from monitor.outbox import Outbox
 from monitor.pager import Pager
@@ -115,16 +116,9 @@ class Service:
                 continue
             self._watch(table, identifier)
             self.pending.remove(table)
-            self._found(table)
         if len(self.watches) > known or not self.judge.digest:
             self.judge.know(tuple(w.account for w in self.watches), self.clock())
         return self.watches[known:]
-
-    def _found(self, table: AccountTable) -> None:
-        subject = f"blind:{table.platform}:{table.handle}"
-        with self.store.transaction():
-            for incident in (i for i in self.store.unresolved() if i.subject == subject):
-                self.outbox.recovered(incident, self.clock(), "Its id is known now, and it is being watched.")
 
     def _watch(self, table: AccountTable, identifier: str) -> None:
         with self.store.transaction():
@@ -194,11 +188,13 @@ class Service:
     def check_health(self) -> None:
         """Open or close the incidents about our own blindness, then tell systemd how it goes."""
         now = self.clock()
+        readings = tuple(self.readings())
+        seconds = {platform: self.config.poll_seconds(platform) for platform in self.sources}
         with self.store.transaction():
-            for watch in self.watches:
-                self._check(watch, now)
-            for table in self.pending:
-                self._check_pending(table, now)
+            found = health.blindness(readings, now, self.started, seconds)
+            for blindness in found:
+                self._blind(blindness, now)
+            self._seeing(readings, {b.subject for b in found}, now)
         polls = {w.account.key: w.finished_at for w in self.watches}
         longest = max((self.config.poll_seconds(w.account.platform) for w in self.watches), default=5)
         wrong = health.progressing(polls, self.pager.ticked_at, self.pager.overdue(now), now, longest)
@@ -207,31 +203,38 @@ class Service:
         else:
             journal.notify("WATCHDOG=1\nSTATUS=" + self.status())
 
-    def _check(self, watch: Watch, now: datetime) -> None:
-        reading = self.reading(watch.account)
-        seconds = self.config.poll_seconds(watch.account.platform)
-        why = health.blind(reading, now, self.started, seconds)
-        incident = next((i for i in self.store.unresolved() if i.subject == f"blind:{reading.key}"), None)
-        if why and incident is None:
-            self.outbox.happened(health.blind_event(reading, why, now), now)
+    def _blind(self, blindness: health.Blindness, now: datetime) -> None:
+        """Open the incident, or page again for accounts that it does not name yet."""
+        incident = next((i for i in self.store.unresolved() if i.subject == blindness.subject), None)
+        if incident is None:
+            self.outbox.happened(blindness.event(now), now)
             self.wake.set()
-        elif incident and not why and reading.last_ok and reading.last_ok > incident.opened_at:
-            self.outbox.recovered(incident, now, health.recovered(incident.opened_at, reading, now))
-            self.wake.set()
-
-    def _check_pending(self, table: AccountTable, now: datetime) -> None:
-        """An account whose id is not known for a minute is one that nobody watches."""
-        key = f"{table.platform}:{table.handle}"
-        if now - self.started > health.limit(0) and not any(i.subject == f"blind:{key}" for i in self.store.unresolved()):
-            reading = health.Reading(key, f"@{table.handle} on {table.platform}", None, self.started, 1, self.pending_why, "")
-            self.outbox.happened(health.blind_event(reading, health.blind(reading, now, self.started, 0), now), now)
+        elif len(incident.hosts) < incidents.KEPT and (more := [n for n in blindness.names if n not in incident.hosts]):
+            grown = replace(incident, hosts=(*incident.hosts, *more))
+            self.outbox.say(grown, (Request(PageKind.REPEAT, f"now not being watched either: {', '.join(more)}", wakes=True),), now)
             self.wake.set()
 
-    def reading(self, account: Account) -> health.Reading:
-        """How reading this account has gone, from the store."""
-        row = self.store.account(account.key, account.handle)
-        last_ok, since = record.moment(row["last_ok"]), record.moment(row["failing_since"])
-        return health.Reading(account.key, account.name, last_ok, since, row["failures"], row["last_error"] or "", row["error_kind"] or "")
+    def _seeing(self, readings: tuple[health.Reading, ...], blind: set[str], now: datetime) -> None:
+        """Close what is over."""
+        for incident in self.store.unresolved():
+            if incident.subject.startswith("blind:") and incident.subject not in blind:
+                sentence = health.recovered(incident.hosts, incident.opened_at, readings, now)
+                if sentence:
+                    self.outbox.recovered(incident, now, sentence)
+                    self.wake.set()
+
+    def readings(self) -> Iterator[health.Reading]:
+        """How reading every account has gone, those whose id nobody knows yet included."""
+        for watch in self.watches:
+            account = watch.account
+            row = self.store.account(account.key, account.handle)
+            last_ok, since = record.moment(row["last_ok"]), record.moment(row["failing_since"])
+            yield health.Reading(
+                account.key, account.name, last_ok, since, row["failures"], row["last_error"] or "", row["error_kind"] or ""
+            )
+        for table in self.pending:
+            name = self.config.account(table, "").name
+            yield health.Reading(f"{table.platform}:{table.handle}", name, None, self.started, 1, self.pending_why, "")
 
     def status(self) -> str:
         """One line for systemctl status."""

@@ -167,7 +167,7 @@ def standing(store: Store, config: Config, now: datetime) -> Standing:
         lines.append(
             {"account": row["key"], "handle": row["handle"], "last_read": when(last_ok), "lag": lag, "error": row["last_error"] or ""}
         )
-        wrong += [f"@{row['handle']}: {why}"] if why else []
+        wrong += [f"@{row['handle']}: {why}: a hijack would page nobody"] if why else []
     seen = {str(line["handle"]).lower() for line in lines}
     pinned = {store.pinned(a.platform, a.handle) or a.id for a in known.values()} & {str(r["key"]).split(":")[-1] for r in rows}
     wrong += [

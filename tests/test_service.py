@@ -61,6 +61,32 @@ async def test_being_blind_pages_says_why_and_closes_itself_when_the_gap_is_read
         assert any("We are sold." in m.words() for m in w.slack.waking()), "the gap was judged"
 
 
+async def test_an_outage_of_many_accounts_is_one_page_that_names_them(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [{"handle": f"brand{n}", "id": str(n + 1)} for n in range(12)]}
+    async with world(tmp_path, data) as w:
+        await w.run(2)
+        w.x.faults.add("html", "tweets", times=100_000, value=503)
+        await w.run(80)
+        (page,) = w.slack.waking()
+        assert "Not being watched: 12 accounts" in page.words()
+        assert "@brand0 on X, @brand1 on X" in page.words()
+        w.x.faults.script.clear()
+        await w.run(10)
+        assert w.service.store.unresolved() == ()
+
+
+async def test_an_account_that_goes_blind_later_pages_again(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}, {"handle": "acmesupport", "id": "2"}]}
+    async with world(tmp_path, data) as w:
+        await w.run(2)
+        w.x.faults.add("html", "/1/tweets", times=100_000, value=503)
+        await w.run(80)
+        assert "@acme on X" in w.slack.waking()[0].words()
+        w.x.faults.add("html", "/2/tweets", times=100_000, value=503)
+        await w.run(80)
+        assert "now not being watched either: @acmesupport on X" in w.slack.waking()[1].words()
+
+
 async def test_a_short_outage_wakes_nobody(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.x.faults.add("html", "tweets", times=20, value=503)
@@ -95,10 +121,10 @@ async def test_a_handle_that_cannot_be_looked_up_holds_up_no_other_account(tmp_p
     async with world(tmp_path, data, extra='[[accounts]]\nplatform = "x"\nhandle = "acmelater"\n') as w:
         assert [a.account.handle for a in w.service.watches] == ["acme", "acmesupport"]
         await w.run(70)
-        assert "Not being watched: @acmelater on x" in w.slack.waking()[0].words()
+        assert "Not being watched: @acmelater on X" in w.slack.waking()[0].words()
         w.x.user("acmelater", "3")
         await w.service.look_up()
-        await w.run(3)
+        await w.run(10)
         assert len(w.service.watches) == 3
         assert w.service.store.incidents()[0].state is State.RESOLVED
         w.x.post("acmelater", "We are sold.")
