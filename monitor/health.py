@@ -84,7 +84,7 @@ def recovered(names: tuple[str, ...], opened_at: datetime, readings: tuple[Readi
     theirs = [r for r in readings if r.name in names]
     if not all(r.last_ok and r.last_ok > opened_at and not r.failures for r in theirs):
         return ""
-    return f"Being read again since {now:%H:%M:%S} UTC; what was posted since {opened_at:%H:%M:%S} UTC has been read and judged."
+    return f"Being read again since {now:%H:%M:%S} UTC; everything posted in between has been read and judged"
 
 
 def progressing(polls: dict[str, datetime], tick: datetime, overdue: int, now: datetime, poll_seconds: float) -> str:

@@ -333,7 +333,11 @@ class Store:
     def note_posts(self, incident: int, page: int) -> list[Kept]:
         """The posts that this NOTE tells of: those no note told yet, now claimed by it."""
         root = self.sql.execute("SELECT min(rowid) FROM posts WHERE incident = ?", [incident]).fetchone()[0]
-        self.sql.execute("UPDATE posts SET note = ? WHERE incident = ? AND note IS NULL AND rowid != ?", [page, incident, root])
+        told_by_root = "kind = 'profile' AND seen_at = (SELECT opened_at FROM incidents i WHERE i.id = posts.incident)"
+        self.sql.execute(
+            f"UPDATE posts SET note = ? WHERE incident = ? AND note IS NULL AND rowid != ? AND NOT ({told_by_root})",  # noqa: S608 - ours
+            [page, incident, root],
+        )
         return self.posts("incident = ? AND note = ?", (incident, page))
 
     # --- rulebooks and audit -----------------------------------------------------------------------

@@ -230,7 +230,7 @@ class Watch:
     def _event(self, taken: list[_Taken], now: datetime) -> Event:
         """The item (or the profile changes) as one event, told by the worst of them."""
         worst = max(taken, key=lambda t: t.verdict.severity)
-        reasons = "; ".join(dict.fromkeys(t.verdict.reason for t in taken))
+        reasons = "; ".join(dict.fromkeys(part for t in taken for part in t.verdict.reason.split("; ")))
         text = worst.item.text if isinstance(worst.item, Post) else ""
         return Event(
             self.account.key, self.account.name, worst.verdict.severity, _headline(taken), reasons, now,

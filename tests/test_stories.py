@@ -336,3 +336,14 @@ async def test_ever_new_domains_do_not_become_a_flood_of_pages(tmp_path: Path) -
             w.x.post("acme", f"Claim {number} at https://drop{number}.xyz/now")
             await w.run(3)
         assert 2 <= len(w.slack.waking()) <= 4
+
+
+async def test_profile_changes_of_one_look_are_told_once_and_together(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.run(3)
+        w.x.change("acme", name="Tesla Giveaway", description="join t.me/x", location="Mars")
+        await w.run(40)
+        (root,) = w.slack.roots()
+        assert "Profile changed: name, bio, location" in root.words()
+        assert root.words().count("nobody registered this change") == 1
+        assert not [m for m in w.slack.thread(root.ts) if "post" in m.text]

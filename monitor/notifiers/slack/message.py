@@ -20,6 +20,10 @@ RUNBOOK = (
     "3. If not: revoke sessions and app tokens *before* deleting  4. Delete, then lock posting  "
     "5. Reply `resolve` with the cause"
 )
+NOTICE_RUNBOOK = (
+    "*Was it us?*  Then comms approve exactly this post on the host: `hijack-monitor incidents approve {number} --reason …`  "
+    "*If not*, treat it as a hijack: revoke sessions and app tokens before deleting. Reply `resolve` with the cause"
+)
 BLIND_RUNBOOK = (
     "*First 5 minutes*  1. Acknowledge: reply `ack` here or react with 👀  2. Look at the account yourself: nothing "
     "else does now  3. `hijack-monitor status` on the host says more  4. Mend token, credits or network; "
@@ -77,8 +81,14 @@ def _root(letter: Letter) -> list[Block]:
     if _posts(letter):
         out.append(_facts(f"f.{rev}", letter))
     if incident.state is not State.RESOLVED:
-        out.append(_section(f"r.{rev}", BLIND_RUNBOOK if incident.subject.startswith("blind:") else RUNBOOK))
+        out.append(_section(f"r.{rev}", _runbook(incident)))
     return [*out, _context(f"c.{rev}", _footer(letter))]
+
+
+def _runbook(incident: Incident) -> str:
+    if incident.severity is Severity.NOTIFY:
+        return NOTICE_RUNBOOK.format(number=incident.id)
+    return BLIND_RUNBOOK if incident.subject.startswith("blind:") else RUNBOOK
 
 
 def _repeat(letter: Letter) -> list[Block]:
@@ -159,7 +169,8 @@ def _why(posts: list[Kept]) -> str:
         lines.append(
             f"{safe.for_slack_sentence(finding.title, 80)}: {evidence}" if evidence else safe.for_slack_sentence(finding.title, 80)
         )
-    return "\n".join(lines[:4]) or "not registered, and no rule knows it"
+    near = any(isinstance(k.verdict.match, Near) for k in posts)
+    return "\n".join(lines[:4]) or ("" if near else "not registered, and no rule knows it")
 
 
 def _hosts(incident: Incident) -> str:
@@ -190,7 +201,8 @@ def _footer(letter: Letter) -> str:
     incident = letter.incident
     state = "not acknowledged" if incident.state is State.OPEN else incident.state.value
     previous = f" · follows INC-{incident.previous}" if incident.previous else ""
-    return f"{state} · page {incident.pages}{previous} · text as posted, links defanged, hidden characters removed"
+    pages = f"page {incident.pages}" if incident.severity is Severity.PAGE else "a notice, nobody is woken"
+    return f"{state} · {pages}{previous} · text as posted, links defanged, hidden characters removed"
 
 
 def _posts(letter: Letter) -> list[Kept]:
@@ -201,7 +213,7 @@ def _shown(letter: Letter) -> list[tuple[str, str]]:
     """The first post, which says what this is, and the newest."""
     posts = _posts(letter)
     if not posts:
-        return [("", letter.incident.headline)]
+        return [("", letter.incident.reason if letter.incident.state is State.RESOLVED else letter.incident.headline)]
     chosen = posts[:1] if len(posts) == 1 else [posts[0], posts[-1]]
     return [(_when(k) if len(posts) > 1 else "", _text(k)) for k in chosen]
 
