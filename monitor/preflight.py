@@ -99,7 +99,7 @@ def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
     """A verdict for every line, in order; 1 when one would page."""
     rules = service.load_rules(config).rules
     store = None if rules_only else Store(config.database)
-    queue = Queue(store.approved_since(0)[0]) if store else None
+    queue = Queue(store.approved_since(0, datetime.now(UTC))[0]) if store else None
     accounts = _accounts(config, store)
     with click.open_file(file, encoding="utf-8", errors="replace") as lines:
         rows = [(n, text) for n, text in enumerate(lines, 1) if text.strip()]

@@ -21,6 +21,7 @@ from monitor.record import stamp
 from monitor.schema import connect
 
 LAST_RESORT = "stderr"
+REMEMBERED = timedelta(days=120)  # of a registration, after its window: longer than it explains pages (see verdict.approved)
 UNFINISHED = "('ready', 'sending', 'unknown')"
 
 
@@ -179,9 +180,10 @@ class Store:
         row = self.sql.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision' RETURNING value").fetchone()
         return int(row[0])
 
-    def approved_since(self, revision: int) -> tuple[list[ApprovedPost], int]:
-        """Registrations changed after `revision`, and the newest revision."""
-        rows = self.sql.execute("SELECT * FROM approved WHERE revision > ? ORDER BY revision", [revision]).fetchall()
+    def approved_since(self, revision: int, now: datetime) -> tuple[list[ApprovedPost], int]:
+        """Registrations changed after `revision` whose window is not long over, and the newest revision."""
+        query = "SELECT * FROM approved WHERE revision > ? AND not_after >= ? ORDER BY revision"
+        rows = self.sql.execute(query, [revision, stamp(now - REMEMBERED)]).fetchall()
         return [record.approved(r) for r in rows], rows[-1]["revision"] if rows else revision
 
     def queue_as_of(self, kept: Kept) -> list[ApprovedPost]:
@@ -194,8 +196,8 @@ class Store:
         ).fetchone()
         rows = self.sql.execute(
             "SELECT *, (SELECT min(p.rowid) FROM posts p WHERE p.account = a.account AND p.id = a.used_by) AS user"
-            " FROM approved a WHERE created_at <= ?",
-            [stamp(kept.seen_at)],
+            " FROM approved a WHERE created_at <= ? AND not_after >= ?",
+            [stamp(kept.seen_at), stamp(kept.seen_at - REMEMBERED)],
         ).fetchall()
         out = []
         for r in rows:

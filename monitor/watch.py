@@ -45,6 +45,7 @@ from monitor.verdict.text import skeleton
 
 log = logging.getLogger("monitor.watch")
 
+REBUILT = timedelta(days=1)  # how long one queue is kept in memory
 LOOK_AGAIN = timedelta(seconds=60)  # posts of an open incident are looked up this often
 
 
@@ -54,6 +55,7 @@ class Judge:
     def __init__(self, store: Store, company: Company, rulebook: Rulebook) -> None:
         self._store, self.company, self.rulebook = store, company, rulebook
         self._queue, self._revision = Queue(), 0
+        self._began: datetime | None = None
         self._accounts: tuple[Account, ...] = ()
         self.digest = ""
 
@@ -79,11 +81,16 @@ class Judge:
 
     def start_over(self) -> None:
         """Forget the queue: what it took over may belong to a transaction that was rolled back."""
-        self._queue, self._revision = Queue(), 0
+        self._queue, self._revision, self._began = Queue(), 0, None
 
-    def refresh(self) -> None:
-        """Take over registrations made, used or withdrawn since, by whichever process."""
-        changed, self._revision = self._store.approved_since(self._revision)
+    def refresh(self, now: datetime) -> None:
+        """Take over registrations made, used or withdrawn since, by whichever process; once a day forget
+        those long over, so that years of them cost nothing.
+        """
+        if self._began and now - self._began > REBUILT:
+            self.start_over()
+        self._began = self._began or now
+        changed, self._revision = self._store.approved_since(self._revision, now)
         for one in changed:
             self._queue.add(one)
 
@@ -166,7 +173,7 @@ class Watch:
 
     def _accept(self, batch: Batch, now: datetime) -> None:
         with self._store.transaction():
-            self._judge.refresh()
+            self._judge.refresh(now)
             row = self._store.account(self.account.key, self.account.handle)
             baseline = row["first_seen"] is None
             new = 0
@@ -185,7 +192,7 @@ class Watch:
     def _in_words(self, batch: Batch) -> Iterator[str]:
         """What would have paged, for telling it from memory when it cannot be written down."""
         with contextlib.suppress(sqlite3.Error):
-            self._judge.refresh()
+            self._judge.refresh(self._clock())
         for item in batch.items:
             with contextlib.suppress(sqlite3.Error):
                 if self._store.knows(item):
@@ -213,7 +220,7 @@ class Watch:
         if not baseline:
             if isinstance(verdict.match, Exact) and not isinstance(item, Unreadable):
                 self._store.consume(verdict.match.approved, item.root_id or item.id, item.created_at)
-                self._judge.refresh()  # a second identical post in this batch must find it used
+                self._judge.refresh(now)  # a second identical post in this batch must find it used
             if verdict.severity >= Severity.NOTIFY:
                 incident = self._outbox.happened(self._event([_Taken(item, verdict)], now), now)
         digest = self._evidence(item.id, batch.bodies, now)
@@ -287,7 +294,7 @@ class Watch:
 
     def _accept_profile(self, profile: Profile, bodies: tuple[bytes, ...], now: datetime) -> None:
         with self._store.transaction():
-            self._judge.refresh()
+            self._judge.refresh(now)
             before = self._store.profile(self.account.key)
             if before != profile:
                 self._store.keep_profile(profile)

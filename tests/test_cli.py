@@ -72,7 +72,7 @@ def test_an_auditor_asks_why_nobody_was_paged(run: Run, tmp_path: Path) -> None:
     judge.know((account,), datetime.now(UTC))
     posted = Post("x::1", "12", Kind.POST, "Fees fall on Monday for all of you.", datetime.now(UTC), root_id="12")
     run("posts", "add", "Fees fall on Monday for all of you.")
-    judge.refresh()
+    judge.refresh(datetime.now(UTC))
     decided = judge.verdict(posted, account)
     store.consume(1, "12", posted.created_at)
     store.keep_post(replace(kept("x"), post=posted, verdict=decided, incident=None, rulebook=judge.digest, seen_at=datetime.now(UTC)))

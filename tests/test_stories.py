@@ -270,6 +270,23 @@ async def test_verdicts_can_be_recomputed_from_the_store(tmp_path: Path) -> None
             assert desk.recompute(w.service.store, one) == one.verdict
 
 
+async def test_a_registration_long_over_leaves_the_queue_and_the_verdict_stays_recomputable(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Fees fall on Monday.")
+        w.x.post("acme", "Fees fall on Monday.")
+        await w.run(3)
+        w.clock.move(100 * 86_400)
+        w.x.post("acme", "Fees fall on Monday.")
+        await w.run(3)
+        w.clock.move(50 * 86_400)
+        w.service.judge.start_over()
+        w.x.post("acme", "Fees fall on Monday.")
+        await w.run(3)
+        assert "Nobody registered this post" in w.slack.waking()[0].words()
+        for kept in w.service.store.posts("baseline = 0"):
+            assert desk.recompute(w.service.store, kept) == kept.verdict
+
+
 async def test_what_people_see_is_within_the_poll_interval_and_a_second(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.run(2.5)

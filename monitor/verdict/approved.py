@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import DamerauLevenshtein, Levenshtein
@@ -142,6 +142,7 @@ _NUMBER_WORDS = frozenset(
 _CRITICAL_MARKS = re.compile(r"[\d@#$€£¥%]|://|^[A-Z]{2,6}$")
 _MOST_TYPOS = 3
 _POSTING_LIMIT = 60  # a word in more registrations than this says nothing about which is meant
+EXPLAINS = timedelta(days=90)  # a registration explains pages so long after its window; then it is as if it never was
 _NEAREST_FROM = 40  # percent; below this a resemblance explains nothing
 
 
@@ -201,7 +202,7 @@ class Queue:
     def match(self, post: Post) -> Match:
         """Exact, Near or NoMatch with the reason in words for the person paged."""
         text = canonical(post.text)
-        same = [self._entries[i] for i in self._by_text.get(_as_shown(text), ())]
+        same = [e for i in self._by_text.get(_as_shown(text), ()) if not _forgotten(e := self._entries[i], post)]
         doubts = []
         for entry in sorted(same, key=lambda e: (e.approved.not_before, e.approved.id)):
             doubt = _doubt(entry.approved, post)
@@ -242,11 +243,16 @@ class Queue:
         for number, _ in shared.most_common(3):
             entry = self._entries[number]
             ratio = fuzz.ratio(text[:2_000], entry.text[:2_000], score_cutoff=max(score, _NEAREST_FROM))
-            if ratio > score and entry.approved.kind is not Kind.PROFILE:
+            if ratio > score and not _forgotten(entry, post):
                 best, score = entry, ratio
         if best is None:
             return NoMatch("nobody registered this post")
         return _explain(best, text, post, int(score))
+
+
+def _forgotten(entry: _Entry, post: Post) -> bool:
+    """Decided by stored values alone, so that the verdict is the same however long the queue was kept."""
+    return entry.approved.not_after < post.created_at - EXPLAINS
 
 
 def _as_shown(text: str) -> str:
