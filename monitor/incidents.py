@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from monitor.model import Human, Incident, PageKind, Paging, Severity, State
 
 MOST_WAKING = timedelta(seconds=60)  # "worse" wakes at once the first time, then at most this often
+MOST_WAKING_ACKNOWLEDGED = timedelta(minutes=5)  # and those who have it, at most this often
 KEPT = 50  # hosts and texts remembered by an incident
 
 
@@ -102,8 +103,8 @@ def _worse(event: Event, current: Incident, twin: Incident | None) -> str:
 
 def _may_wake(current: Incident, now: datetime) -> bool:
     """A flood of ever new domains must not become a flood of pages."""
-    since = now - current.last_paged_at if current.last_paged_at else MOST_WAKING
-    return current.pages <= 1 or since >= MOST_WAKING
+    gap = MOST_WAKING_ACKNOWLEDGED if current.state is State.ACKNOWLEDGED else MOST_WAKING
+    return current.pages <= 1 or current.last_paged_at is None or now - current.last_paged_at >= gap
 
 
 def _kept(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:

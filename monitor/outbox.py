@@ -49,6 +49,7 @@ class Outbox:
             return result
         changed, requests = result
         self._store.save_incident(changed)
+        self._store.cancel_repeats(number)
         self._store.audit(human.at, human.who, human.verb, f"INC-{number}", via=human.via, note=human.note)
         self.say(changed, requests, human.at)
         return ""
@@ -92,6 +93,7 @@ class Outbox:
     def _close(self, notice: Incident, now: datetime, why: str) -> None:
         closed = replace(notice, state=State.RESOLVED, resolved_by="monitor", resolved_at=now, cause=why)
         self._store.save_incident(closed)
+        self._store.cancel_repeats(closed.id)
         self.say(closed, (Request(PageKind.SYNC, why),), now)
 
     def recovered(self, incident: Incident, now: datetime, sentence: str) -> None:

@@ -125,24 +125,18 @@ class Pager:
         try:
             if page.state == "unknown":
                 await self._look(page, route)
-            elif self._overtaken(page):
-                self._store.set_page(page.id, ("ready",), "superseded")
             elif self._claim(page):
                 await self._send(page, route)
         except sqlite3.Error:
             log.exception("page %s: the store failed", page.key)
         except Exception:
+            # A bug of ours, perhaps in the wording: look whether it went out, then send it plain.
             log.exception("page %s: unexpected", page.key)
-            again = self._clock() + timedelta(seconds=15)
-            self._store.set_page(page.id, ("sending",), "unknown", next_at=again)
+            look = self._clock() + timedelta(seconds=LOOKS_SECONDS[0])
+            self._store.set_page(page.id, ("sending", "unknown"), "unknown", next_at=look, plain=1)
 
     def _claim(self, page: Page) -> bool:
         return self._store.set_page(page.id, ("ready",), "sending", attempts=page.attempts + 1)
-
-    def _overtaken(self, page: Page) -> bool:
-        """A repeat that waited while somebody acknowledged wakes nobody any more."""
-        incident = self._store.incident(page.incident)
-        return page.kind is PageKind.REPEAT and incident is not None and incident.state is not State.OPEN
 
     async def _send(self, page: Page, route: _Route) -> None:
         try:
@@ -270,11 +264,8 @@ class Pager:
                     await self._listen(incident.id, root, route)
 
     async def _listen(self, number: int, root: str, route: _Route) -> None:
-        incident = self._store.incident(number)
-        if incident is None:
-            return
         try:
-            humans = await route.notifier.humans(root, incident.opened_at)
+            humans = await route.notifier.humans(root)
         except NotifierError as error:
             log.warning("INC-%d: the thread could not be read: %s", number, error)
             return

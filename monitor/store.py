@@ -264,10 +264,11 @@ class Store:
         """Write a page down. A waiting NOTE or SYNC that nobody tried yet says the new thing too."""
         if kind in (PageKind.NOTE, PageKind.SYNC) and self._merged(incident, route, kind, reason, next_at or now):
             return
+        ignore = "OR IGNORE" if key else ""  # only a fallback is asked for again and again
         number = self.sql.execute("SELECT count(*) FROM pages WHERE incident = ?", [incident]).fetchone()[0]
         key = key or f"{self.install}:inc{incident}:{kind}:{number}:{route}"
         self.sql.execute(
-            "INSERT OR IGNORE INTO pages(key, incident, route, kind, reason, mentions, created_at, next_at,"
+            f"INSERT {ignore} INTO pages(key, incident, route, kind, reason, mentions, created_at, next_at,"
             " fallback_at) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [key, incident, route, kind.value, reason, json.dumps(mentions), stamp(now), stamp(next_at or now),
              stamp(fallback_at)],
@@ -323,6 +324,12 @@ class Store:
             [state, *values.values(), page, *was],
         )
         return done.rowcount == 1
+
+    def cancel_repeats(self, incident: int) -> None:
+        """Somebody has it: what would have woken people again and has not been sent is not sent any more."""
+        self.sql.execute(
+            "UPDATE pages SET state = 'superseded' WHERE incident = ? AND kind = 'repeat' AND state IN ('ready', 'unknown')", [incident]
+        )
 
     def crashed_sends(self, now: datetime) -> int:
         """At start, whatever was being sent has an unknown outcome. Returns how many."""

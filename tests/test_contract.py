@@ -100,7 +100,7 @@ async def test_a_notifier_has_the_methods_and_delivers_every_kind_of_page(name: 
         for kind in (PageKind.REPEAT, PageKind.NOTE, PageKind.SYNC):
             assert await notifier.send(_letter(kind, root))
         assert isinstance(await notifier.find(_letter(PageKind.ROOT)), str)
-        assert await notifier.humans(root, START) == ()
+        assert await notifier.humans(root) == ()
         assert "xoxb" not in await notifier.check()
         await notifier.shout("The disk is full.")
 
@@ -110,7 +110,7 @@ async def test_slack_raises_our_own_error_and_nothing_else(kind: str) -> None:
     async with AsyncExitStack() as stack:
         notifier, slack = await _notifier("slack", stack)
         root = await notifier.send(_letter(PageKind.ROOT))
-        for call in (notifier.send(_letter(PageKind.NOTE, root)), notifier.find(_letter(PageKind.ROOT)), notifier.humans(root, START),
+        for call in (notifier.send(_letter(PageKind.NOTE, root)), notifier.find(_letter(PageKind.ROOT)), notifier.humans(root),
                      notifier.check(), notifier.shout("x")):  # fmt: skip
             slack.faults.add(kind, times=2)
             with pytest.raises(NotifierError) as raised:

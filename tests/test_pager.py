@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitor.model import PageKind
+from monitor.notifiers.interface import Letter, Notifier
 from tests.conftest import World, world
 
 
@@ -99,6 +101,31 @@ async def test_refused_blocks_are_sent_again_as_plain_text_that_still_wakes(tmp_
         await w.run(3)
         (page,) = w.slack.waking()
         assert page.blocks == []
+        assert "We are sold." in page.text
+
+
+class Broken:
+    """A Slack notifier whose blocks cannot be made."""
+
+    def __init__(self, inner: Notifier) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def send(self, letter: Letter) -> str:
+        if not letter.page.plain:
+            raise ZeroDivisionError("a bug in the renderer")
+        return await self._inner.send(letter)
+
+
+async def test_a_bug_in_the_renderer_costs_the_blocks_and_not_the_page(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        route = w.service.pager._routes["slack"]
+        route.notifier = Broken(route.notifier)
+        await _hijack(w)
+        await w.run(20)
+        (page,) = w.slack.waking()
         assert "We are sold." in page.text
 
 

@@ -129,6 +129,42 @@ async def test_a_post_after_the_acknowledgement_is_told_in_the_thread(tmp_path: 
         assert any("Really, we are." in m.words() for m in w.slack.thread(root.ts))
 
 
+async def test_what_makes_it_worse_wakes_people_after_the_acknowledgement_too(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        w.slack.say("U01ALICE", "ack", w.slack.roots()[0].ts)
+        await w.run(3)
+        w.x.post("acme", "Claim your share at https://acme-share.xyz")
+        await w.run(4)
+        assert "a new domain: acme-share[.]xyz" in w.slack.waking()[1].words()
+        for number in range(30):
+            w.x.post("acme", f"Claim at https://share{number}.xyz")
+            await w.run(4)
+        assert len(w.slack.waking()) == 2, "but those who have it are not woken every minute"
+
+
+async def test_a_repeat_that_waited_is_cancelled_by_the_acknowledgement(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        w.slack.faults.add("json", "postMessage", value=(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "30"}))
+        await w.run(303)
+        w.slack.say("U01ALICE", "ack", w.slack.roots()[0].ts)
+        await w.run(60)
+        assert len(w.slack.waking()) == 1
+
+
+async def test_an_acknowledgement_counts_although_our_clock_runs_ahead_of_slacks(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.slack.clock = lambda: w.clock() - timedelta(minutes=3)
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        w.slack.say("U01ALICE", "ack", w.slack.roots()[0].ts)
+        await w.run(3)
+        assert w.service.store.incidents()[0].state is State.ACKNOWLEDGED
+
+
 async def test_after_resolving_a_new_post_opens_a_new_incident_that_names_the_old_one(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.x.post("acme", "We are sold.")

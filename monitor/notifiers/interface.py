@@ -76,8 +76,8 @@ class Notifier(Protocol):
         """The receipt of a page that may have been accepted, or an empty string."""
         ...
 
-    async def humans(self, root: str, since: datetime) -> tuple[Human, ...]:
-        """What people did in the thread after `since`."""
+    async def humans(self, root: str) -> tuple[Human, ...]:
+        """What people did in the thread; all of it each time, for acting twice changes nothing."""
         ...
 
     async def check(self) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from datetime import datetime
 
 from monitor import safe
 from monitor.model import Human, Post
@@ -43,7 +42,7 @@ class StderrNotifier:
         """A line written before a crash is written again: twice is better than never."""
         return ""
 
-    async def humans(self, root: str, since: datetime) -> tuple[Human, ...]:  # noqa: ARG002
+    async def humans(self, root: str) -> tuple[Human, ...]:  # noqa: ARG002
         """Nobody answers a log."""
         return ()
 

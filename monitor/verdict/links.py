@@ -122,6 +122,7 @@ def host_of(url: str) -> str:
     plain = _PLAIN_URL.match(url)
     if plain:  # the usual case, twelve times faster than urlsplit
         return plain[1].lower().strip(".")
+    url = url.replace("\\", "/")  # as browsers do: https://evil.io\\@ours leads to evil.io
     try:
         host = urlsplit(url if "://" in url else f"https://{url}").hostname or ""
     except ValueError:

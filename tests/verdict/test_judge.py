@@ -125,6 +125,7 @@ def test_whose_place_a_host_is(host: str, whose: Place) -> None:
         ("go to evil.xyz now", ("evil.xyz",)),
         ("hxxps://evil[.]com/x", ("evil.com",)),
         ("https://acme.example@evil.io/login", ("evil.io",)),
+        ("https://evil.io\\@acme.example/login", ("evil.io",)),
         ("mail help@acme.example", ()),
         ("Great news.Read it", ()),
         ("Version v1.2.3 is out", ()),

@@ -25,6 +25,7 @@ from monitor.notifiers.slack.message import arguments
 EVENT = "hijack-monitor_page"
 DEADLINE_SECONDS = 10
 _NAMESPACE = uuid.UUID("6f3c6f0e-5d1a-4f0e-9d2b-0a3f1d6c7b11")
+CLOCKS_DIFFER = timedelta(minutes=15)  # a message may carry an earlier time of Slack's than our page
 _HISTORY_PAGES = 5
 _THREAD_PAGES = 10  # two thousand messages in one thread
 _USER_CACHE = timedelta(minutes=5)
@@ -107,7 +108,7 @@ class SlackNotifier:
 
     async def find(self, letter: Letter) -> str:
         """The message whose metadata carries this page's key, by history or thread."""
-        oldest = str((letter.page.created_at - timedelta(seconds=120)).timestamp())
+        oldest = str((letter.page.created_at - CLOCKS_DIFFER).timestamp())
         cursor = ""
         for _ in range(_HISTORY_PAGES):
             if letter.root and letter.page.kind is not PageKind.ROOT:
@@ -129,7 +130,7 @@ class SlackNotifier:
                 return ""
         return ""
 
-    async def humans(self, root: str, since: datetime) -> tuple[Human, ...]:
+    async def humans(self, root: str) -> tuple[Human, ...]:
         """Replies beginning with ack or resolve, and 👀 or ✅ on our messages, by full members."""
         found: list[Human] = []
         cursor = ""
@@ -137,20 +138,20 @@ class SlackNotifier:
             call = self._client.conversations_replies(channel=self._channel_id, ts=root, limit=200, cursor=cursor)
             answer = await self._call(call)
             for message in answer.get("messages") or ():
-                found += await self._said(message, since)
+                found += await self._said(message)
             cursor = _next(answer)
             if not cursor:
                 break
         return tuple(found)
 
-    async def _said(self, message: Mapping[str, Any], since: datetime) -> list[Human]:
+    async def _said(self, message: Mapping[str, Any]) -> list[Human]:
         when = datetime.fromtimestamp(float(message.get("ts", 0)), UTC)
         text = str(message.get("text", ""))
         said = _ACK.match(text) if "?" not in text else None  # "resolved?" is a question
         if message.get("bot_id") or message.get("metadata"):
             return await self._reacted(message)
         who = await self._member(str(message.get("user", ""))) if said else ""
-        if not said or not who or when < since - timedelta(seconds=5):
+        if not said or not who:  # the time is Slack's and not compared with ours: clocks differ
             return []
         verb = "resolve" if said[1].lower().startswith("resolve") else "acknowledge"
         return [Human(verb, who, "a reply in Slack", when, safe.clean(said[2], 300) if verb == "resolve" else "")]
