@@ -114,6 +114,10 @@ class Pager:
         lane, route = (page.incident, page.route), self._routes.get(page.route)
         if route is None or lane in self._sending or len(self._sending) >= MOST_AT_ONCE:
             return
+        if page.state == "sending":  # by nobody: its outcome could not be written down
+            look = now + timedelta(seconds=LOOKS_SECONDS[0])
+            self._store.set_page(page.id, ("sending",), "unknown", next_at=look, looks=0)
+            return
         if page.route != LAST_RESORT and not route.may_send(now):
             return
         task = asyncio.create_task(self._advance(page, route), name=f"page {page.key}")

@@ -180,6 +180,19 @@ async def test_a_page_being_sent_when_the_process_died_is_looked_for_first(tmp_p
         assert w.service.store.pages_of(1)[0].receipt == w.slack.roots()[0].ts
 
 
+async def test_a_receipt_that_could_not_be_written_down_is_looked_for_without_a_restart(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        store = w.service.store
+        store.sql.execute("CREATE TRIGGER busy BEFORE UPDATE OF sent_at ON pages BEGIN SELECT RAISE(ABORT, 'busy'); END")
+        await _hijack(w)
+        assert len(w.slack.roots()) == 1
+        assert store.pages_of(1)[0].state in ("sending", "unknown"), "Slack has it, and we do not know"
+        store.sql.execute("DROP TRIGGER busy")
+        await w.run(10)
+        assert store.pages_of(1)[0].state == "sent"
+        assert len(w.slack.roots()) == 1
+
+
 async def test_one_blocked_incident_does_not_hold_up_another(tmp_path: Path) -> None:
     async with world(tmp_path, _TWO) as w:
         w.slack.faults.add("drop_before", "postMessage")
