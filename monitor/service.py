@@ -49,7 +49,7 @@ def utc_now() -> datetime:
 
 
 def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str]) -> Any:
-    """The module's `build`, found by name. Raises ConfigError when a secret is missing."""
+    """The module's `build`, found by name. Raises ConfigError when a secret or a file of it is missing."""
     module = importlib.import_module(f"{package.__name__}.{name}")
     try:
         return module.build(settings, secrets)
@@ -58,6 +58,8 @@ def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str
         raise ConfigError(
             f"{name}: the secret {secret} is missing: give it as the systemd credential {secret} or in the environment as {secret.upper()}"
         ) from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{name}: {error}") from error
 
 
 def http_session() -> aiohttp.ClientSession:

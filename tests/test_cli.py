@@ -248,6 +248,29 @@ def test_judging_a_file_writes_a_line_a_post_and_says_when_one_would_page(run: R
     assert json.loads(calm.output)["severity"] == "clear"
 
 
+def test_a_post_without_a_time_is_judged_as_of_now_and_not_by_its_short_number(run: Run) -> None:
+    run("posts", "add", "Fees fall on Monday for all of you.")
+    result = run("judge", "-", text='{"id": "7", "text": "Fees fall on Monday for all of you."}\n')
+    assert json.loads(result.output)["approved"] == 1
+
+
+def test_a_recording_that_cannot_be_read_is_a_mistake_of_the_configuration(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("X_BEARER_TOKEN", "a")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "b")
+    file = tmp_path / "hijack-monitor.toml"
+    day = tmp_path / "day.jsonl"
+    file.write_text(file.read_text().replace('platform = "x"', 'platform = "replay"') + f'[replay]\nfile = "{day}"\n')
+    missing = run("check")
+    assert missing.exit_code == 2
+    assert "day.jsonl" in missing.output
+    day.write_text("nonsense\n")
+    broken = run("check")
+    assert broken.exit_code == 2
+    assert "line 1: not a post" in broken.output
+
+
 def test_check_says_what_would_page_whom(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = run("check")
     assert missing.exit_code == 2

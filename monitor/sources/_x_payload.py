@@ -24,6 +24,11 @@ _ESCAPES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 _NOBODY = Company("")
 
 
+def is_id(text: str) -> bool:
+    """Whether this is a number as X gives it: ASCII digits, up to nineteen."""
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
 def id_time(identifier: str) -> datetime:
     """When X made this id. Ids are snowflakes: milliseconds in the upper bits."""
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=(int(identifier) >> 22) + _EPOCH_MS)
@@ -76,14 +81,13 @@ def read_post(data: Any, account: str, more: Includes, now: datetime) -> Post | 
 def _unreadable(data: Any, account: str, error: Exception, now: datetime) -> Unreadable:
     raw = json.dumps(data, sort_keys=True, default=str)
     known = data.get("id") if isinstance(data, dict) else None
-    digits = isinstance(known, str) and known.isdigit() and len(known) < 20
-    identifier = known if digits else "unreadable-" + hashlib.sha256(raw.encode()).hexdigest()[:16]
+    identifier = known if isinstance(known, str) and is_id(known) else "unreadable-" + hashlib.sha256(raw.encode()).hexdigest()[:16]
     return Unreadable(account, str(identifier), f"X's answer could not be parsed ({type(error).__name__})", now)
 
 
 def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
     identifier = str(data["id"])
-    if not identifier.isdigit():
+    if not is_id(identifier):
         raise ValueError("id")
     history = [str(i) for i in _first(data, "edit_history_tweet_ids", "edit_history_post_ids") or [identifier]]
     kind, referenced, author = _kind(data)

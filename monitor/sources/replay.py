@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from monitor.model import Account, Kind, Post, Unreadable
-from monitor.sources._x_payload import id_time, includes, read_post
+from monitor.sources._x_payload import id_time, includes, is_id, read_post
 from monitor.sources.interface import Batch, Faces, Settings
+
+_SNOWFLAKE_DIGITS = 15  # a shorter id carries no time
 
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> ReplaySource:  # noqa: ARG001 - every source is built so
@@ -83,7 +85,8 @@ def _of_line(data: dict[str, Any], now: datetime) -> Iterator[tuple[str, Post | 
 def line_post(data: Mapping[str, Any], account: str) -> Post:
     """A line of our own form as a Post. Raises KeyError, TypeError or ValueError."""
     identifier, created = str(data["id"]), data.get("created_at")
-    when = _when(created) if created else id_time(identifier) if identifier.isdigit() else datetime.now(UTC)
+    stamped = is_id(identifier) and len(identifier) >= _SNOWFLAKE_DIGITS
+    when = _when(created) if created else id_time(identifier) if stamped else datetime.now(UTC)
     links = tuple(str(u) for u in data.get("urls") or ())
     text = data["text"]
     if not isinstance(text, str):

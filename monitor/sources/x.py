@@ -17,7 +17,7 @@ import aiohttp
 from tweepy.asynchronous import AsyncClient
 
 from monitor.model import Account, Post, Profile, Unreadable
-from monitor.sources._x_payload import id_time, includes, read_post, read_profile, text_of, time_id
+from monitor.sources._x_payload import id_time, includes, is_id, read_post, read_profile, text_of, time_id
 from monitor.sources.interface import Batch, Faces, Limit, Settings, SourceError, Trouble
 
 OVERLAP = timedelta(seconds=120)  # re-read behind the newest post: ids can arrive late
@@ -258,7 +258,7 @@ class _Stretch:
         data, more = page.get("data"), includes(page)
         items = data if isinstance(data, list) else [data] if data else []
         self.items += [read_post(d, account.key, more, now) for d in items]
-        self.ids |= {i.id for i in self.items if i.id.isdigit()}
+        self.ids |= {i.id for i in self.items if is_id(i.id)}
         self.limit = _limit(answer)
         if items:
             self.bodies.append(answer.body)

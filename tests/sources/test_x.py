@@ -196,6 +196,16 @@ async def test_one_poisoned_post_between_two_good_ones_stops_nobody(wired: Wired
     assert sorted(i.text if isinstance(i, Post) else i.id for i in found) == sorted(["one", bad, "three"])
 
 
+@pytest.mark.parametrize("odd", ["²", "١٢", "", "-5", 12.5, "9" * 40])
+async def test_an_id_that_is_no_number_of_x_is_unreadable_and_stops_nobody(wired: Wired, odd: object) -> None:
+    bad = wired.world.post("acme", "odd")
+    wired.world.named("acme").posts[bad]["id"] = odd
+    wired.world.post("acme", "fine")
+    found = await wired.read()
+    assert [i.text for i in found if isinstance(i, Post)] == ["fine"]
+    assert len(found) == 2
+
+
 async def test_only_posts_that_x_calls_not_found_are_missing(wired: Wired) -> None:
     kept, gone = wired.world.post("acme", "one"), wired.world.post("acme", "two")
     wired.world.delete("acme", gone)
