@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast lint bench eval lock wheel clean
+.PHONY: demo test test-fast lint bench eval lock confusables wheel clean
 
 demo: .venv/run  ## a hijack, caught, within a minute
 	$(BIN)/hijack-monitor demo
@@ -43,6 +43,9 @@ lock: .venv/bin/python  ## after changing dependencies
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra build --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -c requirements.lock -o requirements-dev.lock
+
+confusables: .venv/dev  ## FROM=confusables.txt, when Unicode publishes another
+	$(BIN)/python tests/make_confusables.py $(FROM)
 
 wheel: .venv/dev
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -33,7 +33,7 @@ def _fields(model: type[pydantic.BaseModel], path: tuple[int | str, ...]) -> lis
     return [f.alias or name for name, f in current.model_fields.items()]
 
 
-def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
+def nearest(word: str, known: Collection[str]) -> str:
     """` (did you mean 'x'?)`, or the list of what is known."""
     best = process.extractOne(word, known, score_cutoff=50)
     return f"; did you mean {best[0]!r}?" if best else f"; known: {', '.join(known)}"

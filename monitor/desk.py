@@ -172,7 +172,7 @@ def recompute(store: Store, kept: Kept) -> Verdict:
 def _as_it_was(context: dict[str, object], key: str) -> tuple[Rulebook, Company, Account]:
     """Rules, company and account policy from the stored context."""
     files: dict[str, dict[str, object]] = context["rules"]  # type: ignore[assignment]
-    found = [rulebook.parse(data, Path(name)) for name, data in sorted(files.items())]
+    found = rulebook.parse_all({Path(name): data for name, data in sorted(files.items())})
     book = Rulebook(tuple(found), Rules(tuple(s.rule for s in found if s.rule.status != "draft")))
     who: dict[str, object] = context["company"]  # type: ignore[assignment]
     company = Company(str(who["name"]), *(tuple(who[k]) for k in ("domains", "wallets", "handles")))  # type: ignore[arg-type]

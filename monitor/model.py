@@ -167,6 +167,33 @@ class ProfileChange:
 Item = Post | Unreadable | ProfileChange
 
 
+class Signal(StrEnum):
+    """What is unusual about a post beside its text. Adds reasons and weight, excuses nothing."""
+
+    OFF_HOURS = "off-hours"
+    NEW_LANGUAGE = "new-language"
+    NEW_DOMAIN = "new-domain"
+    FIRST_CASHTAG = "first-cashtag"
+    FIRST_ADDRESS = "first-address"
+    FIRST_POLL = "first-poll"
+    TEMPO = "tempo"
+    REPOST_BURST = "repost-burst"
+    REPLIES_LIMITED = "replies-limited"
+    SEVERAL_ACCOUNTS = "several-accounts"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What else was known when a post was judged; stored beside the verdict, so that it can be recomputed.
+
+    `signals` are (signal, why in our own words); `listed` are its hosts and addresses that stood on a
+    block list, as "value (list)".
+    """
+
+    signals: tuple[tuple[Signal, str], ...] = ()
+    listed: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ApprovedPost:
     """A registration: one planned post (or profile value, with `field`), used at most once.

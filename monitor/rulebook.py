@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,14 +18,16 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from monitor.complaints import explain, nearest
-from monitor.model import PROFILE_FIELDS, Company, Severity
+from monitor.model import PROFILE_FIELDS, Company, Context, Severity, Signal
 from monitor.verdict import examine
 from monitor.verdict.rules import (
     AllOf,
     AnyOf,
     Condition,
     CryptoAddress,
+    Disguise,
     Link,
+    Listed,
     NoneOf,
     Pattern,
     Phrases,
@@ -33,13 +35,19 @@ from monitor.verdict.rules import (
     Rule,
     Rules,
     SimilarTo,
+    Unusual,
+    WalletName,
     phrase_regex,
 )
 from monitor.verdict.text import skeleton
 
-CONDITIONS = ("any", "all", "none", "phrases", "similar_to", "pattern", "crypto_address", "link", "profile_field")
+CONDITIONS = (
+    "any", "all", "none", "rule", "phrases", "similar_to", "pattern", "crypto_address", "wallet_name", "link", "profile_field", "disguise",
+    "unusual", "listed",
+)  # fmt: skip
 TEST_COMPANY = Company("Acme Exchange", ("acme.example",), ("1BoatSLRHtKNngkdXEeobR76b53LETtpyT",), ("acme",))
-_LISTS = ("phrases", "similar_to", "pattern", "profile_field", "any")
+LINKS = ("foreign", "lookalike", "shortener", "wrapped", "platform", "ours", "any")
+_LISTS = ("phrases", "similar_to", "pattern", "profile_field", "unusual", "any")
 
 
 class RuleError(ValueError):
@@ -56,6 +64,8 @@ class RuleTest(_Strict):
     text: str
     field: str = ""
     links: list[str] = []
+    unusual: list[Signal] = []
+    listed: list[str] = []
     matches: bool
     severity: Literal["record", "notify", "page"] | None = None
     evidence: list[str] = []
@@ -85,6 +95,7 @@ class Source:
     path: Path
     file: RuleFile
     rule: Rule
+    known: Mapping[str, Condition]  # rules it may refer to
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,41 +117,64 @@ def load(folders: list[Path]) -> Rulebook:
 
     Raises RuleError for the first file that cannot be used, naming the key in it.
     """
-    sources: dict[str, Source] = {}
+    files: dict[Path, dict[str, Any]] = {}
     digest = hashlib.sha256()
     for folder in [packaged_rules(), *folders]:
         if not folder.is_dir():
             raise RuleError(f"{folder}: not a folder; `rules` in [monitor] must list folders of *.yaml files")
         for path in sorted(folder.glob("*.y*ml")):
-            source = read(path)
-            if source.rule.id in sources:
-                other = sources[source.rule.id].path
-                raise RuleError(f"{path}: id: {source.rule.id!r} is already the id of {other}; choose another")
-            sources[source.rule.id] = source
+            files[path] = _yaml(path)
             digest.update(path.read_bytes())
-    active = tuple(s.rule for s in sources.values() if s.rule.status != "draft")
-    return Rulebook(tuple(sources.values()), Rules(active, digest.hexdigest()))
+    sources = parse_all(files)
+    active = tuple(s.rule for s in sources if s.rule.status != "draft")
+    return Rulebook(sources, Rules(active, digest.hexdigest()))
+
+
+def parse_all(files: Mapping[Path, dict[str, Any]]) -> tuple[Source, ...]:
+    """Rules from what YAML gave, in the order given; one may refer to another that refers to none. Raises RuleError."""
+    sources: dict[Path, Source] = {}
+    paths: dict[str, Path] = {}
+    known: dict[str, Condition] = {}
+    for path, data in sorted(files.items(), key=lambda item: _refers(item[1])):
+        source = parse(data, path, known)
+        if source.rule.id in paths:
+            raise RuleError(f"{path}: id: {source.rule.id!r} is already the id of {paths[source.rule.id]}; choose another")
+        sources[path], paths[source.rule.id] = source, path
+        if not _refers(data):
+            known[source.rule.id] = source.rule.match
+    return tuple(sources[path] for path in files)
+
+
+def _refers(data: Any) -> bool:
+    """Whether a condition in here is `rule:`."""
+    if isinstance(data, dict):
+        return any(key == "rule" or _refers(value) for key, value in data.items() if key != "tests")
+    return isinstance(data, list) and any(map(_refers, data))
 
 
 def read(path: Path) -> Source:
-    """One rule file. Raises RuleError."""
+    """One rule file that refers to no other. Raises RuleError."""
+    return parse(_yaml(path), path, {})
+
+
+def _yaml(path: Path) -> dict[str, Any]:
     try:
         data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError, OSError) as error:
         raise RuleError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise RuleError(f"{path}: found {type(data).__name__}, expected keys like id, title, match, tests")
-    return parse(data, path)
+    return data
 
 
-def parse(data: dict[str, Any], path: Path) -> Source:
-    """A rule from what YAML gave. Raises RuleError."""
+def parse(data: dict[str, Any], path: Path, known: Mapping[str, Condition]) -> Source:
+    """A rule from what YAML gave; `known` are the rules it may refer to. Raises RuleError."""
     try:
         file = RuleFile.model_validate(data)
     except pydantic.ValidationError as error:
         raise RuleError(f"{path}: {explain(error, RuleFile)}") from error
     try:
-        condition = _condition(file.match, "match")
+        condition = _condition(file.match, "match", known)
     except ValueError as error:
         raise RuleError(f"{path}: {error}") from error
     rule = Rule(
@@ -149,51 +183,56 @@ def parse(data: dict[str, Any], path: Path) -> Source:
     )  # fmt: skip
     if rule.severity is not Severity.RECORD and {t.matches for t in file.tests} != {True, False}:
         raise RuleError(f"{path}: tests: at least one must match and at least one must stay silent")
-    return Source(path, file, rule)
+    return Source(path, file, rule, known)
 
 
-def _condition(data: Any, where: str) -> Condition:
+def _condition(data: Any, where: str, known: Mapping[str, Condition]) -> Condition:
     """A mapping of conditions; several keys mean all of them."""
     if not isinstance(data, dict) or not data:
         raise ValueError(f"{where}: found {data!r:.60}, expected one of: {', '.join(CONDITIONS)}")
-    parts = [_one(str(key), value, f"{where}.{key}") for key, value in data.items()]
+    parts = [_one(str(key), value, f"{where}.{key}", known) for key, value in data.items()]
     return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
 
 
-def _one(key: str, value: Any, where: str) -> Condition:  # noqa: PLR0911 - one return per condition of a closed set
-    match key:
-        case "any":
-            return AnyOf(_several(value, where))
-        case "all":
-            return AllOf(_several(value, where))
-        case "none":
-            return NoneOf(_several(value, where))
-        case "phrases":
-            words = _words(value, where)
-            return Phrases(words, tuple(_phrase(w, where) for w in words))
-        case "pattern":
-            return _pattern(_words(value, where), where)
-        case "similar_to":
-            return SimilarTo(tuple(skeleton(w) for w in _words(value, where)))
-        case "crypto_address":
-            return CryptoAddress(_choice(value, ("foreign", "any"), where))
-        case "link":
-            return Link(_choice(value, ("foreign", "lookalike", "shortener", "platform", "ours", "any"), where))
-        case "profile_field":
-            return ProfileField(tuple(_choice(w, PROFILE_FIELDS, where) for w in _words(value, where)))
-    raise ValueError(f"{where}: unknown condition{nearest(key, CONDITIONS)}")
+def _one(key: str, value: Any, where: str, known: Mapping[str, Condition]) -> Condition:
+    if key in _COMBINING:
+        if not isinstance(value, list) or not value:
+            raise ValueError(f"{where}: found {value!r:.60}, expected a list of conditions")
+        return _COMBINING[key](tuple(_condition(item, f"{where}[{number}]", known) for number, item in enumerate(value)))
+    if key == "rule":
+        if value not in known:
+            raise ValueError(
+                f"{where}: found {value!r:.60}{nearest(str(value), known)}; a rule that refers to others cannot be referred to"
+            )
+        return known[value]
+    if key not in _READERS:
+        raise ValueError(f"{where}: unknown condition{nearest(key, CONDITIONS)}")
+    return _READERS[key](value, where)
 
 
-def _several(value: Any, where: str) -> tuple[Condition, ...]:
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{where}: found {value!r:.60}, expected a list of conditions")
-    return tuple(_condition(item, f"{where}[{number}]") for number, item in enumerate(value))
+_COMBINING: dict[str, Callable[[tuple[Condition, ...]], Condition]] = {"any": AnyOf, "all": AllOf, "none": NoneOf}
+_READERS: dict[str, Callable[[Any, str], Condition]] = {
+    "phrases": lambda value, where: _phrases(_words(value, where), where),
+    "pattern": lambda value, where: _pattern(_words(value, where), where),
+    "similar_to": lambda value, where: SimilarTo(tuple(skeleton(w) for w in _words(value, where))),
+    "crypto_address": lambda value, where: CryptoAddress(_choice(value, ("foreign", "any"), where)),
+    "wallet_name": lambda value, where: WalletName(_choice(value, ("foreign", "any"), where)),
+    "link": lambda value, where: Link(_choice(value, LINKS, where)),
+    "disguise": lambda value, where: Disguise(_choice(value, ("any",), where)),
+    "listed": lambda value, where: Listed(_choice(value, ("any",), where)),
+    "unusual": lambda value, where: Unusual(tuple(_choice(w, tuple(Signal), where) for w in _words(value, where))),
+    "profile_field": lambda value, where: ProfileField(tuple(_choice(w, PROFILE_FIELDS, where) for w in _words(value, where))),
+}
 
 
 def _words(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(v, str) and v.strip() for v in value):
         raise ValueError(f"{where}: found {value!r:.60}, expected a list of texts (quote numbers)")
     return tuple(value)
+
+
+def _phrases(words: tuple[str, ...], where: str) -> Phrases:
+    return Phrases(words, tuple(_phrase(w, where) for w in words))
 
 
 def _phrase(phrase: str, where: str) -> str:
@@ -211,7 +250,7 @@ def _pattern(regexes: tuple[str, ...], where: str) -> Pattern:
     return pattern
 
 
-def _choice(value: Any, known: tuple[str, ...], where: str) -> str:
+def _choice(value: Any, known: Sequence[str], where: str) -> str:
     if value not in known:
         raise ValueError(f"{where}: found {value!r:.60}{nearest(str(value), known)}")
     return str(value)
@@ -228,7 +267,8 @@ def failures(source: Source) -> list[str]:
 
 def _fails(test: RuleTest, rules: Rules) -> str:
     about = "profile" if test.field else "post"
-    subject = examine(test.text, tuple(test.links), TEST_COMPANY, rules, test.field)
+    context = Context(tuple((signal, signal.value) for signal in test.unusual), tuple(test.listed))
+    subject = examine(test.text, tuple(test.links), TEST_COMPANY, rules, test.field, context)
     found = rules.accuse(subject, about)
     if bool(found) != test.matches:
         return f"{test.text!r:.80} {'stays silent' if test.matches else f'matches: {found[0].evidence}'}"
@@ -250,7 +290,7 @@ def unneeded(source: Source) -> list[str]:
         for step in path[:-1]:
             holder = holder[step]
         deleted = holder.pop(path[-1])
-        if holder and not failures(parse(thinner, source.path)):
+        if holder and not failures(parse(thinner, source.path, source.known)):
             out.append(f"{source.path}: match.{'.'.join(map(str, path))}: no test needs {deleted!r:.60}")
     return out
 

@@ -6,9 +6,12 @@ later.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from monitor.model import (
     Account,
     Company,
+    Context,
     Exact,
     Finding,
     Kind,
@@ -21,11 +24,11 @@ from monitor.model import (
     Unreadable,
     Verdict,
 )
-from monitor.verdict.addresses import addresses
+from monitor.verdict.addresses import addresses, wallet_names
 from monitor.verdict.approved import Queue
 from monitor.verdict.links import Place, hosts, place
-from monitor.verdict.rules import Rules, Subject
-from monitor.verdict.text import skeleton
+from monitor.verdict.rules import NO_CONTEXT, Rules, Subject
+from monitor.verdict.text import read
 
 
 def judge(post: Post, account: Account, company: Company, queue: Queue | None, rules: Rules) -> Verdict:
@@ -65,14 +68,13 @@ def judge_unreadable(item: Unreadable) -> Verdict:
     return Verdict(Severity.PAGE, f"something was posted that could not be read: {item.reason}", NoMatch("unreadable"))
 
 
-def examine(text: str, links: tuple[str, ...], company: Company, rules: Rules, field: str = "") -> Subject:
+def examine(text: str, links: tuple[str, ...], company: Company, rules: Rules, field: str = "", context: Context = NO_CONTEXT) -> Subject:
     """The text as the rules see it, with everything that occurs in it."""
     if not text.isascii():  # lone surrogates cannot be matched, sent or stored
         text = text.encode("utf-8", "replace").decode("utf-8")
     reached = tuple((host, place(host, company)) for host in hosts(text, links))
-    subject = Subject(text, skeleton(text), reached, addresses(text), company, field)
-    hits = rules.hits(subject)
-    return Subject(text, subject.skeleton, reached, subject.addresses, company, field, hits)
+    subject = Subject(text, read(text), reached, addresses(text), wallet_names(text), company, field, context)
+    return replace(subject, hits=rules.hits(subject))
 
 
 def _readable(post: Post) -> str:

@@ -7,43 +7,30 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache, lru_cache
 from urllib.parse import urlsplit
 
 import re2
+from publicsuffixlist import PublicSuffixList
 from rapidfuzz.distance import DamerauLevenshtein
 
 from monitor.model import Company
+from monitor.verdict.confusables import confusables
 
-# Suffixes under which a bare `name.suffix` is read as a link. Words that end sentences and
-# begin the next one ("news.Read", "Monday.It is") are kept out by case, see `_bare`.
-_SUFFIXES = (
-    "com|net|org|info|biz|io|co|ai|app|dev|xyz|me|gg|fi|fun|lol|live|world|online|site|store|shop|"
-    "tech|cc|tv|ly|to|us|uk|eu|de|fr|es|it|nl|ru|cn|jp|kr|in|br|tr|ch|at|be|se|no|pl|ca|au|nz|za|"
-    "finance|exchange|claims|claim|money|cash|trade|trading|market|markets|network|cloud|digital|"
-    "link|click|top|vip|pro|icu|club|space|website|win|bet|gift|gifts|events|event|foundation|"
-    "fund|capital|ventures|one|zone|wtf|art|games|game|bio|page|pages|today|news|media|social|"
-    "support|help|center|systems|solutions|services|gl|gd|is|im|ws|st|sh|so|la|pw|su|ga|tk|ml|cf|"
-    "gq|agency|company|group|global|international|land|life|rocks|run|best|bond|cyou|monster|quest|"
-    "rest|sbs|cfd|beauty|hair|skin|makeup|lat|mom|pics|boats|yachts|homes|autos|dad|phd|prof|"
-    "bot|day|ing|meme|new|nexus|plus|promo|reviews|sale|software|studio|token|tools|university|vet|"
-    "video|vin|watch|webcam|wiki|works|example|crypto|pizza|energy|earth|email|exposed|express|"
-    "farm|fyi|gold|golf|guru|health|host|house|ink|jobs|legal|lease|ltd|marketing|mobi|name|"
-    "party|photo|photos|press|property|pub|red|rent|report|review|school|science|security|sex|"
-    "show|singles|sucks|supply|surf|team|tips|town|toys|travel|cards|care|careers|chat|cheap|city|"
-    "codes|coffee|community|computer|cool|credit|deals|delivery|direct|directory|domains|download"
-)
 _SCHEME = re2.compile(r"(?i)\b(?:https?|hxxps?|ftp)://([^\s<>\"'`\x{201C}\x{201D}]+)")
-_BARE = re2.compile(r"(?:^|[^\p{L}\p{N}_@./:\-])((?:[\p{L}\p{N}_\-]+\.)+(?i:" + _SUFFIXES + r"))(?:[^\p{L}\p{N}_.@\-]|\.(?:\W|$)|$)")
-_DEFANGED = re2.compile(r"(?i)\s?[\[({]\s?(?:\.|dot)\s?[\])}]\s?|(\w) dot (" + _SUFFIXES + r")\b")
+_BARE = re2.compile(
+    r"(?:^|[^\p{L}\p{N}_@./:\-])((?:[\p{L}\p{N}_\-]+\.)+(?:\p{L}+|(?i:xn--)[a-zA-Z0-9\-]+))(?:[^\p{L}\p{N}_.@\-]|\.(?:\W|$)|$)"
+)
+_DEFANGED = re2.compile(r"(?i)\s?[\[({]\s?(?:\.|dot|punkt|punto)\s?[\])}]\s?|(\w)(?: dot |\s\.|\\\.)([a-z]{2,})\b")
 _CANONICAL_URL = re.compile(r"(?i)(?<!\w)https?://([^\s/?#]+)([^\s?#]*)(\?[^\s#]*)?(#\S*)?")
-_CANONICAL_BARE = re.compile(r"(?<![\w@./:#?&=%-])((?:[A-Za-z0-9-]{1,63}\.){1,5}(?:" + _SUFFIXES + r"))(?![\w.@-])(?=[\s/?]|$)")
+_CANONICAL_BARE = re.compile(r"(?<![\w@./:#?&=%-])((?:[A-Za-z0-9-]{1,63}\.){1,5}([A-Za-z]{2,24}))(?![\w.@-])(?=[\s/?]|$)")
 _PLAIN_URL = re.compile(r"https?://([A-Za-z0-9.-]+)(?=[/?#]|$)")
 _TRACKING = re.compile(r"(?i)(?:utm_[a-z_]+|gclid|fbclid|dclid|msclkid|twclid|igshid|mc_[ce]id|ref_src|_hs(?:enc|mi)|s_cid)(?:=.*)?")
 _TAIL = re.compile(r"[.,;:!?)\]'\"*_~]+$")
 _NOT_HOSTS = frozenset({"asp.net", "vb.net", "ado.net"})
+_FILES = frozenset({"md", "zip", "py", "sh", "rs", "mov", "pl", "ps", "so", "app"})  # suffixes of files too: links only with a path
+_RESERVED = frozenset({"example", "onion"})  # suffixes that no registry lists (RFC 2606, RFC 7686)
 _DOTS = str.maketrans("。．｡․", "....")
-# What stands for a Latin letter in a host name: digits and the Cyrillic and Greek twins.
-_LETTERS = str.maketrans("015асеорхуіјѕԁһӏκνοαιυ", "olsaceopxyijsdhlkvoaiu")
 _MOST = 500  # different hosts taken from one post; more of them are an attack of their own
 TOO_MANY = "more-hosts-than-anybody-links-to.invalid"
 
@@ -56,13 +43,15 @@ class Place(StrEnum):
     SHORTENER = "shortener"
     FOREIGN = "foreign"
     LOOKALIKE = "lookalike"
+    WRAPPED = "wrapped"
 
 
 # The platform itself, where a link is another post. Chat platforms are foreign: scams end there.
 _PLATFORM = frozenset({"x.com", "twitter.com", "pic.x.com", "pic.twitter.com"})
+# X wraps every link in one of these and says beside it where it leads. Alone it says nothing.
+_WRAPPER = "t.co"
 _SHORTENERS = frozenset(
     [
-        "t.co",
         "bit.ly",
         "ow.ly",
         "buff.ly",
@@ -89,7 +78,7 @@ def canonical_links(text: str) -> str:
     """Links in `text` with one scheme, a lower-case host and no tracking tags. Idempotent."""
     if "." not in text:
         return text
-    text = _CANONICAL_BARE.sub(lambda m: f"https://{m[1].lower()}", text)
+    text = _CANONICAL_BARE.sub(lambda m: f"https://{m[1].lower()}" if _is_suffix(m[2]) else m[0], text)
     return _CANONICAL_URL.sub(_one_link, text) if "://" in text else text
 
 
@@ -168,9 +157,26 @@ def _hosts_in(text: str) -> Iterator[str]:
 def _bare(name: str, after: str) -> bool:
     """Whether a reader takes `name` for a link: not a missing blank ("news.Read"), not ASP.NET."""
     first, _, suffix = name.rpartition(".")
+    if not _is_suffix(suffix) or (suffix.lower() in _FILES and after != "/"):
+        return False
     missing_blank = suffix.istitle() and not first.istitle()
     number = first.replace(".", "").isdigit()
     return not (missing_blank or number or name.lower() in _NOT_HOSTS or (len(first) < 2 and after != "/"))
+
+
+@lru_cache(maxsize=4096)
+def _is_suffix(label: str) -> bool:
+    """Whether a label alone is a public suffix: `com`, not `js`."""
+    label = label.lower()
+    if not label.isascii():
+        label = "xn--" + label.encode("punycode").decode()
+    return label in _RESERVED or _suffixes().is_public(label)
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    """Mozilla's list as bundled with publicsuffixlist; read at first use (35 ms)."""
+    return PublicSuffixList(accept_unknown=False)
 
 
 def _fold_dots(text: str) -> str:
@@ -183,40 +189,73 @@ def place(host: str, company: Company) -> Place:
     """Whose `host` is, seen from `company`."""
     if any(host == d or host.endswith(f".{d}") for d in company.domains):
         return Place.OURS
-    if any(_looks_like(host, d) for d in company.domains):
-        return Place.LOOKALIKE
     bare = host.removeprefix("www.")
     if bare in _PLATFORM or bare.removeprefix("mobile.") in _PLATFORM:
         return Place.PLATFORM
-    return Place.SHORTENER if bare in _SHORTENERS else Place.FOREIGN
+    if bare == _WRAPPER:
+        return Place.WRAPPED
+    if bare in _SHORTENERS:
+        return Place.SHORTENER
+    return Place.LOOKALIKE if any(_looks_like(bare, d) for d in company.domains) else Place.FOREIGN
 
 
 def _looks_like(host: str, domain: str) -> bool:
-    """Ours as a subdomain of theirs, our name inside theirs, one edit away, or folded to ours."""
-    name = _registrable_label(domain)
-    if f".{domain}." in f".{host}." and not host.endswith(domain):
+    """Ours as a subdomain of theirs, our name in theirs, one edit away, folded to ours, or under another suffix."""
+    if f".{domain}." in f".{host}.":
         return True
-    labels = host.split(".")[:-1]
-    if len(name) < 4:
-        return any(name in re.split(r"-", label) for label in labels)
-    folded = [_plain(label) for label in labels]
-    if any(name in label for label in folded):
+    ours, name, above = _drawn(_own(domain)), *_registered(host)
+    if not ours:
+        return False
+    theirs = _drawn(name)
+    if len(ours) < _SHORT:  # "ftx" is inside too much: only whole words of the name
+        return any(ours in map(_drawn, label.split("-")) for label in (name, *above))
+    if ours in theirs or ours in (_drawn(label) for label in above):
         return True
-    return len(name) >= 5 and any(DamerauLevenshtein.distance(name, f, score_cutoff=1) <= 1 for f in folded)
+    if any(ours in map(_drawn, label.split("-")) for label in above):
+        return True
+    # Only the name that was registered can be a slip of ours: finance.yahoo.com is no slip of "binance".
+    return len(ours) > _SHORT and DamerauLevenshtein.distance(ours, theirs, score_cutoff=1) <= 1
 
 
-def _registrable_label(domain: str) -> str:
-    labels = domain.split(".")
-    second = len(labels) > 2 and labels[-2] in ("co", "com", "org", "net", "gov", "ac") and len(labels[-1]) == 2
-    return labels[-3] if second else labels[-2] if len(labels) > 1 else labels[0]
+_SHORT = 4
 
 
-def _plain(label: str) -> str:
-    """A host label with look-alike letters and digits folded."""
+@lru_cache(maxsize=64)
+def _own(domain: str) -> str:
+    """The name we registered: `acme` of `acme.co.uk`."""
+    return _registered(domain)[0]
+
+
+def _registered(host: str) -> tuple[str, tuple[str, ...]]:
+    """The name left of the public suffix, and the labels above it, nearest first."""
+    labels = host.lower().split(".")
+    known = ".".join(_in_ascii(label) for label in labels)
+    suffix = _suffixes().publicsuffix(known) or labels[-1]
+    kept = labels[: len(labels) - suffix.count(".") - 1]
+    return (kept[-1], tuple(reversed(kept[:-1]))) if kept else (labels[0], ())
+
+
+def _in_ascii(label: str) -> str:
+    return label if label.isascii() else "xn--" + label.encode("punycode").decode()
+
+
+@lru_cache(maxsize=4096)
+def _drawn(label: str) -> str:
+    """A host label as a hasty eye takes it: look-alikes, digits and joined strokes folded, hyphens gone."""
     if label.startswith("xn--"):
         try:
-            label = label.encode("ascii").decode("idna")
+            label = label[4:].encode("ascii").decode("punycode")
         except UnicodeError:
             return label
-    folded = unicodedata.normalize("NFKD", label).translate(_LETTERS)
-    return "".join(c for c in folded if not unicodedata.combining(c))
+    plain = unicodedata.normalize("NFKD", label)
+    folded = "".join(_alike().get(c, c) for c in plain if not unicodedata.combining(c)).casefold()
+    folded = folded.translate(_DIGITS).replace("-", "").replace("_", "")
+    return folded.replace("rn", "m").replace("vv", "w")
+
+
+_DIGITS = str.maketrans("01345i", "oleasl")  # an i, an l and a 1 are one stroke
+
+
+@cache
+def _alike() -> dict[str, str]:
+    return confusables()

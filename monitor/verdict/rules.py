@@ -17,14 +17,18 @@ from typing import Any, TypeVar
 import re2
 from rapidfuzz import fuzz
 
-from monitor.model import Company, Finding, Severity
+from monitor.model import Company, Context, Finding, Severity
 from monitor.verdict.addresses import Address
 from monitor.verdict.links import Place
-from monitor.verdict.text import skeleton
+from monitor.verdict.text import Reading, comparable, skeleton
 
 Evidence = tuple[str, ...]
 _T = TypeVar("_T")
+_MOST_COMPARED = 5_000  # characters: resemblance costs the product of both lengths
 ALWAYS = None  # a condition that cannot name what must occur for it to hold
+
+
+NO_CONTEXT = Context()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,13 @@ class Subject:
     """A text as the conditions see it. `hits` are the regexes that may and the features that do occur."""
 
     text: str
-    skeleton: str
+    reading: Reading
     places: tuple[tuple[str, Place], ...]
     addresses: tuple[Address, ...]
+    names: tuple[str, ...]
     company: Company
     field: str = ""
+    context: Context = NO_CONTEXT
     hits: frozenset[str] = frozenset()
 
 
@@ -54,18 +60,29 @@ def _options() -> Any:
 
 def first_words(phrase: str) -> tuple[str, ...]:
     """The one to three words that must stand together wherever the phrase occurs."""
-    return tuple(skeleton(phrase.split("*", maxsplit=1)[0]).split(" ")[:3])
+    return tuple(_spoken(phrase.split("*", maxsplit=1)[0]).split(" ")[:3])
+
+
+def _spoken(part: str) -> str:
+    return comparable(skeleton(part))
 
 
 def phrase_regex(phrase: str) -> str:
-    """A phrase on the skeleton, whole words; `*` stands for up to three words."""
-    parts = [skeleton(part) for part in phrase.split("*")]
+    """A phrase on the comparable words, whole words; `*` stands for up to three of them."""
+    parts = [_spoken(part) for part in phrase.split("*")]
     return r"(?:^| )" + r"(?: [^ ]+){0,3} ".join(parts) + r"(?: |$)"
+
+
+@lru_cache(maxsize=16_384)
+def _unbroken(phrase: str) -> str:
+    """A phrase without blanks, where that is long enough to mean nothing else; else a word nobody writes."""
+    together = "" if "*" in phrase else skeleton(phrase).replace(" ", "")
+    return together if len(together) >= 10 else "\0"
 
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """At least one phrase occurs in the skeleton."""
+    """At least one phrase occurs in the words, or without blanks where words were taken apart."""
 
     phrases: tuple[str, ...]
     regexes: tuple[str, ...] = ()
@@ -76,8 +93,15 @@ class Phrases:
 
     def evidence(self, subject: Subject) -> Evidence | None:
         """What was found, or None."""
-        found = (_regex(r).search(subject.skeleton) for r in self.regexes if f"s:{r}" in subject.hits)
-        return tuple(m.group(0).strip()[:120] for m in found if m) or None
+        hit = [(p, r) for p, r in zip(self.phrases, self.regexes, strict=True) if f"s:{r}" in subject.hits]
+        return tuple(found for p, r in hit if (found := _said(p, r, subject.reading))) or None
+
+
+def _said(phrase: str, regex: str, reading: Reading) -> str:
+    match = _regex(regex).search(reading.words)
+    if match:
+        return str(match.group(0)).strip()[:120]
+    return phrase if _unbroken(phrase) in reading.unbroken else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +134,12 @@ class SimilarTo:
     def evidence(self, subject: Subject) -> Evidence | None:
         """The stretch that resembles, or None."""
         for sentence in self.sentences:
-            if len(subject.skeleton) * 10 < len(sentence) * 7:
+            words = subject.reading.skeleton
+            if len(words) * 10 < len(sentence) * 7:
                 continue
-            found = fuzz.partial_ratio_alignment(sentence, subject.skeleton, score_cutoff=self.at_least)
+            found = fuzz.partial_ratio_alignment(sentence, words[:_MOST_COMPARED], score_cutoff=self.at_least)
             if found:
-                return (subject.skeleton[found.dest_start : found.dest_end].strip()[:120],)
+                return (words[found.dest_start : found.dest_end].strip()[:120],)
         return None
 
 
@@ -136,7 +161,7 @@ class CryptoAddress:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A host of this kind can be reached. `foreign` is every host not ours and not the platform's."""
+    """A host of this kind can be reached. `foreign` is every host not ours, not the platform's, and known."""
 
     kind: str
 
@@ -151,7 +176,7 @@ class Link:
 
 def link_kinds(place: Place) -> tuple[str, ...]:
     """The words of `link:` that hold for a host."""
-    foreign = () if place in (Place.OURS, Place.PLATFORM) else ("foreign",)
+    foreign = () if place in (Place.OURS, Place.PLATFORM, Place.WRAPPED) else ("foreign",)
     return ("any", *foreign, *((place.value,) if place is not Place.FOREIGN else ()))
 
 
@@ -168,6 +193,67 @@ class ProfileField:
     def evidence(self, subject: Subject) -> Evidence | None:
         """The field, or None."""
         return (subject.field,) if subject.field in self.fields else None
+
+
+@dataclass(frozen=True, slots=True)
+class Disguise:
+    """Words are written to be read by people and missed by filters, see `text.Reading.disguises`."""
+
+    which: str = "any"
+
+    def needs(self) -> frozenset[str] | None:
+        """The feature."""
+        return frozenset({"disguise"})
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """The words as posted, or None."""
+        return subject.reading.disguises[:3] or None
+
+
+@dataclass(frozen=True, slots=True)
+class WalletName:
+    """A name that wallets resolve (`acme.eth`) occurs; `foreign` means one that the company does not publish."""
+
+    whose: str = "foreign"
+
+    def needs(self) -> frozenset[str] | None:
+        """The feature."""
+        return frozenset({"name"})
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """The names, or None."""
+        ours = {w.lower() for w in subject.company.wallets} if self.whose == "foreign" else set()
+        return tuple(n for n in subject.names if n not in ours)[:3] or None
+
+
+@dataclass(frozen=True, slots=True)
+class Unusual:
+    """One of these signals was up when the post was seen."""
+
+    signals: tuple[str, ...]
+
+    def needs(self) -> frozenset[str] | None:
+        """The features."""
+        return frozenset(f"unusual:{s}" for s in self.signals)
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """Why, in our own words, or None."""
+        return tuple(why for signal, why in subject.context.signals if signal in self.signals) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A host or an address stood on one of the operator's block lists."""
+
+    which: str = "any"
+
+    def needs(self) -> frozenset[str] | None:
+        """The feature."""
+        return frozenset({"listed"})
+
+    def evidence(self, subject: Subject) -> Evidence | None:
+        """The values with their lists, or None."""
+        return subject.context.listed[:3] or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +311,9 @@ class NoneOf:
         return None if any(c.evidence(subject) is not None for c in self.of) else ()
 
 
-Condition = AnyOf | AllOf | NoneOf | Phrases | SimilarTo | Pattern | CryptoAddress | Link | ProfileField
+Condition = (
+    AnyOf | AllOf | NoneOf | Phrases | SimilarTo | Pattern | CryptoAddress | WalletName | Link | ProfileField | Disguise | Unusual | Listed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +341,7 @@ class Rules:
     _always: list[Rule] = field(default_factory=list)
     _by_hit: dict[str, list[Rule]] = field(default_factory=dict)
     _by_words: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
+    _phrases: list[tuple[str, str]] = field(default_factory=list)
     _patterns: tuple[Any, list[str]] = (None, [])
 
     def __post_init__(self) -> None:
@@ -265,23 +354,27 @@ class Rules:
         for phrases in _of_type(self.rules, Phrases):
             for phrase, regex in zip(phrases.phrases, phrases.regexes, strict=True):
                 self._by_words.setdefault(first_words(phrase), []).append(f"s:{regex}")
+                self._phrases.append((_unbroken(phrase), f"s:{regex}"))
         regexes = sorted({r for pattern in _of_type(self.rules, Pattern) for r in pattern.regexes})
         self._patterns = _compile_set(regexes), regexes
 
     def hits(self, subject: Subject) -> frozenset[str]:
         """Every regex that may and every feature that does occur: one pass over each text."""
-        words = subject.skeleton.split(" ")
+        words = subject.reading.words.split(" ")
         runs = (zip(words, strict=True), itertools.pairwise(words), zip(words, words[1:], words[2:], strict=False))
         begun = self._by_words.keys() & set(itertools.chain(*runs))
         found = {hit for pair in begun for hit in self._by_words[pair]}
+        if subject.reading.unbroken:
+            found.update(hit for phrase, hit in self._phrases if phrase in subject.reading.unbroken)
         together, regexes = self._patterns
         if together:
             found.update(f"t:{regexes[i]}" for i in together.Match(subject.text) or ())
         found.update(f"link:{kind}" for _, place in subject.places for kind in link_kinds(place))
-        if subject.addresses:
-            found.add("address")
+        found.update(f"unusual:{signal}" for signal, _ in subject.context.signals)
         if subject.field:
             found.add(f"field:{subject.field}")
+        features = (subject.addresses, "address"), (subject.names, "name"), (subject.reading.disguises, "disguise")
+        found.update(name for there, name in (*features, (subject.context.listed, "listed")) if there)
         return frozenset(found)
 
     def accuse(self, subject: Subject, about: str) -> tuple[Finding, ...]:

@@ -7,10 +7,13 @@ rules read it.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from monitor.verdict.confusables import confusables
 from monitor.verdict.links import canonical_links
 
 MAX_LENGTH = 100_000  # characters looked at; X allows 25,000
@@ -25,6 +28,7 @@ _FORMS = str.maketrans(
     | dict.fromkeys("‐‑‒–—―−", "-")
     | {"…": "...", "\ufe0e": None, "\ufe0f": None}  # text and emoji presentation
 )
+_FORM = re.compile("[" + "".join(map(chr, _FORMS)) + "]")
 _BLANK = re.compile(r"\s+")
 _MARKS = "".join(chr(c) for c in range(0x300, 0x1E94B) if unicodedata.combining(chr(c)))  # every non-starter
 _MARK_RUN = re.compile(f"[{re.escape(_MARKS)}]{{10,}}")
@@ -41,7 +45,9 @@ def canonical(text: str, links: tuple[str, ...] = ()) -> str:
     """
     text = text[:MAX_LENGTH]
     if not text.isascii():
-        text = _nfc(_nfc(text).translate(_FORMS))  # without presentation signs, letter and mark may meet
+        text = _nfc(text)
+        if _FORM.search(text):  # without presentation signs, letter and mark may meet
+            text = _nfc(text.translate(_FORMS))
     if "&" in text:
         text = _ENTITY.sub(lambda m: _ENTITIES[m[1]], text)
         text = text if text.isascii() else _nfc(text)
@@ -74,105 +80,202 @@ def _stream_safe(text: str) -> str:
 
 # --- skeleton ----------------------------------------------------------------------------------
 
-# Letters drawn like Latin ones: those seen in attacks, not the whole of Unicode TR39.
-_LOOK_ALIKES = {
-    "а": "a", "в": "b", "с": "c", "ԁ": "d", "е": "e", "ё": "e", "һ": "h", "н": "h", "і": "i",
-    "ї": "i", "ј": "j", "к": "k", "ӏ": "l", "м": "m", "п": "n", "о": "o", "р": "p", "ԛ": "q",
-    "ѕ": "s", "т": "t", "ц": "u", "ѵ": "v", "ԝ": "w", "х": "x", "у": "y", "ү": "y", "ғ": "f",
-    "ѡ": "w", "ь": "b", "г": "r", "α": "a", "β": "b", "ϲ": "c", "ε": "e", "ϵ": "e", "η": "n",
-    "ι": "i", "κ": "k", "μ": "m", "ν": "v", "ο": "o", "ρ": "p", "σ": "o", "τ": "t", "υ": "u",
-    "ω": "w", "χ": "x", "γ": "y", "ζ": "z", "օ": "o", "ս": "u", "հ": "h", "ց": "g", "զ": "q",
-    "ո": "n", "ա": "w", "ɑ": "a", "ɡ": "g", "ɢ": "g", "ɩ": "i", "ı": "i", "ʀ": "r", "ʟ": "l",
-    "ᴀ": "a", "ʙ": "b", "ᴄ": "c", "ᴅ": "d", "ᴇ": "e", "ꜰ": "f", "ʜ": "h", "ɪ": "i", "ᴊ": "j",
-    "ᴋ": "k", "ᴍ": "m", "ɴ": "n", "ᴏ": "o", "ᴘ": "p", "ꜱ": "s", "ᴛ": "t", "ᴜ": "u", "ᴠ": "v",
-    "ᴡ": "w", "ʏ": "y", "ᴢ": "z", "ɛ": "e", "ℓ": "l", "₿": "b", "ø": "o", "ł": "l", "đ": "d",
-    "ħ": "h", "ŧ": "t", "ⲥ": "c", "ⲟ": "o", "ⲁ": "a", "ⲣ": "p", "ⲓ": "i", "ꓚ": "c", "ꓡ": "l",
-    "ꓮ": "a", "ꓲ": "i", "ꓟ": "m", "ꓰ": "e", "ꓳ": "o", "ꓑ": "p", "ꓣ": "r", "ꓢ": "s", "ꓔ": "t",
-    "ꓬ": "y", "ꓐ": "b", "ꓓ": "d", "ꓖ": "g", "ꓧ": "h", "ꓙ": "j", "ꓗ": "k", "ꓠ": "n", "ꓴ": "u",
-    "ꓦ": "v", "ꓪ": "w", "ꓫ": "x", "ꓜ": "z", "Ꭺ": "a", "Ᏼ": "b", "Ꮯ": "c", "Ꭰ": "d", "Ꭼ": "e",
-    "Ꮐ": "g", "Ꮋ": "h", "Ꭵ": "i", "Ꮖ": "i", "Ꭻ": "j", "Ꮶ": "k", "Ꮮ": "l", "Ꮇ": "m", "Ꮲ": "p",
-    "Ꮢ": "r", "Ꮪ": "s", "Ꭲ": "t", "Ꮩ": "v", "Ꮃ": "w", "Ꮓ": "z",
+# What a careless eye reads and UTS #39 does not say, beside the signs that stand for a letter.
+_LOOSELY = {
+    "п": "n", "ц": "u", "ь": "b", "ғ": "f", "ӏ": "l", "β": "b", "ε": "e", "ϵ": "e", "ꞓ": "e", "ɛ": "e", "Ɛ": "e", "μ": "m",
+    "ω": "w", "χ": "x", "ζ": "z", "π": "n", "ƅ": "b", "ℓ": "l", "₿": "b", "ⲁ": "a", "ⲓ": "i", "Ⲓ": "i", "ꓲ": "i", "Ꮖ": "i",
+    "ϲ": "c", "Ϲ": "c", "ш": "w", "щ": "w", "я": "r", "и": "n", "з": "3",
 }  # fmt: skip
-_LEET = str.maketrans("013457@$!", "oieastasi")
+_LEET = str.maketrans("013456789@$!", "oieasgtbgasi")
 _LEET_L = str.maketrans("1", "l")
-_AMOUNT = re.compile(r"[\d.,]+[a-z]{0,4}|0x[0-9a-f]*|[a-z]{1,3}\d+|[@$]\w*|\d\w*\d")
+_UNIT = r"(?:k|m|mn|mm|b|bn|t|tn|x|h|hr|hrs|d|w|y|yr|yrs|min|mins|s|sec|am|pm|gb|tb|mb|km|kg|cm|btc|eth|sol|usd|usdt|usdc|xrp|eur|gbp|bps|ft|fps|g|pct)"
+_AMOUNT = re.compile(
+    rf"[\d.,]+{_UNIT}?|\d*(?:1st|2nd|3rd|\dth)|0x[0-9a-f]*|[a-z]{{1,3}}\d+|[@$]\w*|\d+x\d+|(?:19|20)\d\ds|[a-f\d]{{16,}}|\d+[a-z]\d+"
+)
 _WORD = re.compile(r"[^\s]+")
-_SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:[ .\-_*·•|/]{1,2}[^\W\d_]){3,}(?![^\W_])")
-_SEPARATORS = re.compile(r"[^\w%$@]+|_+")
+_SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*·•|/,~^+]{1,3}[^\W\d_]){3,}(?![^\W_])")
+_BROKEN = re.compile(r"(?<![\w@#./:])[^\W\d_]+(?:(?:[.*_·•|~^+\\\-]|\s-\s?|-?\n)[^\W\d_]+)+(?![\w/@])")
+_BETWEEN = re.compile(r"(?<=\S)\s{2,}(?=\S)")
+_SPELLING_MARKS = "\u0900-\u0963\u0966-\u0dff\u0e30-\u0e4e\u0eb0-\u0ece\u1000-\u109f\u1780-\u17d3\u3099\u309a"  # no letters to `re`
+_SEPARATORS = re.compile(rf"[^\w%$@{_SPELLING_MARKS}]+|_+")
 _REPEATS = re.compile(r"([^\W\d])\1{2,}")
 _SIGNS = frozenset("%$@")  # kept until leetspeak is undone
-_NOT_WORDS = re.compile(r"[^\w]+|_+")
-
-
+_NOT_WORDS = re.compile(rf"[^\w{_SPELLING_MARKS}]+|_+")
 _GROWTH = 3  # characters one character may become; U+FDFA alone would become eighteen
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u180b\u180c\u180d\u180e")  # beside those of category Cf
+_OF_LETTERS = (7, 8, 9)  # combining classes that spell: nukta, kana voicing, virama
 
 
-class _Fold(dict[int, str]):
+class _Table(dict[int, str]):
     """A `str.translate` table that works out each character once; bounded."""
 
+    def __init__(self, fold: Callable[[str], str]) -> None:
+        super().__init__()
+        self._fold = fold
+
     def __missing__(self, code: int) -> str:
-        if len(self) > 20_000:
+        if len(self) > 40_000:
             self.clear()
-        folded = self[code] = _fold(chr(code))
+        folded = self[code] = self._fold(chr(code))
         return folded
 
 
-@lru_cache(maxsize=4096)
-def _fold(char: str) -> str:
+def _plain(char: str) -> str:
+    """One character without form: enclosed, mathematical, wide, marked, invisible. Case is kept."""
     code = ord(char)
     if 0x1F1E6 <= code <= 0x1F1FF:  # regional indicators
         return chr(ord("a") + code - 0x1F1E6)
+    if char in "ϲϹ":  # lunate sigma: decomposing would make it a sigma
+        return "c"
     for first in (0x1F130, 0x1F150, 0x1F170):  # squared and negative letters
         if first <= code < first + 26:
             return chr(ord("a") + code - first)
-    if unicodedata.category(char) in ("Mn", "Me", "Cf", "Cs"):
+    if _is_invisible(char):
         return ""
-    if char in "ϲϹ":  # lunate sigma: casefolding would make it a sigma
-        return "c"
-    plain = (c for c in unicodedata.normalize("NFKD", char)[:_GROWTH] if not unicodedata.combining(c))
-    return "".join(plain).casefold()
+    if char == "\u2800":  # the blank of Braille
+        return " "
+    if unicodedata.category(char) == "Lo" and unicodedata.normalize("NFKC", char) == char:
+        return char  # Hangul, kana, Devanagari: taking these to pieces would make another word
+    plain = (c for c in unicodedata.normalize("NFKD", char)[:_GROWTH] if not _is_invisible(c))
+    return "".join(plain)
 
 
-_FOLD = _Fold()
-_LATIN = str.maketrans({k.casefold(): v for k, v in _LOOK_ALIKES.items()} | _LOOK_ALIKES)
+def _is_invisible(char: str) -> bool:
+    """Marks that adorn and signs nobody sees; not the marks that spell, as in Hindi."""
+    category = unicodedata.category(char)
+    if category == "Mn":
+        joined = unicodedata.combining(char)
+        spells = joined in _OF_LETTERS or (joined == 0 and not (0xFE00 <= ord(char) <= 0xFE0F or ord(char) >= 0xE0100))
+        return not spells or char in _INVISIBLE
+    return category in ("Me", "Cf", "Cs") or char in _INVISIBLE
 
 
-_ASCII_LETTER = re.compile("[a-z]")
-_GREEK = re.compile("[α-ω]")
-_CYRILLIC = re.compile("[а-я]")
-_LOOSE = re.compile("[ησμγωχζпгцвмьу]")  # alike only to a careless eye: not enough alone
+def _as_latin(char: str) -> str:
+    """One plain character as a hasty reader takes it."""
+    folded = _ALIKE.get(char) or _ALIKE.get(char.casefold())
+    if folded is None and (inner := _plain(char)) != char:
+        return "".join(map(_as_latin, inner))
+    return char if folded is None else _ALIKE.get(folded, folded)  # a twin's twin
+
+
+_ALIKE = confusables() | _LOOSELY
+_PLAIN = _Table(_plain)
+_LATIN = _Table(_as_latin)
+
+_ASCII_LETTER = re.compile("[A-Za-z]")
+_GREEK = re.compile("[Ͱ-Ͽἀ-῿]")
+_CYRILLIC = re.compile("[Ѐ-ӿ]")
+_TWINS = re.compile("[Ͱ-Ͽἀ-῿Ѐ-ԯ԰-֏Ꭰ-᏿ꭰ-ꮿⲀ-⳿ꓐ-꓿ɐ-ʯᴀ-ᵿ]")  # scripts with letters drawn like Latin ones
+_LOOSE = re.compile("[ησμγωχζπгцвмьушщяиз]")  # alike only to a careless eye: not enough alone
 
 
 def _latin(word: str) -> str:
     """Fold look-alikes where a word pretends: scripts mixed, or wholly made of exact look-alikes."""
     if word.isascii():
         return word
-    folded = word.translate(_LATIN)
     mixed = bool(_ASCII_LETTER.search(word)) or bool(_GREEK.search(word) and _CYRILLIC.search(word))
+    if not mixed and not _TWINS.search(word):
+        return word
+    folded = _translated(word, _LATIN)
     return folded if mixed or (folded.isascii() and not _LOOSE.search(word)) else word
 
 
 def _unleet(word: str) -> str:
     if word.isalpha() or not any(c.isalpha() for c in word) or _AMOUNT.fullmatch(word):
         return word
-    inner = word.translate(_LEET_L) if re.search(r"[bcfgp]1[aeou]", word) else word
+    inner = word.translate(_LEET_L) if re.search(r"[bcfgps]1[aeou]|11", word) else word
     return inner.translate(_LEET)
+
+
+# Scripts of many signs that are no twins of Latin letters and carry no marks, and emoji: passed over for speed.
+_PASSED = "\u0000-\u007f\u3041-\u3096\u30a1-\u30fa\u3400-\u9fff\uac00-\ud7a3\U00012000-\U00016aef\U00017000-\U0001bbff\U0001f200-\U0001fbef\U00020000-\U0003fffd"
+_OTHERS = re.compile(f"[^{_PASSED}]+")
+
+
+def _translated(text: str, table: _Table) -> str:
+    return text if text.isascii() else _OTHERS.sub(lambda m: m[0].translate(table), text)
+
+
+def _undo_order(text: str) -> str:
+    """What a right-to-left override shows in reverse, as it is read."""
+    return re.sub("\u202e([^\u202c\n]{1,400})\u202c?", lambda m: m[1][::-1], text) if "\u202e" in text else text
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text as rules read it.
+
+    `skeleton`: lower-case words, one blank between them, disguise undone. `words`: the same as
+    phrases are compared, see `comparable`. `unbroken`: the skeleton without blanks where words were
+    taken apart ("giv.eaway", "s e n d b t c"), else empty. `disguises`: words written to be read by
+    people and missed by filters, at most six, as posted.
+    """
+
+    skeleton: str
+    words: str = ""
+    unbroken: str = ""
+    disguises: tuple[str, ...] = ()
+
+
+def read(text: str) -> Reading:
+    """Everything that rules want to know of a text; each character is looked at a few times at most."""
+    text = text[:MAX_LENGTH]
+    plain = _translated(_undo_order(text), _PLAIN)
+    spelled = [m[0] for m in itertools.islice(_SPELLED.finditer(plain), 50)]
+    folded = _skeleton(plain)
+    broken = spelled or _BROKEN.search(plain)
+    found = [s for s in spelled if len(re.sub(r"\W|_", "", s)) >= _SPELLED_OUT]
+    if not text.isascii():
+        found += [m[0] for m in itertools.islice(_HIDDEN.finditer(text), 6)]
+        found += [w for w in itertools.islice(_MIXED.findall(plain), 2_000) if _pretends(w)]
+    disguises = tuple(dict.fromkeys(f[:80] for f in found))[:6]
+    return Reading(folded, comparable(folded), folded.replace(" ", "") if broken else "", disguises)
 
 
 def skeleton(text: str) -> str:
     """Lower-case words a reader would read out, one blank between them: disguise undone.
 
-    Look-alike letters, enclosed and mathematical letters, zero-width and combining marks,
+    Look-alike letters (UTS #39), enclosed and mathematical letters, zero-width and combining marks,
     leetspeak, spelled-out words. Output is at most three times as long as the input.
     """
-    text = text[:MAX_LENGTH]
-    if "\u202e" in text:
-        text = re.sub("\u202e([^\u202c\n]{1,400})\u202c?", lambda m: m[1][::-1], text)
-    text = text.lower() if text.isascii() else text.translate(_FOLD)
-    text = _SPELLED.sub(lambda m: re.sub(r"[^\w]|_", "", m[0]), text)
+    return _skeleton(_translated(_undo_order(text[:MAX_LENGTH]), _PLAIN))
+
+
+def _skeleton(text: str) -> str:
+    text = _SPELLED.sub(_together, text)
     if not text.isascii():
         text = _WORD.sub(lambda m: _latin(m[0]), text)
+    text = text.casefold()
     folded = " ".join([w if w.isalpha() else _unleet(w) for w in _SEPARATORS.sub(" ", text).split()])
     if _SIGNS & set(folded):
         folded = " ".join(_NOT_WORDS.sub(" ", folded).split())
     return _REPEATS.sub(r"\1\1", folded)
+
+
+def _together(spelled: re.Match[str]) -> str:
+    """A spelled-out stretch as words: wider gaps, where there are any, are the blanks between them."""
+    words = _BETWEEN.split(spelled[0])
+    return " ".join(re.sub(r"[^\w]|_", "", w) for w in words)
+
+
+def comparable(words: str) -> str:
+    """A skeleton as phrases are compared: every look-alike folded, each letter of a script that
+    writes no blanks a word of its own. Not for reading.
+    """
+    if words.isascii():
+        return words
+    words = _translated(words, _LATIN).casefold()
+    return " ".join(_UNSPACED.sub(r" \g<0> ", words).split()) if _UNSPACED.search(words) else words
+
+
+_UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_SPELLED_OUT = 6  # letters; "F O M C" and "L F G" are nobody's disguise
+_HIDDEN = re.compile("\u202e[^\u202c\n]{3,}|[A-Za-z]+[\u00ad\u034f\u200b\u200c\u2060-\u2064\ufeff\U000e0020-\U000e007f]+[A-Za-z]+")
+_MIXED = re.compile(r"[^\W\d_]{4,}")
+
+
+def _pretends(word: str) -> bool:
+    """Latin letters and their twins from another script in one word that reads as Latin."""
+    if word.isascii() or not _ASCII_LETTER.search(word) or not _TWINS.search(word):
+        return False
+    return _translated(word, _LATIN).isascii()
