@@ -39,7 +39,7 @@ from monitor.verdict.rules import (
     WalletName,
     phrase_regex,
 )
-from monitor.verdict.text import skeleton
+from monitor.verdict.text import DISGUISES, skeleton
 
 CONDITIONS = (
     "any", "all", "none", "rule", "phrases", "similar_to", "pattern", "crypto_address", "wallet_name", "link", "profile_field", "disguise",
@@ -218,7 +218,7 @@ _READERS: dict[str, Callable[[Any, str], Condition]] = {
     "crypto_address": lambda value, where: CryptoAddress(_choice(value, ("foreign", "any"), where)),
     "wallet_name": lambda value, where: WalletName(_choice(value, ("foreign", "any"), where)),
     "link": lambda value, where: Link(_choice(value, LINKS, where)),
-    "disguise": lambda value, where: Disguise(_choice(value, ("any",), where)),
+    "disguise": lambda value, where: Disguise(_choice(value, DISGUISES, where)),
     "listed": lambda value, where: Listed(_choice(value, ("any",), where)),
     "unusual": lambda value, where: Unusual(tuple(_choice(w, tuple(Signal), where) for w in _words(value, where))),
     "profile_field": lambda value, where: ProfileField(tuple(_choice(w, PROFILE_FIELDS, where) for w in _words(value, where))),

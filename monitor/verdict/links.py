@@ -127,7 +127,7 @@ def hosts(text: str, links: tuple[str, ...] = ()) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for host in itertools.chain(map(host_of, links), _hosts_in(text[:100_000])):
-        if host:
+        if "." in host or ":" in host:
             found[host] = None
         if len(found) >= _MOST:
             found[TOO_MANY] = None

@@ -99,8 +99,9 @@ class Phrases:
 
 def _said(phrase: str, regex: str, reading: Reading) -> str:
     match = _regex(regex).search(reading.words)
-    if match:
-        return str(match.group(0)).strip()[:120]
+    if match:  # folded words of other scripts are not for reading: the rule's own words are
+        found = str(match.group(0)).strip()[:120]
+        return found if found.isascii() and phrase.isascii() else phrase
     return phrase if _unbroken(phrase) in reading.unbroken else ""
 
 
@@ -199,15 +200,15 @@ class ProfileField:
 class Disguise:
     """Words are written to be read by people and missed by filters, see `text.Reading.disguises`."""
 
-    which: str = "any"
+    which: str
 
     def needs(self) -> frozenset[str] | None:
         """The feature."""
-        return frozenset({"disguise"})
+        return frozenset({f"disguise:{self.which}"})
 
     def evidence(self, subject: Subject) -> Evidence | None:
         """The words as posted, or None."""
-        return subject.reading.disguises[:3] or None
+        return tuple(word for kind, word in subject.reading.disguises if kind == self.which)[:3] or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,8 +374,9 @@ class Rules:
         found.update(f"unusual:{signal}" for signal, _ in subject.context.signals)
         if subject.field:
             found.add(f"field:{subject.field}")
-        features = (subject.addresses, "address"), (subject.names, "name"), (subject.reading.disguises, "disguise")
-        found.update(name for there, name in (*features, (subject.context.listed, "listed")) if there)
+        found.update(f"disguise:{kind}" for kind, _ in subject.reading.disguises)
+        features = (subject.addresses, "address"), (subject.names, "name"), (subject.context.listed, "listed")
+        found.update(name for there, name in features if there)
         return frozenset(found)
 
     def accuse(self, subject: Subject, about: str) -> tuple[Finding, ...]:

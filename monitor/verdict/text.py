@@ -103,6 +103,7 @@ _SIGNS = frozenset("%$@")  # kept until leetspeak is undone
 _NOT_WORDS = re.compile(rf"[^\w{_SPELLING_MARKS}]+|_+")
 _GROWTH = 3  # characters one character may become; U+FDFA alone would become eighteen
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u180b\u180c\u180d\u180e")  # beside those of category Cf
+_READ_AS = {"\u2800": " ", "ϲ": "c", "Ϲ": "c"}  # the blank of Braille; the lunate sigma, which is no sigma to a reader
 _OF_LETTERS = (7, 8, 9)  # combining classes that spell: nukta, kana voicing, virama
 
 
@@ -125,15 +126,13 @@ def _plain(char: str) -> str:
     code = ord(char)
     if 0x1F1E6 <= code <= 0x1F1FF:  # regional indicators
         return chr(ord("a") + code - 0x1F1E6)
-    if char in "ϲϹ":  # lunate sigma: decomposing would make it a sigma
-        return "c"
     for first in (0x1F130, 0x1F150, 0x1F170):  # squared and negative letters
         if first <= code < first + 26:
             return chr(ord("a") + code - first)
     if _is_invisible(char):
         return ""
-    if char == "\u2800":  # the blank of Braille
-        return " "
+    if char in _READ_AS:
+        return _READ_AS[char]
     if unicodedata.category(char) == "Lo" and unicodedata.normalize("NFKC", char) == char:
         return char  # Hangul, kana, Devanagari: taking these to pieces would make another word
     plain = (c for c in unicodedata.normalize("NFKD", char)[:_GROWTH] if not _is_invisible(c))
@@ -201,6 +200,9 @@ def _undo_order(text: str) -> str:
     return re.sub("\u202e([^\u202c\n]{1,400})\u202c?", lambda m: m[1][::-1], text) if "\u202e" in text else text
 
 
+DISGUISES = ("spelled", "hidden", "mixed")  # letter by letter, invisible signs inside, two scripts in one word
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A text as rules read it.
@@ -208,13 +210,13 @@ class Reading:
     `skeleton`: lower-case words, one blank between them, disguise undone. `words`: the same as
     phrases are compared, see `comparable`. `unbroken`: the skeleton without blanks where words were
     taken apart ("giv.eaway", "s e n d b t c"), else empty. `disguises`: words written to be read by
-    people and missed by filters, at most six, as posted.
+    people and missed by filters, at most six of a kind: (kind, as posted), see `DISGUISES`.
     """
 
     skeleton: str
     words: str = ""
     unbroken: str = ""
-    disguises: tuple[str, ...] = ()
+    disguises: tuple[tuple[str, str], ...] = ()
 
 
 def read(text: str) -> Reading:
@@ -224,11 +226,11 @@ def read(text: str) -> Reading:
     spelled = [m[0] for m in itertools.islice(_SPELLED.finditer(plain), 50)]
     folded = _skeleton(plain)
     broken = spelled or _BROKEN.search(plain)
-    found = [s for s in spelled if len(re.sub(r"\W|_", "", s)) >= _SPELLED_OUT]
+    found = [("spelled", s) for s in spelled if len(re.sub(r"\W|_", "", s)) >= _SPELLED_OUT][:6]
     if not text.isascii():
-        found += [m[0] for m in itertools.islice(_HIDDEN.finditer(text), 6)]
-        found += [w for w in itertools.islice(_MIXED.findall(plain), 2_000) if _pretends(w)]
-    disguises = tuple(dict.fromkeys(f[:80] for f in found))[:6]
+        found += [("hidden", m[0]) for m in itertools.islice(_HIDDEN.finditer(text), 6)]
+        found += [("mixed", w) for w in itertools.islice(_MIXED.findall(plain), 2_000) if _pretends(w)][:6]
+    disguises = tuple(dict.fromkeys((kind, f[:80]) for kind, f in found))
     return Reading(folded, comparable(folded), folded.replace(" ", "") if broken else "", disguises)
 
 

@@ -36,7 +36,7 @@ def test_a_registered_post_is_clear_and_says_which_it_was() -> None:
 
 
 def test_an_address_swapped_into_a_registered_text_pages_and_so_does_one_registered_by_mistake() -> None:
-    theirs = "Donate to bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 today"
+    theirs = "Our wallet is bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 today"
     severity, reason = say(post(theirs), Queue([approved(theirs)]))
     assert severity is Severity.PAGE
     assert reason == "Wallet address that is not ours, although it is registered post #1"
