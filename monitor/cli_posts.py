@@ -32,16 +32,25 @@ def posts() -> None:
 @click.option("--zone", help="Time zone of times that name none, like Europe/Berlin.")
 @click.option("--link", "links", multiple=True, help="A link the publishing tool will append.")
 @click.option("--media", type=click.IntRange(0, 16), default=0, show_default=True, help="How many pictures or videos.")
+@click.option("--image", "images", multiple=True, type=click.Path(dir_okay=False), help="A picture of the post: another one will page.")
+@click.option("--thread", is_flag=True, help="TEXT is a thread: its parts stand between lines of three dashes.")
+@click.option("--answers-under", "conversation", default="", help="Instead of TEXT: every reply below this post id.")
+@click.option("--author", default="", help="Instead of TEXT, with --kind repost or quote: every one of this handle's posts.")
 @acting
 @configured
 def add(config: Config, text: str | None, file: str | None, who: str | None, **given: Any) -> None:
     """Register one planned post. The text is the argument, --file, or standard input."""
     from monitor import desk
 
-    plan = _planned(config, _text(text, file), given)
+    open_ended = given["conversation"] or given["author"]
+    if open_ended and (text or file):
+        raise click.UsageError("--answers-under and --author stand instead of a text: give one or the other")
+    plan = _planned(config, "" if open_ended else _text(text, file), given)
     number = desk.register(open_store(config), plan, actor(who), utc_now())
     _said(config, plan)
-    click.echo(f"registered as #{number}: {plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:%Y-%m-%d %H:%M} UTC, once")
+    parts = f" in {len(plan.more) + 1} parts, in order" if plan.more else ""
+    often = "as often as it happens" if open_ended else "once"
+    click.echo(f"registered as #{number}{parts}: {plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:%Y-%m-%d %H:%M} UTC, {often}")
 
 
 def _text(text: str | None, file: str | None) -> str:
@@ -57,20 +66,36 @@ def _text(text: str | None, file: str | None) -> str:
 
 
 def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
-    from monitor import planning
+    from monitor import pictures, planning
     from monitor.model import PROFILE_FIELDS, Kind
 
     how = reading(config, given["account"], given["zone"])
     if given["field"] and given["field"] not in PROFILE_FIELDS:
         raise click.UsageError(f"--profile: found {given['field']!r}, expected one of: {', '.join(PROFILE_FIELDS)}")
     try:
-        kind = Kind.PROFILE if given["field"] else planning.kind_named(given["kind"])
+        kind = Kind.PROFILE if given["field"] else planning.kind_named("reply" if given["conversation"] else given["kind"])
+        if given["author"] and kind not in (Kind.REPOST, Kind.QUOTE):
+            raise ValueError(f"--author: found --kind {kind}, expected repost or quote")
+        hashes = tuple(_hash(Path(name)) for name in given["images"])
         start = planning.moment(given["start"], how) if given["start"] else utc_now() - timedelta(minutes=1)
         end = planning.moment(given["until"], how) if given["until"] else start + timedelta(days=1)
         account = planning.account_named("", how)
-    except ValueError as error:
+    except (ValueError, pictures.PictureError) as error:
         raise click.UsageError(str(error)) from error
-    return planning.Plan(account, kind, text, start, end, tuple(given["links"]), given["media"], given["field"] or "")
+    text, *more = planning.parts_of(text) if given["thread"] else [text]
+    return planning.Plan(
+        account, kind, text, start, end, tuple(given["links"]), max(given["media"], len(hashes)), given["field"] or "",
+        pictures=hashes, more=tuple(more), conversation=given["conversation"], author=given["author"].lstrip("@"),
+    )  # fmt: skip
+
+
+def _hash(path: Path) -> str:
+    from monitor import pictures
+
+    try:
+        return pictures.hash_of_file(path)
+    except pictures.PictureError as error:
+        raise click.UsageError(f"--image {path}: {error}") from error
 
 
 def _said(config: Config, plan: Plan) -> None:

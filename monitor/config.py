@@ -35,6 +35,8 @@ class MonitorTable(_Strict):
 
     data_dir: str = ""
     rules: list[str] = []
+    block_lists: list[str] = []
+    block_list_stale_days: float = pydantic.Field(default=7, gt=0)
 
 
 class CompanyTable(_Strict):
@@ -52,6 +54,7 @@ class XTable(_Strict):
     api_base: str = "https://api.x.com"
     poll_seconds: float = pydantic.Field(default=5, ge=0.2, le=3600)
     profile_seconds: float = pydantic.Field(default=60, ge=0.2, le=3600)
+    media_hosts: list[str] = ["pbs.twimg.com", "video.twimg.com"]
 
 
 class ReplayTable(_Strict):

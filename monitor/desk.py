@@ -15,7 +15,8 @@ from monitor.record import stamp
 from monitor.rulebook import Rulebook
 from monitor.store import Kept, Store
 from monitor.verdict import examine, judge, judge_change, judge_unreadable
-from monitor.verdict.approved import Queue, critical_tokens
+from monitor.verdict.approved import Queue
+from monitor.verdict.critical import critical_tokens
 from monitor.verdict.rules import Rules
 from monitor.verdict.text import canonical
 
@@ -37,6 +38,9 @@ def lint(plan: Plan, company: Company, rules: Rules, *, although: bool = True) -
         outcome = "it will PAGE although registered" if still else "registering it silences this"
         notes.append(f"rule {finding.rule}: {finding.title} ({', '.join(finding.evidence[:2])}); {outcome}")
     text = canonical(plan.text, plan.links)
+    if plan.conversation or plan.author:
+        what = f"every answer below post {plan.conversation}" if plan.conversation else f"every {plan.kind} of @{plan.author}"
+        return [*notes, f"{what} goes by in its window, whatever it says, unless a rule or a foreign link accuses it"]
     if not plan.field and len(text.split()) < _SHORT_WORDS and not critical_tokens(text):
         notes.append("so short and general that it excuses whatever else could be meant by it")
     if plan.not_after - plan.not_before > _LONG_WINDOW:
@@ -48,21 +52,39 @@ def register(store: Store, plan: Plan, who: str, now: datetime) -> int | None:
     """One approval, audited; None when this external id is already registered."""
     if plan.not_after <= plan.not_before:
         raise DeskError("the window ends before it begins")
+    if plan.pictures and len(plan.pictures) != plan.media:
+        raise DeskError(f"{len(plan.pictures)} of {plan.media} pictures were given; give each with --image, or only --media {plan.media}")
     if plan.not_after < now:
         raise DeskError(f"the window ended at {plan.not_after:%Y-%m-%d %H:%M} UTC; a registration is for what comes")
     with store.transaction():
-        added = store.sql.execute(
-            "INSERT OR IGNORE INTO approved(account, kind, field, text, links, media, not_before, not_after, approved_by,"
-            " created_at, external_id, revision) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [plan.account, plan.kind.value, plan.field, plan.text, json.dumps(plan.links), plan.media,
-             stamp(plan.not_before), stamp(plan.not_after), plan.by or who, stamp(now), plan.external_id or None,
-             store.revise()],
-        )  # fmt: skip
-        if not added.rowcount:
-            return None
-        number = int(added.lastrowid or 0)
-        store.audit(now, who, "register", f"#{number}", account=plan.account, kind=plan.kind.value, approved_by=plan.by or who)
-        return number
+        first = _register(store, plan, who, now, 0, 1)
+        before = first
+        for part, text in enumerate(plan.more if first else (), 2):
+            given = f"{plan.external_id}#{part}" if plan.external_id else ""
+            bare = replace(plan, text=text, links=(), media=0, pictures=(), external_id=given)
+            before = _register(store, bare, who, now, before or 0, part)
+        return first
+
+
+def _register(store: Store, plan: Plan, who: str, now: datetime, after: int, part: int) -> int | None:
+    """One row; part of a thread when the plan has more of them."""
+    of = len(plan.more) + 1 if plan.more else 0
+    added = store.sql.execute(
+        "INSERT OR IGNORE INTO approved(account, kind, field, text, links, media, pictures, not_before, not_after, approved_by,"
+        " created_at, external_id, after, part, parts, conversation, author, revision)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [plan.account, plan.kind.value, plan.field, plan.text, json.dumps(plan.links), max(plan.media, len(plan.pictures)),
+         json.dumps(plan.pictures), stamp(plan.not_before), stamp(plan.not_after), plan.by or who, stamp(now),
+         plan.external_id or None, after, part if of else 0, of, plan.conversation, plan.author, store.revise()],
+    )  # fmt: skip
+    if not added.rowcount:
+        return None
+    number = int(added.lastrowid or 0)
+    detail = {"account": plan.account, "kind": plan.kind.value, "approved_by": plan.by or who}
+    detail |= {"part": f"{part} of {of}"} if of else {}
+    detail |= {k: v for k, v in (("conversation", plan.conversation), ("author", plan.author)) if v}
+    store.audit(now, who, "register", f"#{number}", **detail)
+    return number
 
 
 def withdraw(store: Store, number: int, who: str, now: datetime) -> None:
@@ -162,9 +184,9 @@ def recompute(store: Store, kept: Kept) -> Verdict:
     queue = Queue(store.queue_as_of(kept))
     match kept.post:
         case Post():
-            return judge(kept.post, account, company, queue, book.rules)
+            return judge(kept.post, account, company, queue, book.rules, kept.context)
         case ProfileChange():
-            return judge_change(kept.post, company, queue, book.rules)
+            return judge_change(kept.post, company, queue, book.rules, kept.context)
         case Unreadable():
             return judge_unreadable(kept.post)
 

@@ -77,11 +77,16 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One picture, video or GIF; `type` is the platform's word."""
+    """One picture, video or GIF; `type` is the platform's word.
+
+    `hash` is its PDQ hash, 64 hexadecimal digits, where it was fetched; `doubt` says why it could not be.
+    """
 
     type: str
     url: str = ""
     alt_text: str = ""
+    hash: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ class Post:
     `text` has HTML entities unescaped once, links expanded, and the platform's own trailing
     links to the post's media or quoted post removed. `root_id` is the first version's id;
     `version` counts from 1. `card` is the link card's target where the platform says it.
+    `conversation` is the id of the post that began it.
     """
 
     account: str
@@ -108,6 +114,8 @@ class Post:
     reply_settings: str = ""
     lang: str = ""
     url: str = ""
+    conversation: str = ""
+    poll: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +202,18 @@ class Context:
     listed: tuple[str, ...] = ()
 
 
+NO_CONTEXT = Context()
+
+
 @dataclass(frozen=True, slots=True)
 class ApprovedPost:
     """A registration: one planned post (or profile value, with `field`), used at most once.
 
     The window is compared with the platform's time. `media` is how many pictures or videos the
-    post carries. `used_by` is the root id of the post that consumed it.
+    post carries, `pictures` their PDQ hashes where they were given. `used_by` is the root id of the
+    post that consumed it. Part `part` of `parts` of a thread comes after registration `after`. With
+    `conversation` (answers below that post) or `author` (reposts or quotes of theirs) there is no
+    text, and it is not used up.
     """
 
     id: int
@@ -215,14 +229,24 @@ class ApprovedPost:
     used_by: str = ""
     used_at: datetime | None = None
     withdrawn_at: datetime | None = None
+    pictures: tuple[str, ...] = ()
+    after: int = 0
+    part: int = 0
+    parts: int = 0
+    conversation: str = ""
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """Equal after `canonical`, and everything else the registration names is equal too."""
+    """Equal after `canonical`, and everything else the registration names is equal too.
+
+    Without `words` the registration named a conversation or an author: nobody has read this text.
+    """
 
     approved: int
     note: str = ""
+    words: bool = True
 
 
 @dataclass(frozen=True, slots=True)

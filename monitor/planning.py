@@ -41,6 +41,7 @@ ALIASES = {
 _REFUSED = ("false", "no", "0", "draft", "pending", "rejected", "not approved", "unapproved", "n")
 _PLATFORM_WORDS = ("x", "twitter", "x (twitter)", "twitter/x")
 _SLASHED = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(?:[ T]+(.*))?$")
+_PART = re.compile(r"\s*(?:%\|%|\|\||^-{3,}[ \t]*$)\s*", re.MULTILINE)
 _SEVERAL = re.compile(r"[,;|\s]+")
 
 
@@ -50,7 +51,9 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One row, understood. Times are UTC."""
+    """One row, understood. Times are UTC. `more` are the texts of a thread's further parts; `pictures`
+    are PDQ hashes, `files` what the media column says, as it says it.
+    """
 
     account: str
     kind: Kind
@@ -62,6 +65,11 @@ class Plan:
     field: str = ""
     by: str = ""
     external_id: str = ""
+    pictures: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+    conversation: str = ""
+    author: str = ""
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +206,24 @@ def _plan(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan:
         raise ValueError("no text")
     if len(text) > MOST_TEXT:
         raise ValueError(f"{len(text)} characters; a post has at most {MOST_TEXT}")
-    if "||" in text or "%|%" in text:
-        raise ValueError("several parts in one cell (|| or %|%): give each part a row of its own")
+    text, *more = parts_of(text)
     start, end = _window(row, how, now)
     links, media = _items(row.get("link")), _items(row.get("media"))
     account = account_named(str(row.get("account", "")), how)
     kind = kind_named(str(row.get("kind", "post")))
     given = str(row.get("external", "")).strip()
     digest = hashlib.sha256(
-        json.dumps([account, kind, text, links, media, str(row.get("when")), str(row.get("time")), str(row.get("until"))]).encode()
+        json.dumps([account, kind, text, *more, links, media, str(row.get("when")), str(row.get("time")), str(row.get("until"))]).encode()
     )
-    return Plan(account, kind, text, start, end, tuple(links), len(media), "", str(row.get("by", "")).strip(), given or digest.hexdigest())
+    by = str(row.get("by", "")).strip()
+    return Plan(
+        account, kind, text, start, end, tuple(links), len(media), "", by, given or digest.hexdigest(), more=tuple(more), files=tuple(media)
+    )
+
+
+def parts_of(text: str) -> list[str]:
+    """The parts of a thread, as planning tools write them: `||`, `%|%`, or a line of three dashes or more."""
+    return [part.strip() for part in _PART.split(text) if part.strip()] or [text]
 
 
 def kind_named(word: str) -> Kind:

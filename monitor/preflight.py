@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from monitor import desk, planning, record, rulebook, safe, service
+from monitor import desk, pictures, planning, record, rulebook, safe, service
 from monitor.config import Config, ConfigError, secrets
 from monitor.incidents import Event
 from monitor.model import Account, Severity
@@ -146,7 +147,8 @@ def import_file(store: Store, config: Config, path: Path, how: planning.Reading,
     counts = {"registered": 0, "known": 0, "bad": 0}
     seen: dict[str, int] = {}
     with _progress(rows, "importing") as bar:  # a transaction a row: the daemon gets its turns
-        for number, plan in bar:
+        for number, row in bar:
+            plan = _with_pictures(row, path.parent)
             said = _one_row(store, plan, who, now, seen, number, commit=commit)
             counts[said[0]] += 1
             click.echo(f"row {number}: {said[1]}")
@@ -158,6 +160,17 @@ def import_file(store: Store, config: Config, path: Path, how: planning.Reading,
     done = "registered" if commit else "would be registered (dry run; --commit registers)"
     click.echo(f"{counts['registered']} {done}, {counts['known']} already known, {counts['bad']} bad")
     return 1 if counts["bad"] else 0
+
+
+def _with_pictures(plan: planning.Plan | planning.Bad, folder: Path) -> planning.Plan | planning.Bad:
+    """The row with the hashes of pictures that lie beside the file; addresses on the web are only counted."""
+    files = [folder / name for name in plan.files if "://" not in name] if isinstance(plan, planning.Plan) else []
+    if not isinstance(plan, planning.Plan) or not files or not all(f.is_file() for f in files) or len(files) != len(plan.files):
+        return plan
+    try:
+        return replace(plan, pictures=tuple(map(pictures.hash_of_file, files)))
+    except pictures.PictureError as error:
+        return planning.Bad(f"media {', '.join(f.name for f in files)}: {error}")
 
 
 def _one_row(

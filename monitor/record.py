@@ -9,6 +9,7 @@ from typing import Any
 
 from monitor.model import (
     ApprovedPost,
+    Context,
     Exact,
     Finding,
     Incident,
@@ -24,10 +25,12 @@ from monitor.model import (
     Profile,
     ProfileChange,
     Severity,
+    Signal,
     State,
     Unreadable,
     Verdict,
 )
+from monitor.verdict.habits import Habits
 
 Row = Any  # sqlite3.Row: a mapping without a type
 
@@ -103,6 +106,29 @@ def _finding(data: dict[str, Any]) -> Finding:
     return Finding(**{**data, "severity": Severity(data["severity"]), "evidence": tuple(data["evidence"])})
 
 
+def dump_context(context: Context) -> str:
+    """What else was known, as JSON."""
+    return json.dumps(asdict(context), ensure_ascii=False)
+
+
+def context(text: str) -> Context:
+    """The inverse of `dump_context`."""
+    data = json.loads(text)
+    signals = tuple((Signal(name), why) for name, why in data.get("signals", ()))
+    return Context(signals, tuple(data.get("listed", ())))
+
+
+def dump_habits(habits: Habits) -> str:
+    """Habits as JSON."""
+    return json.dumps({"as_of": stamp(habits.as_of), "counts": dict(habits.counts)}, ensure_ascii=False)
+
+
+def habits(text: str) -> Habits:
+    """The inverse of `dump_habits`."""
+    data = json.loads(text)
+    return Habits(data["counts"], moment(data["as_of"]))
+
+
 def judge_line(identifier: str, verdict: Verdict) -> dict[str, Any]:
     """A verdict in the form of the `judge` command and of every `--json`."""
     return {
@@ -123,6 +149,7 @@ def approved(row: Row) -> ApprovedPost:
         row["id"], row["account"], Kind(row["kind"]), row["text"], _moment(row["not_before"]),
         _moment(row["not_after"]), tuple(json.loads(row["links"])), row["media"], row["field"],
         row["approved_by"], row["used_by"], moment(row["used_at"]), moment(row["withdrawn_at"]),
+        tuple(json.loads(row["pictures"])), row["after"], row["part"], row["parts"], row["conversation"], row["author"],
     )  # fmt: skip
 
 

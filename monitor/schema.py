@@ -73,6 +73,25 @@ def _first(db: Database) -> None:
     db.execute("INSERT INTO meta VALUES('install', ?), ('revision', '0')", [secrets.token_hex(4)])
 
 
+_SECOND = """
+ALTER TABLE approved ADD COLUMN pictures TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE approved ADD COLUMN after INT NOT NULL DEFAULT 0;
+ALTER TABLE approved ADD COLUMN part INT NOT NULL DEFAULT 0;
+ALTER TABLE approved ADD COLUMN parts INT NOT NULL DEFAULT 0;
+ALTER TABLE approved ADD COLUMN conversation TEXT NOT NULL DEFAULT '';
+ALTER TABLE approved ADD COLUMN author TEXT NOT NULL DEFAULT '';
+ALTER TABLE posts ADD COLUMN context TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE accounts ADD COLUMN habits TEXT;
+"""
+
+
+@_migrations(name="0002_pictures_threads_context")
+def _second(db: Database) -> None:
+    for statement in _SECOND.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, bring it up to date, and make every commit durable.
 

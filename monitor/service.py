@@ -23,12 +23,14 @@ from typing import IO, Any
 import aiohttp
 
 from monitor import health, incidents, journal, notifiers, record, rulebook, sources
+from monitor.blocklists import Blocklists
 from monitor.config import AccountTable, Config, ConfigError, options
 from monitor.incidents import Request
 from monitor.model import PageKind, Profile
 from monitor.notifiers import interface as outgoing
 from monitor.outbox import Outbox
 from monitor.pager import Pager
+from monitor.pictures import Pictures
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
 from monitor.store import LAST_RESORT, Store
@@ -40,6 +42,7 @@ TICK_SECONDS = 1
 HEALTH_SECONDS = 5
 LOOK_UP_SECONDS = 30
 BROKEN_SECONDS = 60
+LISTS_SECONDS = 60
 JOB = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}  # late instead of never
 
 
@@ -82,12 +85,14 @@ class Service:
     sources: dict[str, Source]
     clock: Callable[[], datetime]
     wake: asyncio.Event
+    pictures: Pictures
     watches: list[Watch] = field(default_factory=list)
     started: datetime = field(default_factory=utc_now)
     broken: str = ""
     pending: list[AccountTable] = field(default_factory=list)
     pending_may_come: bool = False
     pending_why: str = ""
+    list_notes: tuple[str, ...] = ()
 
     async def watch_accounts(self) -> None:
         """Begin to watch every account by its id; see `look_up` for those whose id is not known yet.
@@ -127,7 +132,7 @@ class Service:
             if not table.id and not self.store.pinned(table.platform, table.handle):
                 self.store.pin(table.platform, table.handle, identifier)
         account, source = self.config.account(table, identifier), self.sources[table.platform]
-        self.watches.append(Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set))
+        self.watches.append(Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set, self.pictures))
 
     async def poll(self, watch: Watch) -> float:
         """One read of one account; returns in how many seconds the next one should be."""
@@ -243,6 +248,15 @@ class Service:
         open_now = self.store.unresolved()
         return f"watching {len(self.watches)} account(s), {len(open_now)} open incident(s)"
 
+    def look_at_lists(self) -> None:
+        """Read block lists that changed; say once what is wrong with one."""
+        self.judge.lists.refresh()
+        notes = self.judge.lists.notes(self.clock())
+        for note in notes:
+            if note not in self.list_notes:
+                log.warning("block list: %s", note)
+        self.list_notes = notes
+
     async def listen(self) -> None:
         """Acknowledgements from the channels."""
         await self.pager.listen()
@@ -283,6 +297,14 @@ def load_rules(config: Config) -> rulebook.Rulebook:
     return book
 
 
+def load_lists(config: Config) -> Blocklists:
+    """The operator's block lists as they are now; what is wrong with one is a note, never a stop."""
+    paths = tuple(config.path.parent / name for name in config.file.monitor.block_lists)
+    lists = Blocklists(paths, config.file.monitor.block_list_stale_days)
+    lists.refresh()
+    return lists
+
+
 @contextlib.contextmanager
 def locked(directory: Path) -> Any:
     """One daemon per data directory: two would send every page twice. Raises ConfigError."""
@@ -315,7 +337,9 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             outbox = Outbox(store, tuple(n for n in names if n != LAST_RESORT), config.paging)
             judge = Judge(store, config.company, book)
             pager = Pager(store, outbox, routes, config.paging, clock)
-            yield Service(config, store, judge, outbox, pager, built, clock, asyncio.Event(), started=clock())
+            judge.lists = load_lists(config)
+            pictures = Pictures(session, config.file.x.media_hosts)
+            yield Service(config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, started=clock())
             with contextlib.suppress(TimeoutError):  # what is still being sent is looked for at the next start
                 await asyncio.wait_for(pager.settle(), 3)
         finally:
@@ -371,11 +395,12 @@ def schedule(scheduler: Any, service: Service) -> None:
         service.look_at_profiles: service.config.file.x.profile_seconds,
         _tick: TICK_SECONDS,
         _health: HEALTH_SECONDS,
+        _lists: LISTS_SECONDS,
     }
     if service.config.file.slack:
         every[service.listen] = service.config.file.slack.thread_seconds
     for duty, seconds in every.items():
-        args = [service] if duty in (_tick, _health) else []
+        args = [service] if duty in (_tick, _health, _lists) else []
         scheduler.add_job(duty, "interval", args=args, seconds=seconds, next_run_time=utc_now(), **JOB)
 
 
@@ -406,3 +431,7 @@ async def _tick(service: Service) -> None:
 
 async def _health(service: Service) -> None:
     service.check_health()
+
+
+async def _lists(service: Service) -> None:
+    service.look_at_lists()

@@ -54,7 +54,9 @@ APPROVED = ("id", "standing", "account", "kind", "from", "until", "by", "text")
 
 def approved_row(one: ApprovedPost, now: datetime) -> Row:
     """One registration."""
-    text = f"{one.field}: {one.text}" if one.field else one.text
+    text = f"{one.field}: {one.text}" if one.field else f"({one.part}/{one.parts}) {one.text}" if one.parts else one.text
+    if one.conversation or one.author:
+        text = f"answers below {one.conversation}" if one.conversation else f"{one.kind}s of @{one.author}"
     return (
         one.id,
         desk.standing(one, now),

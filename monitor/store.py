@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor import record
-from monitor.model import ApprovedPost, Incident, Item, Kind, Page, PageKind, Post, Profile, ProfileChange, Verdict
+from monitor.model import NO_CONTEXT, ApprovedPost, Context, Incident, Item, Kind, Page, PageKind, Post, Profile, ProfileChange, Verdict
 from monitor.record import stamp
 from monitor.schema import connect
+from monitor.verdict.habits import Habits
 
 LAST_RESORT = "stderr"
 REMEMBERED = timedelta(days=120)  # of a registration, after its window: longer than it explains pages (see verdict.approved)
@@ -37,6 +38,7 @@ class Kept:
     deleted_at: datetime | None
     rulebook: str
     evidence: str | None
+    context: Context = NO_CONTEXT
 
 
 class Store:
@@ -146,10 +148,10 @@ class Store:
         kind = item.kind if isinstance(item, Post) else Kind.PROFILE if isinstance(item, ProfileChange) else "unreadable"
         self.sql.execute(
             "INSERT INTO posts(account, id, version, kind, created_at, seen_at, post, severity, verdict, rulebook,"
-            " evidence, baseline, incident) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " evidence, baseline, incident, context) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [item.account, item.id, _version(item), str(kind), stamp(item.created_at), stamp(kept.seen_at), record.dump(item),
              int(kept.verdict.severity), record.dump_verdict(kept.verdict), kept.rulebook, kept.evidence,
-             kept.baseline, kept.incident],
+             kept.baseline, kept.incident, record.dump_context(kept.context)],
         )  # fmt: skip
 
     def posts(self, where: str = "1", args: tuple[object, ...] = (), limit: int = 1000) -> list[Kept]:
@@ -172,6 +174,17 @@ class Store:
             [stamp(now), account, identifier],
         ).fetchone()
         return row[0] if row else None
+
+    # --- habits ----------------------------------------------------------------------------------
+
+    def habits(self, account: str) -> Habits:
+        """What the account usually does; empty while nothing was learned."""
+        row = self.sql.execute("SELECT habits FROM accounts WHERE key = ?", [account]).fetchone()
+        return record.habits(row[0]) if row and row[0] else Habits({})
+
+    def keep_habits(self, account: str, habits: Habits) -> None:
+        """Write them down."""
+        self.sql.execute("UPDATE accounts SET habits = ? WHERE key = ?", [record.dump_habits(habits), account])
 
     # --- registrations ---------------------------------------------------------------------------
 
@@ -403,5 +416,5 @@ def _kept(row: sqlite3.Row) -> Kept:
     assert seen is not None  # NOT NULL in the schema
     return Kept(
         record.item(row["post"]), record.verdict(row["verdict"]), seen, row["incident"], bool(row["baseline"]),
-        record.moment(row["deleted_at"]), row["rulebook"], row["evidence"],
+        record.moment(row["deleted_at"]), row["rulebook"], row["evidence"], record.context(row["context"]),
     )  # fmt: skip

@@ -13,16 +13,21 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from monitor import safe
+from monitor.blocklists import Blocklists
+from monitor.context import gather, remember
 from monitor.incidents import Event, Request
 from monitor.model import (
+    NO_CONTEXT,
     Account,
     Company,
+    Context,
     Exact,
     Item,
+    Kind,
     Near,
     NoMatch,
     PageKind,
@@ -34,10 +39,11 @@ from monitor.model import (
     Verdict,
 )
 from monitor.outbox import Outbox
+from monitor.pictures import Pictures
 from monitor.record import stamp
 from monitor.rulebook import Rulebook
 from monitor.sources.interface import Batch, Clock, Source, SourceError, Trouble
-from monitor.store import Kept, Store
+from monitor.store import REMEMBERED, Kept, Store
 from monitor.verdict import judge, judge_change, judge_unreadable
 from monitor.verdict.approved import Queue
 from monitor.verdict.profile import changes
@@ -45,7 +51,6 @@ from monitor.verdict.text import skeleton
 
 log = logging.getLogger("monitor.watch")
 
-REBUILT = timedelta(days=1)  # how long one queue is kept in memory
 LOOK_AGAIN = timedelta(seconds=60)  # posts of an open incident are looked up this often
 
 
@@ -55,7 +60,7 @@ class Judge:
     def __init__(self, store: Store, company: Company, rulebook: Rulebook) -> None:
         self._store, self.company, self.rulebook = store, company, rulebook
         self._queue, self._revision = Queue(), 0
-        self._began: datetime | None = None
+        self.lists = Blocklists()
         self._accounts: tuple[Account, ...] = ()
         self.digest = ""
 
@@ -81,27 +86,43 @@ class Judge:
 
     def start_over(self) -> None:
         """Forget the queue: what it took over may belong to a transaction that was rolled back."""
-        self._queue, self._revision, self._began = Queue(), 0, None
+        self._queue, self._revision = Queue(), 0
 
     def refresh(self, now: datetime) -> None:
-        """Take over registrations made, used or withdrawn since, by whichever process; once a day forget
-        those long over, so that years of them cost nothing.
+        """Take over registrations made, used or withdrawn since, by whichever process, and forget those long
+        over: years of them cost nothing, and the queue is what it was whenever a verdict is computed again.
         """
-        if self._began and now - self._began > REBUILT:
-            self.start_over()
-        self._began = self._began or now
         changed, self._revision = self._store.approved_since(self._revision, now)
         for one in changed:
             self._queue.add(one)
+        self._queue.forget(now - REMEMBERED)
 
-    def verdict(self, item: Item, account: Account) -> Verdict:
+    def wants_pictures(self, item: Item) -> bool:
+        """Whether this post is excused only if its pictures are the registered ones."""
+        return isinstance(item, Post) and self._queue.pictures_wanted(item)
+
+    def wants_author(self, item: Item) -> bool:
+        """Whether this quote may be excused by whom it quotes, which nobody has asked the platform yet."""
+        return isinstance(item, Post) and item.kind is Kind.QUOTE and not item.referenced_author and self._queue.author_wanted(item)
+
+    def context(self, item: Item, account: Account) -> Context:
+        """What else is known. Never raises: without it a post is judged all the same."""
+        try:
+            return gather(self._store, account, item, self.company, self.lists)
+        except sqlite3.Error:
+            raise
+        except Exception:
+            log.exception("context not gathered", extra={"account": account.key, "post": item.id})
+            return NO_CONTEXT
+
+    def verdict(self, item: Item, account: Account, context: Context = NO_CONTEXT) -> Verdict:
         """Never raises: what cannot be judged pages."""
         try:
             match item:
                 case Post():
-                    return judge(item, account, self.company, self._queue, self.rulebook.rules)
+                    return judge(item, account, self.company, self._queue, self.rulebook.rules, context)
                 case ProfileChange():
-                    return judge_change(item, self.company, self._queue, self.rulebook.rules)
+                    return judge_change(item, self.company, self._queue, self.rulebook.rules, context)
                 case Unreadable():
                     return judge_unreadable(item)
         except Exception as error:
@@ -123,8 +144,9 @@ class Watch:
 
     def __init__(
         self, account: Account, source: Source, store: Store, judge: Judge, outbox: Outbox, clock: Clock,
-        wake: Callable[[], None],
+        wake: Callable[[], None], pictures: Pictures | None = None,
     ) -> None:  # fmt: skip
+        self._pictures = pictures
         self.account, self._source, self._store, self._judge = account, source, store, judge
         self._outbox, self._clock, self._wake = outbox, clock, wake
         self._looked_at = self._may_look_at = clock()
@@ -139,6 +161,8 @@ class Watch:
         row = self._store.account(self.account.key, self.account.handle)
         try:
             batch = await self._source.read(self.account, row["cursor"])
+            if row["cursor"] is not None:
+                batch = await self._completed(batch, row["cursor"])
             self.accept(batch)
             await self._look_for_deleted(batch)
         except SourceError as error:
@@ -153,6 +177,27 @@ class Watch:
         finally:
             self.finished_at = self._clock()
         return batch
+
+    async def _completed(self, batch: Batch, cursor: str) -> Batch:
+        """The batch with pictures and quoted authors fetched where a registration asks for them.
+
+        Everything else is judged first: looking closer at one post delays no page about another.
+        """
+        self._judge.refresh(self._clock())
+        closer = [i for i in batch.items if self._judge.wants_pictures(i) or self._judge.wants_author(i)]
+        closer = [i for i in closer if not self._store.knows(i)]
+        if not closer:
+            return batch
+        others = tuple(i for i in batch.items if i not in closer)
+        self.accept(replace(batch, items=others, cursor=cursor))
+        seen = {i.id: await self._closer(i) for i in closer if isinstance(i, Post)}
+        return replace(batch, items=tuple(seen.get(i.id, i) for i in batch.items))
+
+    async def _closer(self, post: Post) -> Post:
+        if self._judge.wants_author(post):
+            with contextlib.suppress(SourceError):  # an author nobody could tell us of is not the registered one
+                post = replace(post, referenced_author=await self._source.author(post))
+        return await self._pictures.compared(post) if self._pictures and self._judge.wants_pictures(post) else post
 
     def _failed(self, error: SourceError) -> None:
         self.retry_at = error.retry_at
@@ -206,7 +251,10 @@ class Watch:
         """One item; whatever goes wrong with it becomes a page and stops nothing else."""
         try:
             with self._store.savepoint():
-                self._write(item, self._judge.verdict(item, self.account), batch, now, baseline=baseline)
+                context = self._judge.context(item, self.account)
+                verdict = self._judge.verdict(item, self.account, context)
+                self._write(item, verdict, batch, now, baseline=baseline, context=context)
+                remember(self._store, self.account, item, verdict, baseline=baseline)
         except Exception as error:
             if self._store.sql.in_transaction is False:
                 raise  # the transaction itself is gone (disk full): nothing more can be written
@@ -215,16 +263,18 @@ class Watch:
             unreadable = Unreadable(self.account.key, item.id, reason, now)
             self._write(unreadable, judge_unreadable(unreadable), batch, now, baseline=baseline)
 
-    def _write(self, item: Item, verdict: Verdict, batch: Batch, now: datetime, *, baseline: bool) -> None:
+    def _write(
+        self, item: Item, verdict: Verdict, batch: Batch, now: datetime, *, baseline: bool, context: Context = NO_CONTEXT
+    ) -> None:  # fmt: skip
         incident = None
         if not baseline:
-            if isinstance(verdict.match, Exact) and not isinstance(item, Unreadable):
+            if isinstance(verdict.match, Exact) and verdict.match.words and not isinstance(item, Unreadable):
                 self._store.consume(verdict.match.approved, item.root_id or item.id, item.created_at)
                 self._judge.refresh(now)  # a second identical post in this batch must find it used
             if verdict.severity >= Severity.NOTIFY:
                 incident = self._outbox.happened(self._event([_Taken(item, verdict)], now), now)
         digest = self._evidence(item.id, batch.bodies, now)
-        self._store.keep_post(Kept(item, verdict, now, incident, baseline, None, self._judge.digest, digest))
+        self._store.keep_post(Kept(item, verdict, now, incident, baseline, None, self._judge.digest, digest, context))
         level = logging.WARNING if incident else logging.INFO
         log.log(level, "%s%s", verdict.severity.word, f" INC-{incident}" if incident else "",
                 extra={"account": self.account.key, "post": item.id, "severity": verdict.severity.word})  # fmt: skip
@@ -299,7 +349,8 @@ class Watch:
             if before != profile:
                 self._store.keep_profile(profile)
             changed = changes(before, profile, now) if before else ()
-            taken = [_Taken(c, self._judge.verdict(c, self.account)) for c in changed]
+            contexts = {c.field: self._judge.context(c, self.account) for c in changed}
+            taken = [_Taken(c, self._judge.verdict(c, self.account, contexts[c.field])) for c in changed]
             spoken = [t for t in taken if t.verdict.severity >= Severity.NOTIFY]
             incident = self._outbox.happened(self._event(spoken, now), now) if spoken else None
             evidence = self._evidence(self.account.id, bodies, now) if taken else None
@@ -308,7 +359,17 @@ class Watch:
                     self._store.consume(t.verdict.match.approved, t.item.root_id, now)
                 number = incident if t in spoken else None
                 self._store.keep_post(
-                    Kept(t.item, t.verdict, now, number, baseline=False, deleted_at=None, rulebook=self._judge.digest, evidence=evidence)
+                    Kept(
+                        t.item,
+                        t.verdict,
+                        now,
+                        number,
+                        baseline=False,
+                        deleted_at=None,
+                        rulebook=self._judge.digest,
+                        evidence=evidence,
+                        context=contexts.get(getattr(t.item, "field", ""), NO_CONTEXT),
+                    )
                 )
         if changed:
             log.warning("profile changed: %s", ", ".join(c.field for c in changed), extra={"account": self.account.key})

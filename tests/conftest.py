@@ -117,6 +117,7 @@ async def world(folder: Path, data: dict[str, Any] | None = None, extra: str = "
     async with AsyncExitStack() as stack:
         x, slack = XWorld(clock), SlackWorld(clock)
         x_base, slack_base = await serve(x.app(), stack), await serve(slack.app(), stack)
+        x.media_base = f"{x_base}/media"
         stories.Story(data, x, slack, clock()).set_up()
         file = folder / "hijack-monitor.toml"
         file.write_text(stories.config_text(data, x_base, f"{slack_base}/api/", folder / "data") + extra, encoding="utf-8")

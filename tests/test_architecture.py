@@ -15,11 +15,14 @@ VENDORS = {
     "slack_sdk": {"monitor/notifiers/slack/__init__.py"},
     "apscheduler": {"monitor/service.py"},
     "sqlite_utils": {"monitor/schema.py"},
+    "pdqhash": {"monitor/pictures.py"},
+    "publicsuffixlist": {"monitor/verdict/links.py"},
+    "Crypto": {"monitor/verdict/addresses.py"},
     "pydantic": {"monitor/config.py", "monitor/rulebook.py", "monitor/complaints.py"},
 }
 PURE = [p for p in MODULES if p.parent.name == "verdict" or p.name in ("model.py", "incidents.py", "health.py", "safe.py", "record.py")]
 PURE_LIBRARIES = ("rapidfuzz", "re2", "publicsuffixlist", "Crypto")  # computing only: no file but their own, no network
-NAMED = {"__future__", "base64", "binascii", "collections.abc", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "html", "itertools", "json",
+NAMED = {"__future__", "base64", "binascii", "collections.abc", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "heapq", "html", "itertools", "json",
          "re", "typing", "unicodedata", "urllib.parse"}  # fmt: skip
 OURS = {"monitor.model", "monitor.incidents", "monitor.health", "monitor.safe", "monitor.record"}
 

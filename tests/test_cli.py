@@ -39,8 +39,12 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=1)).replace(hour=10, minute=0, se
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    file = tmp_path / "hijack-monitor.toml"
-    file.write_text(CONFIG.format(folder=tmp_path))
+    return run_in(tmp_path)
+
+
+def run_in(folder: Path) -> Run:
+    file = folder / "hijack-monitor.toml"
+    file.write_text(CONFIG.format(folder=folder))
 
     def invoke(*arguments: str, text: str | None = None) -> Result:
         return CliRunner().invoke(main, ["--config", str(file), *arguments], input=text)
@@ -191,7 +195,6 @@ def test_day_and_month_are_never_guessed(tmp_path: Path) -> None:
     [
         ("text,account\nHello,facebook\n", "account 'facebook' is not watched; watched: @acme, @acmesupport"),
         ("text,date\nHello,2026-12-13 25:00\n", "time: found"),
-        ("text\n||\n", "several parts in one cell"),
         ("text,link\na,b,c,d\n", "4 cells where the header has 2"),
         ("text,kind\na,story\n", "kind: found 'story', expected one of: post, reply"),
         ('{"text": 5, "not_before": "x"}\n', "time: found 'x'"),
@@ -237,7 +240,7 @@ def test_judging_a_file_writes_a_line_a_post_and_says_when_one_would_page(run: R
     assert found[0]["approved"] == 1
     assert found[1]["findings"][0] == {
         "rule": "panic-withdrawal",
-        "version": 1,
+        "version": 2,
         "severity": "page",
         "evidence": found[1]["findings"][0]["evidence"],
     }

@@ -53,6 +53,8 @@ class XWorld:
         self.users: dict[str, User] = {}
         self.faults = Faults()
         self.media: dict[str, dict[str, Any]] = {}
+        self.files: dict[str, bytes | web.Response] = {}  # what the media host answers, by path
+        self.media_base = "https://pbs.twimg.com/media"
         self.requests: list[str] = []
         self.limit, self.used, self.window = LIMIT, 0, clock()
         self.dialect = "tweet"
@@ -83,9 +85,9 @@ class XWorld:
         user.profile.update(profile)
         user.profile = {k: v for k, v in user.profile.items() if v is not None}
 
-    def post(self, handle: str, text: str, *, pictures: int = 0, **fields: Any) -> str:
+    def post(self, handle: str, text: str, *, pictures: int = 0, files: tuple[bytes | web.Response, ...] = (), **fields: Any) -> str:
         """Publish; returns the id. Links become t.co entities, `&<>` are escaped, long text moves to
-        note_tweet. `fields` override anything.
+        note_tweet. `files` are pictures the media host has. `fields` override anything.
         """
         user = self.named(handle)
         identifier = str(time_id(self.clock()) + next(self._serial) % 4_194_304)
@@ -100,8 +102,10 @@ class XWorld:
         if len(shown) > 280:
             data["note_tweet"] = {"text": shown} | ({"entities": {"urls": urls}} if urls else {})
             data["text"] = shown[:275] + "…"
-        if pictures:
-            self._attach(data, user, pictures)
+        if pictures or files:
+            self._attach(data, user, pictures or len(files))
+            for file, key in zip(files, data["attachments"]["media_keys"], strict=False):
+                self.files[f"{key}.jpg"] = file
         user.posts[identifier] = data | fields
         return identifier
 
@@ -121,7 +125,7 @@ class XWorld:
         """Pictures as X sends them: media keys, an include, and a link at the end of the text."""
         keys = [f"3_{data['id']}{n}" for n in range(pictures)]
         for key in keys:
-            self.media[key] = {"media_key": key, "type": "photo", "url": f"https://pbs.twimg.com/media/{key}.jpg"}
+            self.media[key] = {"media_key": key, "type": "photo", "url": f"{self.media_base}/{key}.jpg"}
         short = f"https://t.co/{next(self._short):010d}"
         target = f"https://x.com/{user.profile['username']}/status/{data['id']}/photo/1"
         entity = {"start": 0, "end": 23, "url": short, "expanded_url": target, "display_url": "pic.x.com/a", "media_key": keys[0]}
@@ -135,10 +139,21 @@ class XWorld:
         refs = [{"type": "retweeted", "id": referenced}]
         return self.post(handle, f"RT @{of}: {text}"[:139], referenced_tweets=refs)
 
-    def reply(self, handle: str, text: str, to: str = "777") -> str:
-        """A reply to somebody's post."""
-        refs = [{"type": "replied_to", "id": str(time_id(self.clock() - timedelta(hours=1)))}]
-        return self.post(handle, text, referenced_tweets=refs, in_reply_to_user_id=to)
+    def reply(self, handle: str, text: str, to: str = "777", under: str = "") -> str:
+        """A reply to somebody's post; below one of our own it is a part of a thread."""
+        under = under or str(time_id(self.clock() - timedelta(hours=1)))
+        mine = self.named(handle)
+        to, root = (mine.id, mine.posts[under]["conversation_id"]) if under in mine.posts else (to, under)
+        refs = [{"type": "replied_to", "id": under}]
+        return self.post(handle, text, referenced_tweets=refs, in_reply_to_user_id=to, conversation_id=root)
+
+    def quote(self, handle: str, text: str, of: str, identifier: str = "1700000000000000000") -> str:
+        """A quote of a post by `of`, known to whoever asks for that post by id."""
+        other = next((u for u in self.users.values() if u.profile["username"] == of), None) or self.user(of, f"9{len(self.users):06d}")
+        other.posts.setdefault(
+            identifier, {"id": identifier, "text": "Something", "author_id": other.id, "edit_history_tweet_ids": [identifier]}
+        )
+        return self.post(handle, text, referenced_tweets=[{"type": "quoted", "id": identifier}])
 
     def edit(self, handle: str, identifier: str, text: str) -> str:
         """A new version: a new id, the history in both, only the newest on the timeline."""
@@ -163,6 +178,7 @@ class XWorld:
         app.router.add_get("/2/users/by/username/{name}", self._wrap(self._by_name))
         app.router.add_get("/2/users", self._wrap(self._users))
         app.router.add_get("/2/tweets", self._wrap(self._tweets))
+        app.router.add_get("/media/{name}", self._file)
         return app
 
     def _wrap(self, handler: Callable[[web.Request], Any]) -> Any:
@@ -177,6 +193,17 @@ class XWorld:
             return await self.faults.around(request, answer)
 
         return handle
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        """The media host: no token, whatever the story put there."""
+
+        async def answer() -> web.StreamResponse:
+            found = self.files.get(request.match_info["name"])
+            if isinstance(found, bytes):
+                return web.Response(body=found, content_type="image/png" if found[:4] == b"\x89PNG" else "image/jpeg")
+            return found or web.Response(status=404)
+
+        return await self.faults.around(request, answer)
 
     def _limited(self) -> web.Response | None:
         if self.clock() - self.window >= WINDOW:
@@ -255,7 +282,11 @@ class XWorld:
             for i in asked if i not in known
         ]  # fmt: skip
         data = [self._spoken(known[i]) for i in asked if i in known]
-        return ({"data": data} if data else {}) | ({"errors": errors} if errors else {})
+        answer: dict[str, Any] = ({"data": data} if data else {}) | ({"errors": errors} if errors else {})
+        if "author_id" in request.query.get("expansions", ""):
+            authors = {known[i]["author_id"] for i in asked if i in known}
+            answer["includes"] = {"users": [self.users[a].profile | {"id": a} for a in sorted(authors)]}
+        return answer
 
 
 def _time(when: datetime) -> str:

@@ -112,6 +112,8 @@ def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
         referenced_author=author,
         reply_settings=str(data.get("reply_settings") or ""),
         lang=str(data.get("lang") or ""),
+        conversation=str(data.get("conversation_id") or ""),
+        poll=bool((data.get("attachments") or {}).get("poll_ids")),
         url=f"https://x.com/i/web/status/{identifier}",
     )
 

@@ -104,6 +104,10 @@ class Source(Protocol):
         """What each account looks like, with the answers as received."""
         ...
 
+    async def author(self, post: Post) -> str:
+        """The handle of whoever wrote the post that this one refers to; empty when the platform does not say."""
+        ...
+
     async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:
         """Those of the posts that are gone."""
         ...

@@ -55,6 +55,10 @@ class ReplaySource:
         """A recording of posts holds no profiles."""
         return Faces({})
 
+    async def author(self, post: Post) -> str:
+        """A recording says it in the post or not at all."""
+        return post.referenced_author
+
     async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:  # noqa: ARG002
         """Nothing is deleted from a recording."""
         return set()

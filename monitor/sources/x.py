@@ -220,6 +220,13 @@ class XSource:
                     out[hidden] = _problem({"errors": [error]}) or SourceError(Trouble.GONE, "X does not show it")
         return Faces(out, tuple(bodies))
 
+    async def author(self, post: Post) -> str:
+        """One post and its author, asked for by id: billed as both, so only where a registration needs it."""
+        page, _ = await self._ask(self._client.get_tweets([post.referenced_id], expansions="author_id", user_fields="username"))
+        users = page.get("includes") if isinstance(page.get("includes"), dict) else {}
+        authors = [str(d.get("author_id")) for d in _listed(page, "data") if str(d.get("id")) == post.referenced_id]
+        return next((str(u.get("username")) for u in _listed(users or {}, "users") if str(u.get("id")) in authors), "")
+
     async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:  # noqa: ARG002 - ids are X's, not the account's
         """Looks the posts up by id, at most a hundred; only those X names as not found are gone."""
         page, _ = await self._ask(self._client.get_tweets(list(identifiers[:100]), tweet_fields="author_id"))

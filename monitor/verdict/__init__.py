@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from monitor.model import (
+    NO_CONTEXT,
     Account,
     Company,
     Context,
@@ -27,17 +28,17 @@ from monitor.model import (
 from monitor.verdict.addresses import addresses, wallet_names
 from monitor.verdict.approved import Queue
 from monitor.verdict.links import Place, hosts, place
-from monitor.verdict.rules import NO_CONTEXT, Rules, Subject
+from monitor.verdict.rules import Rules, Subject
 from monitor.verdict.text import read
 
 
-def judge(post: Post, account: Account, company: Company, queue: Queue | None, rules: Rules) -> Verdict:
+def judge(post: Post, account: Account, company: Company, queue: Queue | None, rules: Rules, context: Context = NO_CONTEXT) -> Verdict:
     """The verdict on a post; without a queue, what the rules alone say."""
     card = (post.card,) if post.card.startswith("http") else ()
-    subject = examine(_readable(post), (*post.links, *card), company, rules)
+    subject = examine(_readable(post), (*post.links, *card), company, rules, context=context)
     findings = rules.accuse(subject, "post")
     match = queue.match(post) if queue is not None else NoMatch("the queue was left out")
-    if isinstance(match, Exact):
+    if isinstance(match, Exact) and match.words:
         findings = tuple(f for f in findings if _stands(f, rules))
     elif post.kind is Kind.REPLY:
         findings = (*findings, *_foreign_links(subject))
@@ -45,14 +46,16 @@ def judge(post: Post, account: Account, company: Company, queue: Queue | None, r
     severity = max([base, *(f.severity for f in findings if not f.shadow)])
     foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
     reason = _reason(match, findings, queued=queue is not None)
+    if severity >= Severity.NOTIFY and context.signals:
+        reason = f"{reason}; unusual: {', '.join(why for _, why in context.signals[:2])}"
     if severity is Severity.RECORD and isinstance(match, NoMatch):
         reason = f"an unregistered {post.kind}: recorded, nobody told"
     return Verdict(severity, reason, match, findings, foreign)
 
 
-def judge_change(change: ProfileChange, company: Company, queue: Queue, rules: Rules) -> Verdict:
+def judge_change(change: ProfileChange, company: Company, queue: Queue, rules: Rules, context: Context = NO_CONTEXT) -> Verdict:
     """The verdict on one profile field that changed; an unregistered one is at least a notice."""
-    subject = examine(change.after, (), company, rules, change.field)
+    subject = examine(change.after, (), company, rules, change.field, context)
     match = queue.match_change(change)
     findings = rules.accuse(subject, "profile")
     if isinstance(match, Exact):

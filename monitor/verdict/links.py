@@ -226,6 +226,12 @@ def _own(domain: str) -> str:
     return _registered(domain)[0]
 
 
+def registered_name(host: str) -> str:
+    """The name somebody registered, with its suffix: `acme.co.uk` of `www.acme.co.uk`; the host itself where there is none."""
+    ascii_host = ".".join(map(_in_ascii, host.lower().split(".")))
+    return _suffixes().privatesuffix(ascii_host) or host.lower()
+
+
 def _registered(host: str) -> tuple[str, tuple[str, ...]]:
     """The name left of the public suffix, and the labels above it, nearest first."""
     labels = host.lower().split(".")

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import re2
 from rapidfuzz import fuzz
 
-from monitor.model import Company, Context, Finding, Severity
+from monitor.model import NO_CONTEXT, Company, Context, Finding, Severity
 from monitor.verdict.addresses import Address
 from monitor.verdict.links import Place
 from monitor.verdict.text import Reading, comparable, skeleton
@@ -26,9 +26,6 @@ Evidence = tuple[str, ...]
 _T = TypeVar("_T")
 _MOST_COMPARED = 5_000  # characters: resemblance costs the product of both lengths
 ALWAYS = None  # a condition that cannot name what must occur for it to hold
-
-
-NO_CONTEXT = Context()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.model import ApprovedPost, Exact, Kind, Media, Near, NoMatch, Post, ProfileChange
-from monitor.verdict.approved import Queue, critical_tokens
+from monitor.verdict.approved import Queue
+from monitor.verdict.critical import critical_tokens
 from monitor.verdict.text import canonical
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

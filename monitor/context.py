@@ -1,0 +1,57 @@
+"""What else is known when a post is judged: gathered here as values, so that judging stays pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from monitor import record
+from monitor.blocklists import Blocklists
+from monitor.model import Account, Company, Context, Item, Kind, Post, ProfileChange, Severity, Signal, Verdict
+from monitor.record import stamp
+from monitor.store import Store
+from monitor.verdict.addresses import addresses
+from monitor.verdict.habits import BURST, learn, signals
+from monitor.verdict.links import hosts
+from monitor.verdict.text import skeleton
+
+
+def gather(store: Store, account: Account, item: Item, company: Company, lists: Blocklists) -> Context:
+    """The signals and list entries of one item, before it is written down."""
+    if isinstance(item, ProfileChange):
+        return Context((), _listed(item.after, (), lists))
+    if not isinstance(item, Post):
+        return Context()
+    found = signals(item, store.habits(account.key), _recent(store, item), frozenset(h.lower() for h in company.handles))
+    elsewhere = _elsewhere(store, account, item)
+    if elsewhere:
+        found = (*found, (Signal.SEVERAL_ACCOUNTS, f"the same words as in INC-{elsewhere} of another of our accounts"))
+    return Context(found, _listed(item.text, item.links, lists))
+
+
+def remember(store: Store, account: Account, item: Item, verdict: Verdict, *, baseline: bool) -> None:
+    """Learn from a post of which nobody complained. What was accused teaches nothing: a hijacker must not train us."""
+    quiet = verdict.severity <= Severity.RECORD or (baseline and not verdict.accusations)
+    if isinstance(item, Post) and quiet and item.version == 1:
+        store.keep_habits(account.key, learn(store.habits(account.key), item))
+
+
+def _recent(store: Store, post: Post) -> tuple[tuple[datetime, Kind], ...]:
+    rows = store.sql.execute(
+        "SELECT created_at, kind FROM posts WHERE account = ? AND created_at BETWEEN ? AND ? AND kind NOT IN ('profile', 'unreadable')"
+        " ORDER BY created_at DESC LIMIT 100",
+        [post.account, stamp(post.created_at - BURST), stamp(post.created_at + BURST)],
+    )
+    return tuple((when, Kind(row["kind"])) for row in rows if (when := record.moment(row["created_at"])))
+
+
+def _elsewhere(store: Store, account: Account, post: Post) -> int | None:
+    """An open incident of another account that holds the same words."""
+    words = skeleton(post.text)[:500]
+    others = (i for i in store.unresolved() if i.subject != account.key and words and words in i.skeletons)
+    return next((i.id for i in others), None)
+
+
+def _listed(text: str, links: tuple[str, ...], lists: Blocklists) -> tuple[str, ...]:
+    if not lists:
+        return ()
+    return lists.named(hosts(text, links), tuple(a.value for a in addresses(text)))

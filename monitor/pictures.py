@@ -1,0 +1,110 @@
+"""Pictures of a post, fetched within bounds and reduced to a hash that can be compared.
+
+The hash is Meta's PDQ (github.com/facebook/ThreatExchange/tree/main/pdq) from the pdqhash package, an
+extra: `hijack-monitor[media]`. A picture that cannot be fetched or read is a doubt in words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from monitor.model import Media, Post
+
+MOST_BYTES = 8 << 20  # X allows 5 MB a picture
+MOST_PIXELS = 50_000_000
+SECONDS = 5
+_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+_LOOKED_AT = 512  # pixels a side that PDQ makes use of
+_CLEAR = 50  # of 100: below this PDQ's authors call a hash meaningless
+_TRIES = 2
+MISSING = "pictures cannot be compared here: install hijack-monitor[media]"
+
+
+class PictureError(Exception):
+    """A picture that gives no hash; the message says why and is ours."""
+
+
+def hash_of(data: bytes) -> str:
+    """The PDQ hash as 64 hexadecimal digits. Raises PictureError."""
+    try:
+        import numpy as np
+        import pdqhash
+        from PIL import Image
+    except ImportError as error:
+        raise PictureError(MISSING) from error
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise PictureError(f"it has {image.width} x {image.height} pixels, more than we unpack")
+            image.draft("RGB", (_LOOKED_AT, _LOOKED_AT))
+            small = image.convert("RGB")
+            small.thumbnail((_LOOKED_AT, _LOOKED_AT))
+        bits, quality = pdqhash.compute(np.asarray(small))
+    except PictureError:
+        raise
+    except Exception as error:  # a decoder's errors are many; a hostile picture must not stop the next post
+        raise PictureError(f"it could not be read as a picture ({type(error).__name__})") from error
+    if quality < _CLEAR:
+        raise PictureError(f"it is too plain to be compared (quality {quality} of 100, at least {_CLEAR} is needed)")
+    return f"{int(''.join(map(str, bits)), 2):064x}"
+
+
+def hash_of_file(path: Path) -> str:
+    """Raises PictureError."""
+    try:
+        return hash_of(path.read_bytes())
+    except OSError as error:
+        raise PictureError(f"it cannot be read ({error.strerror})") from error
+
+
+class Pictures:
+    """Fetches from the platform's own media hosts and from nowhere else; follows no redirect."""
+
+    def __init__(self, session: aiohttp.ClientSession, hosts: Iterable[str]) -> None:
+        self._session, self._hosts = session, frozenset(hosts)
+
+    async def compared(self, post: Post) -> Post:
+        """The post with each picture's hash or the doubt about it. Never raises, takes seconds at most."""
+        return replace(post, media=tuple(await asyncio.gather(*map(self._one, post.media))))
+
+    async def bytes_of(self, media: Media) -> bytes:
+        """Raises PictureError."""
+        url = urlsplit(media.url)
+        loopback = url.hostname == "127.0.0.1"
+        if url.netloc not in self._hosts or (url.scheme != "https" and not loopback):
+            raise PictureError("it does not lie on the platform's media hosts")
+        for left in reversed(range(_TRIES)):
+            try:
+                return await asyncio.wait_for(self._get(media.url), SECONDS)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if not left:
+                    what = f"it did not come within {SECONDS} s" if isinstance(error, TimeoutError) else type(error).__name__
+                    raise PictureError(f"it could not be fetched: {what}") from error
+        raise AssertionError
+
+    async def _get(self, url: str) -> bytes:
+        async with self._session.get(url, allow_redirects=False) as answer:
+            if answer.status != 200:
+                raise PictureError(f"the media host answered {answer.status}")
+            if answer.content_type not in _TYPES:
+                raise PictureError("the media host sent something that is no picture")
+            data = await answer.content.read(MOST_BYTES + 1)
+            while len(data) <= MOST_BYTES and (more := await answer.content.read(MOST_BYTES + 1 - len(data))):
+                data += more
+            if len(data) > MOST_BYTES:
+                raise PictureError(f"it is larger than {MOST_BYTES >> 20} MiB")
+            return data
+
+    async def _one(self, media: Media) -> Media:
+        try:
+            return replace(media, hash=await asyncio.to_thread(hash_of, await self.bytes_of(media)))
+        except PictureError as error:
+            return replace(media, doubt=str(error))

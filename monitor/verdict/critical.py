@@ -1,0 +1,98 @@
+"""Words of a text that may not differ at all, and those in which a slip may be forgiven."""
+
+from __future__ import annotations
+
+import re
+
+from rapidfuzz.distance import DamerauLevenshtein
+
+_EDGES = ".,;:!?()[]{}\"'*~|<>"
+_NEGATIONS = """
+no not never none nothing nobody neither nor without cannot cant can't dont don't doesnt doesn't didnt didn't isnt
+isn't arent aren't wasnt wasn't werent weren't wont won't wouldnt wouldn't shouldnt shouldn't couldnt couldn't hasnt
+hasn't havent haven't stop unless except false nicht kein keine keinen nie niemals ohne pas jamais sans aucun aucune sin
+nunca jamás ningún ninguna não nem nunca sem без не нет нельзя никогда değil yok asla नहीं मत
+"""
+_NUMBERS = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million millions
+billion billions trillion trillions dozen half quarter third double doubled triple tripled twice once first second last
+all every each both only
+"""
+_UNITS = """
+percent percentage bps points k m bn x btc eth sol xrp usd usdt usdc eur gbp jpy chf cents cent dollar dollars euro euros
+pound pounds yen bitcoin bitcoins ether ethereum coins tokens shares minute minutes hour hours day days week weeks month
+months year years
+"""
+_DATES = """
+today tomorrow tonight yesterday now noon midnight am pm utc gmt est edt pst cet cest monday tuesday wednesday thursday
+friday saturday sunday january february march april may june july august september october november december jan feb mar
+apr jun jul aug sep sept oct nov dec q1 q2 q3 q4
+"""
+# Pairs of words one slip apart that say the opposite or something else altogether. Not a list of all of them:
+# the rest is a notice with the difference shown.
+_TWINS = """
+safe sage buy bury sell sale launch lunch public pubic open opens close closed bond bomb long lung short shot with
+within legal accept except secure united untied
+"""
+_NEGATIVE, _NUMBER, _UNIT, _DATE = (frozenset(words.split()) for words in (_NEGATIONS, _NUMBERS, _UNITS, _DATES))
+_EXACT = _NEGATIVE | _NUMBER | _UNIT | _DATE | frozenset(_TWINS.split())
+_MARKED = re.compile(r"[\d@#$€£¥₿₹₽₩%]|://|\w\.\w|/\w|^[A-Z]{2,6}$")
+_ADDRESS = re.compile(r"(?:0x)?[0-9A-Za-z:_-]{25,}")
+_MOST_TYPOS = 3
+
+
+def critical_tokens(text: str) -> tuple[str, ...]:
+    """Sorted words of a canonical text that may not differ at all: links, addresses, handles, hashtags, cashtags,
+    numbers and their units, tickers, number words, dates and negations.
+    """
+    return tuple(sorted(w for w in map(bare, text.split(" ")) if is_critical(w)))
+
+
+def bare(word: str) -> str:
+    """A word without the punctuation around it."""
+    return word.strip(_EDGES)
+
+
+def is_critical(word: str) -> bool:
+    """Whether a bare word may not differ at all."""
+    return word.lower() in _EXACT or bool(_MARKED.search(word))
+
+
+def danger(word: str) -> int:
+    """How much harm a change of this bare word can do: 0 is the most."""
+    low = word.lower()
+    tests = (
+        "://" in low, bool(_ADDRESS.fullmatch(word)) and any(c.isdigit() for c in word), word[:1] in ("@", "$"),
+        any(c.isdigit() for c in low) or low in _NUMBER or low in _UNIT, low in _NEGATIVE, low in _DATE, is_critical(word),
+    )  # fmt: skip
+    return next((n for n, holds in enumerate(tests) if holds), len(tests))
+
+
+def initials(words: list[str]) -> str:
+    """The first letter of each bare word, lower-case: a forgiven slip never changes one, see `typos`."""
+    return "\0".join(bare(w)[:1].lower() for w in words)
+
+
+def typos(registered: list[str], posted: list[str]) -> tuple[str, ...] | None:
+    """The differing words as "a" became "b", at most three; None when one of them is more than a typo.
+
+    Both have the same number of words.
+    """
+    pairs = [(a, b) for a, b in zip(registered, posted, strict=True) if a != b]
+    if len(pairs) > _MOST_TYPOS or not all(_is_typo(a, b) for a, b in pairs):
+        return None
+    return tuple(f"“{a}” became “{b}”" for a, b in pairs)
+
+
+def _is_typo(registered: str, posted: str) -> bool:
+    """One slip in a word of four letters or more (two from eight), the first letter kept."""
+    a, b = bare(registered), bare(posted)
+    if a.lower() == b.lower():
+        return not (is_critical(a) or is_critical(b)) or a == b
+    if min(len(a), len(b)) < 4 or a[0].lower() != b[0].lower() or not (a.isalpha() and b.isalpha()):
+        return False
+    if is_critical(a) or is_critical(b) or a.isascii() != b.isascii():
+        return False
+    slips = 2 if min(len(a), len(b)) >= 8 else 1
+    return DamerauLevenshtein.distance(a.lower(), b.lower(), score_cutoff=slips) <= slips
