@@ -17,7 +17,7 @@ from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
 from monitor.model import ApprovedPost, Exact, Kind, Match, Near, NoMatch, Post, ProfileChange
-from monitor.verdict.critical import bare, critical_tokens, danger, initials, typos
+from monitor.verdict.critical import bare, critical_tokens, danger, signature, typos
 from monitor.verdict.links import host_of
 from monitor.verdict.text import canonical
 
@@ -27,7 +27,8 @@ EXPLAINS = timedelta(days=90)  # a registration explains pages so long after its
 SAME_PICTURE = 12
 _NEAREST_FROM = 40  # percent; below this a resemblance explains nothing
 _COMPARED = 2_000  # characters of a text that resemblance looks at
-_BUDGET = 1_500  # registrations that the rare words of one post may lead to
+_RARE = 12  # words of a post that are looked up, the rarest ones
+_BUDGET = 400  # registrations that the rare words of one post may lead to
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Queue:
             yield self._by_text, _as_shown(form)
         if one.kind is not Kind.PROFILE:
             words = text.split(" ")
-            yield self._by_tokens, _signature(text, words)
+            yield self._by_tokens, hash(signature(words))
             for word in dict.fromkeys(w.lower() for w in words):
                 yield self._by_word, word
 
@@ -134,28 +135,30 @@ class Queue:
 
     def _near(self, text: str, post: Post) -> Near | None:
         words = text.split(" ")
-        for number in self._by_tokens.get(_signature(text, words), ()):
+        mine = signature(words)
+        for number in self._by_tokens.get(hash(mine), ()):
             entry = self._entries[number]
             registered = entry.text.split(" ")
-            if len(registered) != len(words) or critical_tokens(entry.text) != critical_tokens(text):
-                continue  # two signatures may collide
+            if signature(registered) != mine:
+                continue  # two hashes may collide
             differences = typos(registered, words)
             if differences and not self._doubt(entry.approved, post):
                 return Near(number, differences)
         return None
 
     def _nearest(self, text: str, post: Post) -> NoMatch:
-        """Of the registrations that share the rarest words, the most alike. Explains, never excuses."""
+        """Of the registrations that share most of the rarest words, the most alike. Explains, never excuses."""
         shared: Counter[int] = Counter()
         words = dict.fromkeys(text[:_COMPARED].lower().split(" ")[:60])
         spent = 0
-        for count, word in sorted((len(self._by_word.get(w, ())), w) for w in words):
+        for count, word in sorted((len(self._by_word[w]), w) for w in words if w in self._by_word)[:_RARE]:
             spent += count
             if spent > _BUDGET:
                 break
-            shared.update(self._by_word.get(word, ()))
+            shared.update(self._by_word[word])
         best, score = None, 0.0
-        for number, _ in heapq.nsmallest(3, shared.items(), key=lambda item: (-item[1], item[0])):
+        most = max(shared.values(), default=0)
+        for number in sorted(number for number, count in shared.items() if count == most)[:3]:
             entry = self._entries[number]
             ratio = fuzz.ratio(text[:_COMPARED], entry.text[:_COMPARED], score_cutoff=max(score, _NEAREST_FROM))
             if ratio > score and not _forgotten(entry, post):
@@ -181,10 +184,6 @@ class Queue:
             if not post.conversation or first.used_by != post.conversation:
                 return 1, f"part {one.part} of a thread (registered post #{one.id}), but not below part {one.part - 1}"
         return None
-
-
-def _signature(text: str, words: list[str]) -> int:
-    return hash((critical_tokens(text), initials(words)))
 
 
 def _numbered(one: ApprovedPost, text: str) -> Iterator[str]:

@@ -25,6 +25,7 @@ from monitor.verdict.text import Reading, comparable, skeleton
 Evidence = tuple[str, ...]
 _T = TypeVar("_T")
 _MOST_COMPARED = 5_000  # characters: resemblance costs the product of both lengths
+_START = 6  # letters
 ALWAYS = None  # a condition that cannot name what must occur for it to hold
 
 
@@ -339,7 +340,7 @@ class Rules:
     _always: list[Rule] = field(default_factory=list)
     _by_hit: dict[str, list[Rule]] = field(default_factory=dict)
     _by_words: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
-    _phrases: list[tuple[str, str]] = field(default_factory=list)
+    _by_start: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     _patterns: tuple[Any, list[str]] = (None, [])
 
     def __post_init__(self) -> None:
@@ -352,7 +353,8 @@ class Rules:
         for phrases in _of_type(self.rules, Phrases):
             for phrase, regex in zip(phrases.phrases, phrases.regexes, strict=True):
                 self._by_words.setdefault(first_words(phrase), []).append(f"s:{regex}")
-                self._phrases.append((_unbroken(phrase), f"s:{regex}"))
+                whole = _unbroken(phrase)
+                self._by_start.setdefault(whole[:_START], []).append((whole, f"s:{regex}"))
         regexes = sorted({r for pattern in _of_type(self.rules, Pattern) for r in pattern.regexes})
         self._patterns = _compile_set(regexes), regexes
 
@@ -363,7 +365,7 @@ class Rules:
         begun = self._by_words.keys() & set(itertools.chain(*runs))
         found = {hit for pair in begun for hit in self._by_words[pair]}
         if subject.reading.unbroken:
-            found.update(hit for phrase, hit in self._phrases if phrase in subject.reading.unbroken)
+            found.update(self._unbroken_hits(subject.reading.unbroken))
         together, regexes = self._patterns
         if together:
             found.update(f"t:{regexes[i]}" for i in together.Match(subject.text) or ())
@@ -375,6 +377,12 @@ class Rules:
         features = (subject.addresses, "address"), (subject.names, "name"), (subject.context.listed, "listed")
         found.update(name for there, name in features if there)
         return frozenset(found)
+
+    def _unbroken_hits(self, text: str) -> Iterator[str]:
+        """The hits of phrases that occur without their blanks: found by their first letters, then compared."""
+        starts = {text[n : n + _START] for n in range(len(text) - _START + 1)}
+        for start in self._by_start.keys() & starts:
+            yield from (hit for whole, hit in self._by_start[start] if whole in text)
 
     def accuse(self, subject: Subject, about: str) -> tuple[Finding, ...]:
         """The findings on a subject whose `hits` are set; `about` is post or profile."""

@@ -13,6 +13,8 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import re2
+
 from monitor.verdict.confusables import confusables
 from monitor.verdict.links import canonical_links
 
@@ -95,9 +97,14 @@ _AMOUNT = re.compile(
 _WORD = re.compile(r"[^\s]+")
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*·•|/,~^+]{1,3}[^\W\d_]){3,}(?![^\W_])")
 _BROKEN = re.compile(r"(?<![\w@#./:])[^\W\d_]+(?:(?:[.*_·•|~^+\\\-]|\s-\s?|-?\n)[^\W\d_]+)+(?![\w/@])")
+# The same, nearly, without looking back and in linear time: most texts have none.
+_MAY_BE_SPELLED = re2.compile(r"(?:^|[^\p{L}\p{N}])\p{L}(?:[\s.\-_*·•|/,~^+]{1,3}\p{L}){3}(?:[^\p{L}\p{N}]|$)")
+_MAY_BE_BROKEN = re2.compile(r"\p{L}(?:[.*_·•|~^+\\\-]|\s-\s?|-?\n)\p{L}")
 _BETWEEN = re.compile(r"(?<=\S)\s{2,}(?=\S)")
 _SPELLING_MARKS = "\u0900-\u0963\u0966-\u0dff\u0e30-\u0e4e\u0eb0-\u0ece\u1000-\u109f\u1780-\u17d3\u3099\u309a"  # no letters to `re`
 _SEPARATORS = re.compile(rf"[^\w%$@{_SPELLING_MARKS}]+|_+")
+_BLANKED = "".join(chr(c) if chr(c).isalnum() or chr(c) in "%$@" else " " for c in range(128))  # the same for ASCII
+_THRICE = re2.compile("|".join(f"{chr(c)}{{3}}" for c in range(ord("a"), ord("z") + 1)))
 _REPEATS = re.compile(r"([^\W\d])\1{2,}")
 _SIGNS = frozenset("%$@")  # kept until leetspeak is undone
 _NOT_WORDS = re.compile(rf"[^\w{_SPELLING_MARKS}]+|_+")
@@ -223,9 +230,9 @@ def read(text: str) -> Reading:
     """Everything that rules want to know of a text; each character is looked at a few times at most."""
     text = text[:MAX_LENGTH]
     plain = _translated(_undo_order(text), _PLAIN)
-    spelled = [m[0] for m in itertools.islice(_SPELLED.finditer(plain), 50)]
+    spelled = [m[0] for m in itertools.islice(_SPELLED.finditer(plain), 50)] if _MAY_BE_SPELLED.search(plain) else []
     folded = _skeleton(plain)
-    broken = spelled or _BROKEN.search(plain)
+    broken = spelled or (_MAY_BE_BROKEN.search(plain) and _BROKEN.search(plain))
     found = [("spelled", s) for s in spelled if len(re.sub(r"\W|_", "", s)) >= _SPELLED_OUT][:6]
     if not text.isascii():
         found += [("hidden", m[0]) for m in itertools.islice(_HIDDEN.finditer(text), 6)]
@@ -244,14 +251,16 @@ def skeleton(text: str) -> str:
 
 
 def _skeleton(text: str) -> str:
-    text = _SPELLED.sub(_together, text)
+    if _MAY_BE_SPELLED.search(text):
+        text = _SPELLED.sub(_together, text)
     if not text.isascii():
         text = _WORD.sub(lambda m: _latin(m[0]), text)
     text = text.casefold()
-    folded = " ".join([w if w.isalpha() else _unleet(w) for w in _SEPARATORS.sub(" ", text).split()])
+    words = text.translate(_BLANKED) if text.isascii() else _SEPARATORS.sub(" ", text)
+    folded = " ".join([w if w.isalpha() else _unleet(w) for w in words.split()])
     if _SIGNS & set(folded):
         folded = " ".join(_NOT_WORDS.sub(" ", folded).split())
-    return _REPEATS.sub(r"\1\1", folded)
+    return folded if folded.isascii() and not _THRICE.search(folded) else _REPEATS.sub(r"\1\1", folded)
 
 
 def _together(spelled: re.Match[str]) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rapidfuzz import fuzz
 
 from monitor.model import ApprovedPost, Exact, Kind, Media, Near, NoMatch, Post, ProfileChange
 from monitor.verdict.approved import Queue
@@ -152,3 +153,86 @@ def test_an_index_grown_one_by_one_answers_like_one_built_at_once(texts: list[li
     for one in registrations:
         grown.add(one)
     assert grown.match(post(" ".join(posted))) == Queue(registrations).match(post(" ".join(posted)))
+
+
+# --- the same answers as looking at every registration -------------------------------------------------
+
+TEXTS = st.lists(
+    st.sampled_from(["Fees", "fees", "fall", "fail", "rise", "Monday", "10", "20", "not", "the", "custody", "custodi", "service", "servise",
+                     "https://a.example/x", "https://b.example/x", "$ACME", "@acme", "soon", "open", "opens", "Lisbon", "Lisboa", "we", "our"]),
+    min_size=1, max_size=9,
+).map(" ".join)  # fmt: skip
+
+
+def by_looking_at_all(registrations: list[ApprovedPost], posted: Post) -> tuple[str, int | None]:
+    """The kind of the match and which registration: one registration at a time, then the definition of nearest."""
+    alone = {one.id: Queue([one]).match(posted) for one in registrations}
+    exact = [i for i, m in alone.items() if isinstance(m, Exact)]
+    if exact:
+        return "Exact", min(exact)
+    same_words = [i for i, m in alone.items() if isinstance(m, NoMatch) and m.similarity == 100 and not m.differences]
+    if same_words:
+        return "NoMatch", min(same_words)
+    near = [i for i, m in alone.items() if isinstance(m, Near)]
+    return ("Near", min(near)) if near else ("NoMatch", nearest(registrations, posted))
+
+
+def nearest(registrations: list[ApprovedPost], posted: Post) -> int | None:
+    forms = {one.id: canonical(one.text, one.links) for one in registrations}
+    bags = {i: set(form.lower().split(" ")) for i, form in forms.items()}
+    words = set(canonical(posted.text).lower().split(" "))
+    counts = sorted((sum(w in bag for bag in bags.values()), w) for w in words)
+    rare = [w for count, w in counts if count][:12]
+    shared = {i: sum(w in bag for w in rare) for i, bag in bags.items()}
+    most = max(shared.values(), default=0)
+    best, score = None, 0.0
+    for i in sorted(i for i, count in shared.items() if count == most and count)[:3]:
+        ratio = fuzz.ratio(canonical(posted.text), forms[i])
+        if ratio > score and ratio >= 40:
+            best, score = i, ratio
+    return best
+
+
+@given(st.lists(st.tuples(TEXTS, st.booleans()), max_size=12), TEXTS)
+@settings(max_examples=600, deadline=None)
+def test_the_index_answers_like_looking_at_every_registration(texts: list[tuple[str, bool]], posted: str) -> None:
+    registrations = [approved(t, n, used_by="99" if used else "", used_at=NOW if used else None) for n, (t, used) in enumerate(texts, 1)]
+    match = Queue(registrations).match(post(posted))
+    number = match.nearest if isinstance(match, NoMatch) else match.approved
+    assert (type(match).__name__, number) == by_looking_at_all(registrations, post(posted))
+
+
+@given(st.lists(st.tuples(TEXTS, st.booleans()), max_size=12), TEXTS)
+@settings(max_examples=300, deadline=None)
+def test_a_queue_that_forgot_is_one_that_never_knew(texts: list[tuple[str, bool]], posted: str) -> None:
+    long_ago = NOW - 200 * 24 * HOUR
+    registrations = [approved(t, n, **({"not_after": long_ago} if old else {})) for n, (t, old) in enumerate(texts, 1)]
+    queue = Queue(registrations)
+    queue.forget(NOW - 120 * 24 * HOUR)
+    assert len(queue) == sum(not old for _, old in texts)
+    assert queue.match(post(posted)) == Queue(r for r in registrations if r.not_after > long_ago).match(post(posted))
+
+
+def test_differences_are_told_by_the_harm_they_do() -> None:
+    registered = "On Monday we do not pay 50 EUR to @acme https://acme.example/a 1BoatSLRHtKNngkdXEeobR76b53LETtpyT"
+    posted = "On Friday we do now pay 90 USD to @acne https://evil.io/a 1BoatSLRHtKNngkdXEeobR76b53LETtpyX"
+    match = Queue([approved(registered)]).match(post(posted))
+    assert isinstance(match, NoMatch)
+    assert [d.split("”")[0].strip("“") for d in match.differences] == [
+        "https://acme.example/a", "1BoatSLRHtKNngkdXEeobR76b53LETtpyT", "@acme", "50", "EUR",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("registered", "posted"),
+    [
+        ("It is safe to sell it on the market", "It is safe to sale it on the market"),
+        ("Deposits open for everybody in May", "Deposits close for everybody in May"),
+        ("Your coins are secure with this service", "Your coins are secured with this service, "),
+        ("Pay to acme.eth for the summit", "Pay to acne.eth for the summit"),
+        ("Two hours of maintenance tonight", "Two days of maintenance tonight"),
+        ("Wir zahlen nie ohne Beleg", "Wir zahlen nur ohne Beleg"),
+    ],
+)
+def test_a_word_that_turns_the_meaning_is_no_typo(registered: str, posted: str) -> None:
+    assert isinstance(Queue([approved(registered)]).match(post(posted)), NoMatch)
