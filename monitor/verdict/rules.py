@@ -26,6 +26,7 @@ Evidence = tuple[str, ...]
 _T = TypeVar("_T")
 _MOST_COMPARED = 5_000  # characters: resemblance costs the product of both lengths
 _START = 6  # letters
+_WHOLE = 12  # letters of a phrase without its blanks that mean nothing else
 ALWAYS = None  # a condition that cannot name what must occur for it to hold
 
 
@@ -75,7 +76,7 @@ def phrase_regex(phrase: str) -> str:
 def _unbroken(phrase: str) -> str:
     """A phrase without blanks, where that is long enough to mean nothing else; else a word nobody writes."""
     together = "" if "*" in phrase else skeleton(phrase).replace(" ", "")
-    return together if len(together) >= 10 else "\0"
+    return together if len(together) >= _WHOLE else "\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +101,20 @@ def _said(phrase: str, regex: str, reading: Reading) -> str:
     if match:  # folded words of other scripts are not for reading: the rule's own words are
         found = str(match.group(0)).strip()[:120]
         return found if found.isascii() and phrase.isascii() else phrase
-    return phrase if _unbroken(phrase) in reading.unbroken else ""
+    return phrase if _occurs(_unbroken(phrase), reading) else ""
+
+
+def _occurs(whole: str, reading: Reading) -> bool:
+    """Whether a phrase without blanks occurs, from the beginning of a word to the end of one."""
+    at = reading.unbroken.find(whole)
+    while at >= 0 and not (at in reading.edges and at + len(whole) in reading.edges):
+        at = reading.unbroken.find(whole, at + 1)
+    return at >= 0
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """At least one RE2 pattern occurs in the text as posted."""
+    """At least one RE2 pattern occurs in the text as posted, or as it is read."""
 
     regexes: tuple[str, ...]
 
@@ -115,7 +124,8 @@ class Pattern:
 
     def evidence(self, subject: Subject) -> Evidence | None:
         """What was found, or None."""
-        found = (_regex(r).search(subject.text) for r in self.regexes if f"t:{r}" in subject.hits)
+        regexes = [_regex(r) for r in self.regexes if f"t:{r}" in subject.hits]
+        found = (r.search(subject.text) or r.search(subject.reading.plain) for r in regexes)
         return tuple(m.group(0).strip()[:120] for m in found if m) or None
 
 
@@ -364,11 +374,12 @@ class Rules:
         runs = (zip(words, strict=True), itertools.pairwise(words), zip(words, words[1:], words[2:], strict=False))
         begun = self._by_words.keys() & set(itertools.chain(*runs))
         found = {hit for pair in begun for hit in self._by_words[pair]}
-        if subject.reading.unbroken:
-            found.update(self._unbroken_hits(subject.reading.unbroken))
+        if len(subject.reading.unbroken) >= _WHOLE:
+            found.update(self._unbroken_hits(subject.reading))
         together, regexes = self._patterns
         if together:
-            found.update(f"t:{regexes[i]}" for i in together.Match(subject.text) or ())
+            texts = {subject.text, subject.reading.plain}
+            found.update(f"t:{regexes[i]}" for text in texts for i in together.Match(text) or ())
         found.update(f"link:{kind}" for _, place in subject.places for kind in link_kinds(place))
         found.update(f"unusual:{signal}" for signal, _ in subject.context.signals)
         if subject.field:
@@ -378,11 +389,12 @@ class Rules:
         found.update(name for there, name in features if there)
         return frozenset(found)
 
-    def _unbroken_hits(self, text: str) -> Iterator[str]:
+    def _unbroken_hits(self, reading: Reading) -> Iterator[str]:
         """The hits of phrases that occur without their blanks: found by their first letters, then compared."""
-        starts = {text[n : n + _START] for n in range(len(text) - _START + 1)}
+        text = reading.unbroken
+        starts = {text[n : n + _START] for n in reading.edges}
         for start in self._by_start.keys() & starts:
-            yield from (hit for whole, hit in self._by_start[start] if whole in text)
+            yield from (hit for whole, hit in self._by_start[start] if _occurs(whole, reading))
 
     def accuse(self, subject: Subject, about: str) -> tuple[Finding, ...]:
         """The findings on a subject whose `hits` are set; `about` is post or profile."""

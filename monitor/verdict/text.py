@@ -96,10 +96,11 @@ _AMOUNT = re.compile(
 )
 _WORD = re.compile(r"[^\s]+")
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*·•|/,~^+]{1,3}[^\W\d_]){3,}(?![^\W_])")
-_BROKEN = re.compile(r"(?<![\w@#./:])[^\W\d_]+(?:(?:[.*_·•|~^+\\\-]|\s-\s?|-?\n)[^\W\d_]+)+(?![\w/@])")
+_BROKEN = re.compile(r"(?<![\w@#./:])[^\W\d_]*[^\W\d_A-Z][.*_·•|~^+\\](?!com|org|net|io|gov)[^\W\d_A-Z]+(?![\w/@.])")
+_CARRIED = re.compile(r"(?<=\w)-\n(?=\w)")
 # The same, nearly, without looking back and in linear time: most texts have none.
 _MAY_BE_SPELLED = re2.compile(r"(?:^|[^\p{L}\p{N}])\p{L}(?:[\s.\-_*·•|/,~^+]{1,3}\p{L}){3}(?:[^\p{L}\p{N}]|$)")
-_MAY_BE_BROKEN = re2.compile(r"\p{L}(?:[.*_·•|~^+\\\-]|\s-\s?|-?\n)\p{L}")
+_MAY_BE_BROKEN = re2.compile(r"(?:\p{L}[.*_·•|~^+\\]\p{Ll}(?s:.*)){4}")
 _BETWEEN = re.compile(r"(?<=\S)\s{2,}(?=\S)")
 _SPELLING_MARKS = "\u0900-\u0963\u0966-\u0dff\u0e30-\u0e4e\u0eb0-\u0ece\u1000-\u109f\u1780-\u17d3\u3099\u309a"  # no letters to `re`
 _SEPARATORS = re.compile(rf"[^\w%$@{_SPELLING_MARKS}]+|_+")
@@ -207,38 +208,51 @@ def _undo_order(text: str) -> str:
     return re.sub("\u202e([^\u202c\n]{1,400})\u202c?", lambda m: m[1][::-1], text) if "\u202e" in text else text
 
 
-DISGUISES = ("spelled", "hidden", "mixed")  # letter by letter, invisible signs inside, two scripts in one word
+# Letter by letter, invisible signs inside, two scripts in one word, digits for letters.
+DISGUISES = ("spelled", "hidden", "mixed", "leet")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A text as rules read it.
 
+    `plain`: the text with letters as a reader takes them, punctuation and case kept, for patterns.
     `skeleton`: lower-case words, one blank between them, disguise undone. `words`: the same as
-    phrases are compared, see `comparable`. `unbroken`: the skeleton without blanks where words were
-    taken apart ("giv.eaway", "s e n d b t c"), else empty. `disguises`: words written to be read by
+    phrases are compared, see `comparable`. `unbroken`: the skeleton without blanks, for words that were taken
+    apart ("giv.eaway", "s e n d b t c"); `edges` are the places in it where words begin or end. `disguises`: words written to be read by
     people and missed by filters, at most six of a kind: (kind, as posted), see `DISGUISES`.
     """
 
     skeleton: str
+    plain: str = ""
     words: str = ""
     unbroken: str = ""
+    edges: frozenset[int] = frozenset()
     disguises: tuple[tuple[str, str], ...] = ()
 
 
 def read(text: str) -> Reading:
     """Everything that rules want to know of a text; each character is looked at a few times at most."""
     text = text[:MAX_LENGTH]
-    plain = _translated(_undo_order(text), _PLAIN)
+    plain = _formless(text)
     spelled = [m[0] for m in itertools.islice(_SPELLED.finditer(plain), 50)] if _MAY_BE_SPELLED.search(plain) else []
-    folded = _skeleton(plain)
-    broken = spelled or (_MAY_BE_BROKEN.search(plain) and _BROKEN.search(plain))
+    read_out = _read_out(plain)
+    leet = list(dict.fromkeys(_LEETED.findall(read_out)))[:50]
+    if len(leet) >= _LEET_WORDS:  # then its numbers are letters too: "7h3 533d"
+        read_out = _LEET_LIKE.sub(lambda m: m[0].lower().translate(_LEET), read_out)
+    folded = _skeleton(read_out)
     found = [("spelled", s) for s in spelled if len(re.sub(r"\W|_", "", s)) >= _SPELLED_OUT][:6]
+    if _MAY_BE_BROKEN.search(plain):
+        broken = [m[0] for m in itertools.islice(_BROKEN.finditer(plain), 50)]
+        found += [("spelled", " ".join(broken))] if len(broken) >= _BROKEN_WORDS else []
+    found += [("leet", " ".join(leet))] if len(leet) > _LEET_WORDS else []
     if not text.isascii():
         found += [("hidden", m[0]) for m in itertools.islice(_HIDDEN.finditer(text), 6)]
         found += [("mixed", w) for w in itertools.islice(_MIXED.findall(plain), 2_000) if _pretends(w)][:6]
     disguises = tuple(dict.fromkeys((kind, f[:80]) for kind, f in found))
-    return Reading(folded, comparable(folded), folded.replace(" ", "") if broken else "", disguises)
+    parts = folded.split(" ")
+    edges = frozenset(itertools.accumulate(map(len, parts), initial=0))
+    return Reading(folded, read_out, comparable(folded), "".join(parts), edges, disguises)
 
 
 def skeleton(text: str) -> str:
@@ -247,14 +261,23 @@ def skeleton(text: str) -> str:
     Look-alike letters (UTS #39), enclosed and mathematical letters, zero-width and combining marks,
     leetspeak, spelled-out words. Output is at most three times as long as the input.
     """
-    return _skeleton(_translated(_undo_order(text[:MAX_LENGTH]), _PLAIN))
+    return _skeleton(_read_out(_formless(text[:MAX_LENGTH])))
+
+
+def _formless(text: str) -> str:
+    """Without form and invisible signs, in the order it is read, words that a hyphen carried over a line whole."""
+    text = _translated(_undo_order(text), _PLAIN)
+    return _CARRIED.sub("", text) if "-\n" in text else text
+
+
+def _read_out(text: str) -> str:
+    """Spelled-out words together, look-alikes as the letters they are taken for."""
+    if _MAY_BE_SPELLED.search(text):
+        text = _SPELLED.sub(_together, text)
+    return text if text.isascii() else _WORD.sub(lambda m: _latin(m[0]), text)
 
 
 def _skeleton(text: str) -> str:
-    if _MAY_BE_SPELLED.search(text):
-        text = _SPELLED.sub(_together, text)
-    if not text.isascii():
-        text = _WORD.sub(lambda m: _latin(m[0]), text)
     text = text.casefold()
     words = text.translate(_BLANKED) if text.isascii() else _SEPARATORS.sub(" ", text)
     folded = " ".join([w if w.isalpha() else _unleet(w) for w in words.split()])
@@ -280,6 +303,10 @@ def comparable(words: str) -> str:
 
 
 _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_BROKEN_WORDS = 4
+_LEET_WORDS = 1  # is enough to read digits as letters; one more is a finding
+_LEETED = re.compile(r"(?<![\w@#$./])[A-Za-z]+[0134578]+[a-z][A-Za-z0134578]*(?![\w./])|(?<![\w@#$./])[A-Za-z]*[a-z][0134578]{2,}[a-z]?(?![\w./])")
+_LEET_LIKE = re.compile(r"(?<![\w@#$./])(?=[A-Za-z0-9]*[A-Za-z])(?=[A-Za-z0-9]*\d)[A-Za-z0-9]{2,}(?![\w./])")
 _SPELLED_OUT = 6  # letters; "F O M C" and "L F G" are nobody's disguise
 _HIDDEN = re.compile("\u202e[^\u202c\n]{3,}|[A-Za-z]+[\u00ad\u034f\u200b\u200c\u2060-\u2064\ufeff\U000e0020-\U000e007f]+[A-Za-z]+")
 _MIXED = re.compile(r"[^\W\d_]{4,}")
