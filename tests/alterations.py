@@ -66,7 +66,7 @@ DISGUISES: dict[str, Alteration] = {
     "cherokee capitals": lambda t, d: _mapped(_CHEROKEE)(t.upper(), d),
     "zero-width": _words(_inside("\u200b")),
     "soft hyphen": _words(_inside("\u00ad")),
-    "joiner everywhere": lambda t, _: _outside_links(t, lambda p: "\u2060".join(p)),
+    "joiner everywhere": lambda t, _: _outside_links(t, "\u2060".join),
     "tag characters": _words(_inside("\U000e0061")),
     "leetspeak": lambda t, _: _outside_links(t, lambda p: re.sub(r"(?<![@$#\w])[A-Za-z]{3,}", lambda m: m[0].lower().translate(_LEET), p)),
     "leetspeak, some": _words(lambda w, d: "".join(c.translate(_LEET) if d.random() < 0.5 else c for c in w.lower())),
@@ -89,7 +89,7 @@ def _sub(pattern: str, replacement: str, text: str) -> str | None:
 
 
 def _typo(text: str, dice: random.Random) -> str | None:
-    words = [m for m in re.finditer(r"(?<![\w@#$./:'’-])[a-z]{6,}(?![\w./:@'’-])", text)]
+    words = list(re.finditer(r"(?<![\w@#$./:'’-])[a-z]{6,}(?![\w./:@'’-])", text))
     if not words:
         return None
     word = dice.choice(words)

@@ -95,10 +95,10 @@ class Queue:
             doubt = self._doubt(entry.approved, post)
             if not doubt:
                 return Exact(entry.approved.id, _media_note(entry.approved, post))
-            doubts.append((doubt, entry.approved.id))
+            doubts.append((doubt[0], entry.approved.id, doubt[1]))
         open_ended = self._allowed(post)
         if open_ended or doubts:
-            return open_ended or NoMatch(min(doubts)[0][1], min(doubts)[1], 100)
+            return open_ended or NoMatch(min(doubts)[2], min(doubts)[1], 100)
         return self._near(text, post) or self._nearest(text, post)
 
     def match_change(self, change: ProfileChange) -> Match:

@@ -209,9 +209,9 @@ def _looks_like(host: str, domain: str) -> bool:
     theirs = _drawn(name)
     if len(ours) < _SHORT:  # "ftx" is inside too much: only whole words of the name
         return any(ours in map(_drawn, label.split("-")) for label in (name, *above))
-    if ours in theirs or ours in (_drawn(label) for label in above):
+    if ours in theirs or any(ours in map(_drawn, label.split("-")) for label in above):
         return True
-    if any(ours in map(_drawn, label.split("-")) for label in above):
+    if len(ours) > _SHORT and any(ours in _drawn(label) for label in above):
         return True
     # Only the name that was registered can be a slip of ours: finance.yahoo.com is no slip of "binance".
     return len(ours) > _SHORT and DamerauLevenshtein.distance(ours, theirs, score_cutoff=1) <= 1

@@ -190,6 +190,11 @@ def _latin(word: str) -> str:
 def _unleet(word: str) -> str:
     if word.isalpha() or not any(c.isalpha() for c in word) or _AMOUNT.fullmatch(word):
         return word
+    return _letters(word)
+
+
+def _letters(word: str) -> str:
+    """Digits as the letters they stand for; a 1 is an l or an i by what stands beside it."""
     inner = word.translate(_LEET_L) if re.search(r"[bcfgps]1[aeou]|11", word) else word
     return inner.translate(_LEET)
 
@@ -239,7 +244,7 @@ def read(text: str) -> Reading:
     read_out = _read_out(plain)
     leet = list(dict.fromkeys(_LEETED.findall(read_out)))[:50]
     if len(leet) >= _LEET_WORDS:  # then its numbers are letters too: "7h3 533d"
-        read_out = _LEET_LIKE.sub(lambda m: m[0].lower().translate(_LEET), read_out)
+        read_out = _LEET_LIKE.sub(lambda m: _letters(m[0].lower()), read_out)
     folded = _skeleton(read_out)
     found = [("spelled", s) for s in spelled if len(re.sub(r"\W|_", "", s)) >= _SPELLED_OUT][:6]
     if _MAY_BE_BROKEN.search(plain):
@@ -305,7 +310,9 @@ def comparable(words: str) -> str:
 _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _BROKEN_WORDS = 4
 _LEET_WORDS = 1  # is enough to read digits as letters; one more is a finding
-_LEETED = re.compile(r"(?<![\w@#$./])[A-Za-z]+[0134578]+[a-z][A-Za-z0134578]*(?![\w./])|(?<![\w@#$./])[A-Za-z]*[a-z][0134578]{2,}[a-z]?(?![\w./])")
+_LEETED = re.compile(
+    r"(?<![\w@#$./])[A-Za-z]+[0134578]+[a-z][A-Za-z0134578]*(?![\w./])|(?<![\w@#$./])[A-Za-z]*[a-z][0134578]{2,}[a-z]?(?![\w./])"
+)
 _LEET_LIKE = re.compile(r"(?<![\w@#$./])(?=[A-Za-z0-9]*[A-Za-z])(?=[A-Za-z0-9]*\d)[A-Za-z0-9]{2,}(?![\w./])")
 _SPELLED_OUT = 6  # letters; "F O M C" and "L F G" are nobody's disguise
 _HIDDEN = re.compile("\u202e[^\u202c\n]{3,}|[A-Za-z]+[\u00ad\u034f\u200b\u200c\u2060-\u2064\ufeff\U000e0020-\U000e007f]+[A-Za-z]+")
