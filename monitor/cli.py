@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli_posts import posts
+from monitor.cli_rules import rules
 from monitor.command import App, acting, actor, as_json, configured, open_store, reading, utc_now
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def judge(config: Config, file: str, rules_only: bool) -> None:  # noqa: FBT001
 
 
 main.add_command(posts)
+main.add_command(rules)
 
 
 # --- incidents -------------------------------------------------------------------------------------
@@ -191,7 +193,7 @@ def approve_incident(config: Config, number: int, post: str, reason: str, who: s
     click.echo(f"INC-{number}: approved as " + ", ".join(f"#{n}" for n in made))
 
 
-# --- accounts and rules ------------------------------------------------------------------------------
+# --- accounts ------------------------------------------------------------------------------
 
 
 @main.group()
@@ -232,50 +234,3 @@ def baseline(config: Config, redo: str | None, who: str | None, as_json: bool) -
         click.echo(f"the next read of @{chosen[0].handle} records a new baseline")
         return
     show.listing(as_json, "Baseline", show.POSTS, store.posts("baseline = 1"), show.kept_row)
-
-
-@main.group()
-def rules() -> None:
-    """What explains a page, and accuses even approved posts."""
-
-
-@rules.command("list")
-@as_json
-@configured
-def list_rules(config: Config, as_json: bool) -> None:  # noqa: FBT001
-    """Every rule."""
-    from monitor import service, show
-
-    columns = ("id", "version", "status", "severity", "even_if_approved", "title")
-    show.listing(
-        as_json, "Rules", columns, service.load_rules(config).sources,
-        lambda s: (s.file.id, s.file.version, s.file.status, s.file.severity, s.file.even_if_approved, s.file.title),
-    )  # fmt: skip
-
-
-@rules.command("show")
-@click.argument("rule")
-@as_json
-@configured
-def show_rule(config: Config, rule: str, as_json: bool) -> None:  # noqa: FBT001
-    """One rule: why, what to do, and the file."""
-    import json
-
-    from monitor import desk, service
-
-    for source in service.load_rules(config).sources:
-        if source.file.id == rule:
-            click.echo(
-                json.dumps(source.file.model_dump(), ensure_ascii=False, indent=1) if as_json else source.path.read_text(encoding="utf-8")
-            )
-            return
-    raise desk.DeskError(f"there is no rule {rule!r}; `hijack-monitor rules list` shows them")
-
-
-@rules.command("test")
-@configured
-def test_rules(config: Config) -> None:
-    """Run every rule's tests, then delete every alternative in turn: some test must notice."""
-    from monitor import preflight
-
-    sys.exit(preflight.test_rules(config))

@@ -190,7 +190,8 @@ def _condition(data: Any, where: str, known: Mapping[str, Condition]) -> Conditi
     """A mapping of conditions; several keys mean all of them."""
     if not isinstance(data, dict) or not data:
         raise ValueError(f"{where}: found {data!r:.60}, expected one of: {', '.join(CONDITIONS)}")
-    parts = [_one(str(key), value, f"{where}.{key}", known) for key, value in data.items()]
+    # In order of their names: a rule read back from the store has its keys in another order and must say the same.
+    parts = [_one(str(key), value, f"{where}.{key}", known) for key, value in sorted(data.items())]
     return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
 
 

@@ -35,7 +35,7 @@ from monitor.verdict.text import read
 def judge(post: Post, account: Account, company: Company, queue: Queue | None, rules: Rules, context: Context = NO_CONTEXT) -> Verdict:
     """The verdict on a post; without a queue, what the rules alone say."""
     card = (post.card,) if post.card.startswith("http") else ()
-    subject = examine(_readable(post), (*post.links, *card), company, rules, context=context)
+    subject = examine(readable(post), (*post.links, *card), company, rules, context=context)
     findings = rules.accuse(subject, "post")
     match = queue.match(post) if queue is not None else NoMatch("the queue was left out")
     if isinstance(match, Exact) and match.words:
@@ -80,7 +80,7 @@ def examine(text: str, links: tuple[str, ...], company: Company, rules: Rules, f
     return replace(subject, hits=rules.hits(subject))
 
 
-def _readable(post: Post) -> str:
+def readable(post: Post) -> str:
     """Everything a reader can read: the text, then what the pictures are said to show."""
     return "\n".join([post.text, *(m.alt_text for m in post.media if m.alt_text)])
 

@@ -228,8 +228,9 @@ def _own(domain: str) -> str:
 
 def registered_name(host: str) -> str:
     """The name somebody registered, with its suffix: `acme.co.uk` of `www.acme.co.uk`; the host itself where there is none."""
-    ascii_host = ".".join(map(_in_ascii, host.lower().split(".")))
-    return _suffixes().privatesuffix(ascii_host) or host.lower()
+    name, above = _registered(host)
+    labels = host.lower().split(".")
+    return ".".join(labels[len(above) :]) if len(labels) > 1 and name else host.lower()
 
 
 def _registered(host: str) -> tuple[str, tuple[str, ...]]:

@@ -408,6 +408,23 @@ class Rules:
         return tuple(sorted((f for f in found if f), key=lambda f: (-f.severity, f.rule)))
 
 
+def alternatives(rule: Rule) -> tuple[str, ...]:
+    """The phrases and patterns of a rule, in order."""
+    words = [w for p in _of_type([rule], Phrases) for w in p.phrases] + [w for p in _of_type([rule], Pattern) for w in p.regexes]
+    return tuple(dict.fromkeys(words))
+
+
+def occurring(rule: Rule, subject: Subject) -> set[str]:
+    """Those of them that occur in a subject whose `hits` are set."""
+    found = set()
+    for phrases in _of_type([rule], Phrases):
+        pairs = zip(phrases.phrases, phrases.regexes, strict=True)
+        found |= {p for p, r in pairs if f"s:{r}" in subject.hits and _said(p, r, subject.reading)}
+    for pattern in _of_type([rule], Pattern):
+        found |= {r for r in pattern.regexes if f"t:{r}" in subject.hits}
+    return found
+
+
 def _ask(rule: Rule, subject: Subject) -> Finding | None:
     """A rule that crashes accuses: a hostile post must not be able to switch a rule off."""
     try:

@@ -1,0 +1,86 @@
+"""What a rule would have done, and which words of the rules ever occurred."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor import backtest, rulebook
+from monitor.model import Company
+from tests.conftest import World, world
+from tests.test_cli import run_in
+from tests.verdict.test_rules import GOOD
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+async def lived(w: World) -> None:
+    for text in ("Take your BTC and run", "We open at nine.", "Buy now, dear friends", "Buy now again"):
+        w.x.post("acme", text)
+        await w.run(2)
+
+
+def rule(folder: Path, status: str = "draft") -> rulebook.Source:
+    (folder / "mine").mkdir()
+    (folder / "mine" / "mine.yaml").write_text(
+        GOOD.replace("status: live", f"status: {status}").replace("[buy now]", "[buy now, buy later today]")
+    )
+    return rulebook.load([folder / "mine"]).sources[-1]
+
+
+async def test_a_draft_is_tried_on_everything_stored_before_it_wakes_anybody(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await lived(w)
+        draft = rule(tmp_path)
+        looked = list(backtest.replay(w.service.store, draft, w.config.company, w.clock() - timedelta(days=1)))
+        assert len(looked) == 5  # the baseline post is stored too
+        assert [f.evidence for _, f in looked if f] == [("buy now",), ("buy now",)]
+        later = list(backtest.replay(w.service.store, draft, w.config.company, w.clock() - timedelta(seconds=3)))
+        assert [bool(f) for _, f in later] == [True]
+
+
+async def test_coverage_names_what_fired_and_the_words_that_never_occurred(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await lived(w)
+        sources = (*rulebook.load([]).sources, rule(tmp_path, "shadow"))
+        found = {c.rule: c for c in backtest.coverage(w.service.store, sources, w.config.company, w.clock() - timedelta(days=1))}
+        assert found["panic-withdrawal"].fired == 1
+        assert "take your * and run" not in found["panic-withdrawal"].silent
+        assert "we are insolvent" in found["panic-withdrawal"].silent
+        assert found["test-rule"].fired == 0  # it did not judge then; its words occurred all the same
+        assert found["test-rule"].silent == ["buy later today"]
+
+
+async def test_a_thousand_posts_of_one_moment_are_all_looked_at_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        draft = rule(tmp_path)
+        for number in range(2_300):
+            w.service.store.sql.execute(
+                "INSERT INTO posts SELECT account, ?, version, kind, CASE WHEN ? < 1500 THEN created_at ELSE ? END, seen_at, post, severity,"
+                " verdict, rulebook, evidence, baseline, incident, note, deleted_at, context FROM posts WHERE baseline = 1 LIMIT 1",
+                [f"x{number}", number, f"2026-11-21T04:00:{number % 60:02d}.000000+00:00"],
+            )
+        looked = list(backtest.replay(w.service.store, draft, Company("Acme"), datetime(2026, 1, 1, tzinfo=UTC)))
+        stored = w.service.store.sql.execute("SELECT count(*) FROM posts").fetchone()[0]
+        assert len(looked) == stored == 2_301
+
+
+@pytest.mark.parametrize(("text", "ago"), [("30d", timedelta(days=30)), ("12h", timedelta(hours=12)), ("2w", timedelta(days=14))])
+def test_since_is_an_age_or_a_date(text: str, ago: timedelta) -> None:
+    assert backtest.since(text, NOW) == NOW - ago
+    assert backtest.since("2026-11-01", NOW) == datetime(2026, 11, 1, tzinfo=UTC)
+    with pytest.raises(ValueError, match="expected 30d, 12h, 2w or a date"):
+        backtest.since("yesterday", NOW)
+
+
+def test_the_commands_say_it_in_a_table_and_in_json(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    assert "0 of 0 stored posts" in run("rules", "replay", "panic-withdrawal", "--since", "7d").output
+    assert json.loads(run("rules", "replay", "panic-withdrawal", "--json").output) == []
+    covered = json.loads(run("rules", "coverage", "--json").output)
+    assert {c["fired"] for c in covered} == {0}
+    assert "did you mean 'panic-withdrawal'" in run("rules", "replay", "panic-withdrawel").output
+    assert run("rules", "coverage", "--since", "ever").exit_code == 2
