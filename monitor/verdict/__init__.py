@@ -76,7 +76,11 @@ def examine(text: str, links: tuple[str, ...], company: Company, rules: Rules, f
     if not text.isascii():  # lone surrogates cannot be matched, sent or stored
         text = text.encode("utf-8", "replace").decode("utf-8")
     reached = tuple((host, place(host, company)) for host in hosts(text, links))
-    subject = Subject(text, read(text), reached, addresses(text), wallet_names(text), company, field, context)
+    reading = read(text)
+    wallets = addresses(text)
+    if reading.formless != text:
+        wallets = tuple(dict.fromkeys((*wallets, *addresses(reading.formless))))
+    subject = Subject(text, reading, reached, wallets, wallet_names(reading.formless), company, field, context)
     return replace(subject, hits=rules.hits(subject))
 
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import re2
 from Crypto.Hash import keccak
 
+from monitor.verdict.links import refanged
+
 _BITCOIN = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _RIPPLE = "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz"
 _DIGITS = {alphabet: {c: n for n, c in enumerate(alphabet)} for alphabet in (_BITCOIN, _RIPPLE)}
@@ -60,6 +62,7 @@ _JOINED = {"0": range(42, 43), "b": range(14, 91), "l": range(40, 91), "a": rang
 _NAME = re2.compile(
     r"(?i)(?:^|[^\p{L}\p{N}_.@/\-])([a-z0-9\-_]{3,}\.(?:eth|sol|bnb|crypto|nft|ton|arb|btc|wallet))(?:[^\p{L}\p{N}_.@/\-]|\.(?:\W|$)|$)"
 )
+_MAY_BE_NAME = re2.compile(r"(?i)(?:\.|dot)[\])}\s]*(?:eth|sol|bnb|crypto|nft|ton|arb|btc|wallet)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,9 @@ def addresses(text: str) -> tuple[Address, ...]:
 
 def wallet_names(text: str) -> tuple[str, ...]:
     """Names like `acme.eth` in `text`, lower-case, at most twenty."""
-    if "." not in text:
+    if not _MAY_BE_NAME.search(text):
         return ()
+    text = refanged(text)
     return tuple(dict.fromkeys(m.group(1).lower() for m in _NAME.finditer(text)))[:20]
 
 

@@ -140,7 +140,7 @@ def _hosts_in(text: str) -> Iterator[str]:
         text = _fold_dots(text)
     elif "." not in text and "ot" not in text.lower():
         return
-    text = _DEFANGED.sub(lambda m: f"{m.group(1) or ''}.{m.group(2) or ''}", text)
+    text = refanged(text)
     pieces, end = [], 0
     for match in _SCHEME.finditer(text):
         pieces.append(text[end : match.start()])
@@ -152,6 +152,11 @@ def _hosts_in(text: str) -> Iterator[str]:
     for match in _BARE.finditer(rest):
         if _bare(match.group(1), rest[match.end() - 1 : match.end()]):
             yield match.group(1).lower()
+
+
+def refanged(text: str) -> str:
+    """`name[.]eth`, `name (dot) com` and `name dot com` with their dots back."""
+    return str(_DEFANGED.sub(lambda m: f"{m.group(1) or ''}.{m.group(2) or ''}", text))
 
 
 def _bare(name: str, after: str) -> bool:

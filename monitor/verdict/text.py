@@ -221,6 +221,7 @@ DISGUISES = ("spelled", "hidden", "mixed", "leet")
 class Reading:
     """A text as rules read it.
 
+    `formless`: the text without mathematical, wide or marked forms and invisible signs, for addresses.
     `plain`: the text with letters as a reader takes them, punctuation and case kept, for patterns.
     `skeleton`: lower-case words, one blank between them, disguise undone. `words`: the same as
     phrases are compared, see `comparable`. `unbroken`: the skeleton without blanks, for words that were taken
@@ -229,6 +230,7 @@ class Reading:
     """
 
     skeleton: str
+    formless: str = ""
     plain: str = ""
     words: str = ""
     unbroken: str = ""
@@ -242,7 +244,7 @@ def read(text: str) -> Reading:
     plain = _formless(text)
     spelled = [m[0] for m in itertools.islice(_SPELLED.finditer(plain), 50)] if _MAY_BE_SPELLED.search(plain) else []
     read_out = _read_out(plain)
-    leet = list(dict.fromkeys(_LEETED.findall(read_out)))[:50]
+    leet = list(dict.fromkeys(_LEETED.findall(read_out)))[:50] if _MAY_BE_LEET.search(read_out) else []
     if len(leet) >= _LEET_WORDS:  # then its numbers are letters too: "7h3 533d"
         read_out = _LEET_LIKE.sub(lambda m: _letters(m[0].lower()), read_out)
     folded = _skeleton(read_out)
@@ -257,7 +259,7 @@ def read(text: str) -> Reading:
     disguises = tuple(dict.fromkeys((kind, f[:80]) for kind, f in found))
     parts = folded.split(" ")
     edges = frozenset(itertools.accumulate(map(len, parts), initial=0))
-    return Reading(folded, read_out, comparable(folded), "".join(parts), edges, disguises)
+    return Reading(folded, plain, read_out, comparable(folded), "".join(parts), edges, disguises)
 
 
 def skeleton(text: str) -> str:
@@ -310,6 +312,7 @@ def comparable(words: str) -> str:
 _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _BROKEN_WORDS = 4
 _LEET_WORDS = 1  # is enough to read digits as letters; one more is a finding
+_MAY_BE_LEET = re2.compile(r"[A-Za-z][0134578]+[a-z]|[a-z][0134578]{2}")
 _LEETED = re.compile(
     r"(?<![\w@#$./])[A-Za-z]+[0134578]+[a-z][A-Za-z0134578]*(?![\w./])|(?<![\w@#$./])[A-Za-z]*[a-z][0134578]{2,}[a-z]?(?![\w./])"
 )
