@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import aiohttp
 
-from monitor import health, incidents, journal, notifiers, record, rulebook, sources
+from monitor import health, incidents, journal, notifiers, record, rulebook, sources, vision
 from monitor.blocklists import Blocklists
 from monitor.config import AccountTable, Config, ConfigError, options
 from monitor.incidents import Request
@@ -34,6 +34,7 @@ from monitor.pictures import Pictures
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
 from monitor.store import LAST_RESORT, Store
+from monitor.vision import Vision
 from monitor.watch import Judge, Watch
 
 log = logging.getLogger("monitor.service")
@@ -43,6 +44,7 @@ HEALTH_SECONDS = 5
 LOOK_UP_SECONDS = 30
 BROKEN_SECONDS = 60
 LISTS_SECONDS = 60
+PICTURES_SECONDS = 2
 JOB = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}  # late instead of never
 
 
@@ -257,6 +259,10 @@ class Service:
                 log.warning("block list: %s", note)
         self.list_notes = notes
 
+    async def look_into_pictures(self) -> None:
+        """Words and codes in the pictures of open incidents, one post at a time."""
+        await Vision(self.store, self.pictures, self.judge, self.outbox, self.clock, self.wake.set).look()
+
     async def listen(self) -> None:
         """Acknowledgements from the channels."""
         await self.pager.listen()
@@ -397,6 +403,8 @@ def schedule(scheduler: Any, service: Service) -> None:
         _health: HEALTH_SECONDS,
         _lists: LISTS_SECONDS,
     }
+    if vision.installed():
+        every[service.look_into_pictures] = PICTURES_SECONDS
     if service.config.file.slack:
         every[service.listen] = service.config.file.slack.thread_seconds
     for duty, seconds in every.items():

@@ -159,6 +159,13 @@ class Store:
         query = f"SELECT * FROM posts WHERE {where} ORDER BY created_at, length(id), id LIMIT ?"  # noqa: S608 - ours
         return [_kept(row) for row in self.sql.execute(query, [*args, limit])]
 
+    def keep_words(self, post: Post, lines: list[str]) -> None:
+        """What was read in the pictures of a post; an empty list means that nothing was."""
+        words = json.dumps(lines, ensure_ascii=False)
+        self.sql.execute(
+            "UPDATE posts SET words = ? WHERE account = ? AND id = ? AND version = ?", [words, post.account, post.id, post.version]
+        )
+
     def told(self, incident: int) -> list[Kept]:
         """The posts of an incident that a message can show: the first ten and the newest forty."""
         where = (

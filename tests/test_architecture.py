@@ -16,6 +16,8 @@ VENDORS = {
     "apscheduler": {"monitor/service.py"},
     "sqlite_utils": {"monitor/schema.py"},
     "pdqhash": {"monitor/pictures.py"},
+    "zxingcpp": {"monitor/vision.py"},
+    "rapidocr_onnxruntime": {"monitor/vision.py"},
     "publicsuffixlist": {"monitor/verdict/links.py"},
     "Crypto": {"monitor/verdict/addresses.py"},
     "pydantic": {"monitor/config.py", "monitor/rulebook.py", "monitor/complaints.py"},

@@ -74,8 +74,8 @@ def phrase_regex(phrase: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def _unbroken(phrase: str) -> str:
-    """A phrase without blanks, where that is long enough to mean nothing else; else a word nobody writes."""
-    together = "" if "*" in phrase else skeleton(phrase).replace(" ", "")
+    """A phrase without blanks (and nothing for `*`), where that is long enough to mean nothing else; else what nobody writes."""
+    together = skeleton(phrase.replace("*", " ")).replace(" ", "")
     return together if len(together) >= _WHOLE else "\0"
 
 
@@ -101,7 +101,7 @@ def _said(phrase: str, regex: str, reading: Reading) -> str:
     if match:  # folded words of other scripts are not for reading: the rule's own words are
         found = str(match.group(0)).strip()[:120]
         return found if found.isascii() and phrase.isascii() else phrase
-    return phrase if _occurs(_unbroken(phrase), reading) else ""
+    return phrase.replace(" *", "") if _occurs(_unbroken(phrase), reading) else ""
 
 
 def _occurs(whole: str, reading: Reading) -> bool:

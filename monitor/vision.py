@@ -1,0 +1,167 @@
+"""Words and QR codes in the pictures of an incident: an extra, `hijack-monitor[vision]`.
+
+Off the hot path: the page has left when this looks, and what it finds is added to the incident. Each
+picture is read in a process of its own (`python -m monitor.vision`) with bounds on time and memory: a
+decoder that a hostile picture breaks is not in the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor import safe
+from monitor.incidents import Event, Request
+from monitor.model import Finding, Incident, PageKind, Post, Severity
+from monitor.outbox import Outbox
+from monitor.pictures import PictureError, Pictures
+from monitor.store import Kept, Store
+from monitor.verdict import examine
+from monitor.watch import Judge
+
+log = logging.getLogger("monitor.vision")
+
+SECONDS = 30  # for one picture; reading words takes about one
+MOST_MEMORY = 3 << 30  # bytes of address space of the reading process
+_MOST_LINES = 100
+_SURE = 0.5  # of 1: below this a line is noise
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a picture shows: lines of words, and what its codes say."""
+
+    words: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+
+
+def installed() -> bool:
+    """Whether anything that reads pictures is there; either of the two is enough."""
+    return any(importlib.util.find_spec(name) for name in ("rapidocr_onnxruntime", "zxingcpp"))
+
+
+@dataclass
+class Vision:
+    """Looks at the pictures of open incidents, one at a time."""
+
+    store: Store
+    pictures: Pictures
+    judge: Judge
+    outbox: Outbox
+    clock: Callable[[], datetime]
+    wake: Callable[[], None]
+
+    async def look(self) -> None:
+        """The oldest post of an open incident whose pictures nobody looked at. Never raises but for the store."""
+        waiting = self.store.posts(
+            "words IS NULL AND kind NOT IN ('profile', 'unreadable') AND incident IN (SELECT id FROM incidents WHERE state != 'resolved')"
+            " AND post LIKE '%\"photo\"%'", (), 1,
+        )  # fmt: skip
+        for kept in waiting:
+            if isinstance(kept.post, Post):
+                self._add(kept, kept.post, await self._seen(kept.post))
+
+    async def _seen(self, post: Post) -> Seen:
+        words: list[str] = []
+        codes: list[str] = []
+        for media in post.media:
+            if media.type != "photo":
+                continue
+            try:
+                found = await seen(await self.pictures.bytes_of(media))
+            except PictureError as error:
+                log.info("a picture of post %s was not read: %s", post.id, error)
+                continue
+            words += found.words
+            codes += found.codes
+        return Seen(tuple(words[:_MOST_LINES]), tuple(dict.fromkeys(codes))[:_MOST_LINES])
+
+    def _add(self, kept: Kept, post: Post, shown: Seen) -> None:
+        """Write down what was read; say what the rules make of it."""
+        now = self.clock()
+        rules = self.judge.rulebook.rules
+        subject = examine("\n".join([*shown.words, *shown.codes]), shown.codes, self.judge.company, rules)
+        known = {f.rule for f in kept.verdict.findings}
+        findings = tuple(f for f in rules.accuse(subject, "post") if not f.shadow and f.rule not in known)
+        with self.store.transaction():
+            self.store.keep_words(post, [*shown.words, *(f"[code] {c}" for c in shown.codes)])
+            incident = self.store.incident(kept.incident or 0)
+            if incident and (findings or shown.codes):
+                self._tell(incident, post, findings, tuple(h for h, _ in subject.places), now)
+        self.wake()
+
+    def _tell(self, incident: Incident, post: Post, findings: tuple[Finding, ...], hosts: tuple[str, ...], now: datetime) -> None:
+        said = "; ".join([*dict.fromkeys(f.title for f in findings)] or ["it carries a code"])
+        leads = f", and leads to {', '.join(safe.clean(h, 80) for h in hosts[:3])}" if hosts else ""
+        sentence = f"a picture of post {post.id} says more: {said}{leads}"
+        worst = max((f.severity for f in findings), default=Severity.RECORD)
+        if worst is Severity.PAGE and incident.severity is not Severity.PAGE:
+            self.outbox.happened(Event(incident.subject, incident.name, worst, incident.headline, sentence, now, hosts), now)
+        else:
+            self.outbox.say(incident, (Request(PageKind.NOTE, sentence), Request(PageKind.SYNC, sentence)), now)
+
+
+async def seen(data: bytes) -> Seen:
+    """What one picture shows, read in another process. Raises PictureError."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "monitor.vision", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )  # fmt: skip
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(data), SECONDS)
+        found = json.loads(out)
+        return Seen(tuple(map(str, found["words"])), tuple(map(str, found["codes"])))
+    except TimeoutError:
+        raise PictureError(f"reading it took more than {SECONDS} s") from None
+    except (ValueError, KeyError, TypeError):
+        raise PictureError(f"the process that read it ended with {process.returncode}") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+            await process.wait()
+
+
+# --- the other process ---------------------------------------------------------------------------
+
+
+def read(data: bytes) -> Seen:
+    """What a picture shows, by whichever of the two readers is installed. Raises whatever a decoder raises."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        image.thumbnail((2048, 2048))
+        pixels = np.asarray(image.convert("RGB"))
+    words: list[str] = []
+    codes: list[str] = []
+    if importlib.util.find_spec("zxingcpp"):
+        import zxingcpp
+
+        codes = [found.text for found in zxingcpp.read_barcodes(pixels) if found.text]
+    if importlib.util.find_spec("rapidocr_onnxruntime"):
+        from rapidocr_onnxruntime import RapidOCR
+
+        lines, _ = RapidOCR()(pixels)
+        words = [str(text) for _, text, sure in lines or () if float(sure) >= _SURE]
+    return Seen(tuple(words), tuple(codes))
+
+
+def main() -> None:
+    """A picture on standard input, JSON on standard output."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS * 2, SECONDS * 2))
+    shown = read(sys.stdin.buffer.read())
+    sys.stdout.write(json.dumps({"words": shown.words, "codes": shown.codes}))
+
+
+if __name__ == "__main__":
+    main()
