@@ -8,7 +8,6 @@ set of the phrases too was tried: building its states for words never seen befor
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -137,12 +136,14 @@ class SimilarTo:
     at_least: float = 85
 
     def needs(self) -> frozenset[str] | None:
-        """Unknown: resemblance needs no exact word."""
-        return ALWAYS
+        """A sentence of which two words occur exactly."""
+        return frozenset(f"~:{sentence}" for sentence in self.sentences)
 
     def evidence(self, subject: Subject) -> Evidence | None:
         """The stretch that resembles, or None."""
         for sentence in self.sentences:
+            if f"~:{sentence}" not in subject.hits:
+                continue
             words = subject.reading.skeleton
             if len(words) * 10 < len(sentence) * 7:
                 continue
@@ -349,7 +350,8 @@ class Rules:
     digest: str = ""
     _always: list[Rule] = field(default_factory=list)
     _by_hit: dict[str, list[Rule]] = field(default_factory=dict)
-    _by_words: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
+    _by_words: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=dict)  # first, second: (third, hit)
+    _sentences: list[tuple[frozenset[str], str]] = field(default_factory=list)
     _by_start: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     _patterns: tuple[Any, list[str]] = (None, [])
 
@@ -360,9 +362,12 @@ class Rules:
                 self._always.append(rule)
             for need in needs or ():
                 self._by_hit.setdefault(need, []).append(rule)
+        for similar in _of_type(self.rules, SimilarTo):
+            self._sentences += [(frozenset(w for w in s.split(" ") if len(w) > 2), f"~:{s}") for s in similar.sentences]
         for phrases in _of_type(self.rules, Phrases):
             for phrase, regex in zip(phrases.phrases, phrases.regexes, strict=True):
-                self._by_words.setdefault(first_words(phrase), []).append(f"s:{regex}")
+                first, *more = (*first_words(phrase), "", "")[:3]
+                self._by_words.setdefault(first, {}).setdefault(more[0], []).append((more[1], f"s:{regex}"))
                 whole = _unbroken(phrase)
                 self._by_start.setdefault(whole[:_START], []).append((whole, f"s:{regex}"))
         regexes = sorted({r for pattern in _of_type(self.rules, Pattern) for r in pattern.regexes})
@@ -370,16 +375,18 @@ class Rules:
 
     def hits(self, subject: Subject) -> frozenset[str]:
         """Every regex that may and every feature that does occur: one pass over each text."""
-        words = subject.reading.words.split(" ")
-        runs = (zip(words, strict=True), itertools.pairwise(words), zip(words, words[1:], words[2:], strict=False))
-        begun = self._by_words.keys() & set(itertools.chain(*runs))
-        found = {hit for pair in begun for hit in self._by_words[pair]}
-        if len(subject.reading.unbroken) >= _WHOLE:
-            found.update(self._unbroken_hits(subject.reading))
+        reading, words = subject.reading, subject.reading.words.split(" ")
+        found = set(self._begun(words))
+        if self._sentences:
+            there = set(words)
+            found.update(hit for sentence, hit in self._sentences if len(sentence & there) > 1)
+        if len(reading.unbroken) >= _WHOLE:
+            found.update(self._unbroken_hits(reading))
         together, regexes = self._patterns
         if together:
-            texts = {subject.text, subject.reading.plain}
-            found.update(f"t:{regexes[i]}" for text in texts for i in together.Match(text) or ())
+            found.update(f"t:{regexes[i]}" for i in together.Match(subject.text) or ())
+            if reading.plain != subject.text:
+                found.update(f"t:{regexes[i]}" for i in together.Match(reading.plain) or ())
         found.update(f"link:{kind}" for _, place in subject.places for kind in link_kinds(place))
         found.update(f"unusual:{signal}" for signal, _ in subject.context.signals)
         if subject.field:
@@ -388,6 +395,19 @@ class Rules:
         features = (subject.addresses, "address"), (subject.names, "name"), (subject.context.listed, "listed")
         found.update(name for there, name in features if there)
         return frozenset(found)
+
+    def _begun(self, words: list[str]) -> Iterator[str]:
+        """The hits of phrases whose first words stand together: two look-ups a word."""
+        last = len(words) - 1
+        for n, word in enumerate(words):
+            seconds = self._by_words.get(word)
+            if seconds is None:
+                continue
+            yield from (hit for _, hit in seconds.get("", ()))
+            if n < last:
+                for third, hit in seconds.get(words[n + 1], ()):
+                    if not third or (n + 2 <= last and words[n + 2] == third):
+                        yield hit
 
     def _unbroken_hits(self, reading: Reading) -> Iterator[str]:
         """The hits of phrases that occur without their blanks: found by their first letters, then compared."""
@@ -398,13 +418,10 @@ class Rules:
 
     def accuse(self, subject: Subject, about: str) -> tuple[Finding, ...]:
         """The findings on a subject whose `hits` are set; `about` is post or profile."""
-        asked = dict.fromkeys(rule.id for rule in self._always)
-        rules = {rule.id: rule for rule in self._always}
-        for hit in sorted(subject.hits):
-            for rule in self._by_hit.get(hit, ()):
-                rules[rule.id] = rule
-                asked[rule.id] = None
-        found = (_ask(rules[i], subject) for i in asked if about in rules[i].applies_to)
+        asked = {rule.id: rule for rule in self._always}
+        for hit in subject.hits:
+            asked.update((rule.id, rule) for rule in self._by_hit.get(hit, ()))
+        found = [_ask(rule, subject) for rule in asked.values() if about in rule.applies_to]
         return tuple(sorted((f for f in found if f), key=lambda f: (-f.severity, f.rule)))
 
 
