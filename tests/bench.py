@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import math
 import random
 import re
 import resource
@@ -16,15 +17,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rapidfuzz import process
+import yara_x
+from rapidfuzz import fuzz, process
+from thefuzz import process as fuzzy
 
 from monitor import rulebook
 from monitor.model import Account, ApprovedPost, Company, Kind, Post, Severity
-from monitor.verdict import judge
+from monitor.verdict import examine, judge
 from monitor.verdict.approved import Queue
 from monitor.verdict.rules import Phrases, Rule, Rules, phrase_regex
 from monitor.verdict.text import canonical, skeleton
@@ -32,21 +36,28 @@ from tests.conftest import CONFIG, START, World, world
 
 DICE = random.Random(11)
 WORDS = ["market", "trade", "open", "week", "report", "team", "custody", "fees", "league", "account", "update", "launch", "summit", "growth", "Lisbon", "Berlin", "customer", "new", "support", "system", "security", "learn", "read", "join", "today", "product", "index", "futures", "options", "spot", "margin", "wallet", "app", "release"]  # fmt: skip
+VOCABULARY = ["".join(random.Random(n).choices("abcdefghijklmnopqrstuvwxyz", k=3 + n % 8)) for n in range(6_000)]
+WEIGHTS = [1 / (n + 1) for n in range(len(VOCABULARY))]
+BUILD = Path(__file__).parent.parent / "build"
 COMPANY = Company("Acme Exchange", ("acme.example",), (), ("acme",))
 ACCOUNT = Account("x", "1", "acme")
 
 
 def sentence() -> str:
-    """A planned post: some words, a number, a link."""
-    words = " ".join(DICE.choices(WORDS, k=DICE.randint(8, 25)))
-    return f"{words.capitalize()} {DICE.randint(2, 99_999)}. https://acme.example/{DICE.randint(1, 99_999)}"
+    """A planned post: common and rare words as in a language; most have a number and a link, some a handle, some neither."""
+    words = [*DICE.choices(VOCABULARY, WEIGHTS, k=DICE.randint(6, 18)), *DICE.choices(WORDS, k=DICE.randint(2, 8))]
+    DICE.shuffle(words)
+    text, kind = " ".join(words).capitalize(), DICE.random()
+    if kind < 0.6:
+        return f"{text} {DICE.randint(2, 99_999)}. https://acme.example/{DICE.randint(1, 9_999_999)}"
+    return f"{text} @{DICE.choice(VOCABULARY)}" if kind < 0.8 else text
 
 
 def rules(count: int) -> Rules:
     """The packaged rules, filled up with rules of five phrases each."""
-    found = [s.rule for s in rulebook.load([]).sources]
+    found = [s.rule for s in rulebook.load([]).sources][:count]
     while len(found) < count:
-        phrases = tuple(" ".join(DICE.choices(WORDS, k=3)) + f" {DICE.randint(1, 9999)}" for _ in range(5))
+        phrases = tuple(" ".join(DICE.choices(VOCABULARY, k=3)) for _ in range(5))
         match = Phrases(phrases, tuple(map(phrase_regex, phrases)))
         found.append(Rule(f"made-{len(found)}", 1, "Made up", Severity.PAGE, match))
     return Rules(tuple(found))
@@ -72,23 +83,43 @@ def line(what: str, seconds: list[float], base: float | None = None) -> float:
     """Print median and p99; returns the median."""
     median, p99 = statistics.median(seconds), sorted(seconds)[int(len(seconds) * 0.99)]
     ratio = f"  {median / base:8.1f} x ours" if base else ""
-    print(f"{what:<62} median {median * 1e6:10.0f} µs   p99 {p99 * 1e6:10.0f} µs{ratio}")
+    print(f"{what:<62} median {median * 1e6:10.1f} µs   p99 {p99 * 1e6:10.1f} µs{ratio}")
     return median
+
+
+def words_of(rule: Rule) -> list[str]:
+    """Every phrase and pattern of a rule as a regular expression on its own."""
+    return [r[2:] for r in rule.match.needs() or () if r[:2] in ("s:", "t:")]
+
+
+def queue_of(texts: list[str]) -> Queue:
+    """Open registrations."""
+    window = (START - timedelta(hours=1), START + timedelta(hours=1))
+    return Queue(ApprovedPost(n, ACCOUNT.key, Kind.POST, t, *window) for n, t in enumerate(texts, 1))
+
+
+def slipped(text: str) -> str:
+    """Two letters swapped somewhere."""
+    at = DICE.randrange(len(text) - 2)
+    return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+
+
+def posts_for(texts: list[str]) -> list[Post]:
+    """Unknown, registered and nearly registered posts, shuffled."""
+    found = [sentence() for _ in range(600)] + DICE.choices(texts, k=400) + [slipped(t) for t in DICE.choices(texts, k=200)]
+    DICE.shuffle(found)
+    return [post(t, n) for n, t in enumerate(found)]
 
 
 def judging() -> None:
     """One post against a queue and rules, ours and what one would write."""
-    book = rules(200)
-    texts = [sentence() for _ in range(1_000)]
-    window = (START - timedelta(hours=1), START + timedelta(hours=1))
-    queue = Queue(ApprovedPost(n, ACCOUNT.key, Kind.POST, t, *window) for n, t in enumerate(texts, 1))
-    unknown = [post(sentence(), n) for n in range(600)]
-    known = [post(t, n) for n, t in enumerate(texts[:400])]
-    mixed = unknown + known
-    DICE.shuffle(mixed)
-    ours = line("judge a post: 1,000 registered, 200 rules", times(lambda p: judge(p, ACCOUNT, COMPANY, queue, book), mixed, 3))
-    patterns = [re.compile(r[2:]) for rule in book.rules for r in (rule.match.needs() or ()) if r[:2] in ("s:", "t:")]
-    forms = [canonical(t) for t in texts]
+    book, texts = rules(200), [sentence() for _ in range(1_000)]
+    queue, forms = queue_of(texts), [canonical(t) for t in texts]
+    mixed = posts_for(texts)
+    ours = line(
+        "judge a post: 1,000 registered, 200 rules (limits 150, 1,000)", times(lambda p: judge(p, ACCOUNT, COMPANY, queue, book), mixed, 3)
+    )
+    patterns = [re.compile(r) for rule in book.rules for r in words_of(rule)]
 
     def naive(p: Post, score: Callable[[str], object]) -> None:
         text = skeleton(p.text)
@@ -96,14 +127,99 @@ def judging() -> None:
         for pattern in patterns:
             pattern.search(text)
 
-    few = mixed[:60]
-    line("  instead: rapidfuzz over the queue, re one by one", times(lambda p: naive(p, lambda t: process.extractOne(t, forms)), few), ours)
+    few = mixed[:40]
+    line(
+        "  instead: thefuzz over the queue, re one by one", times(lambda p: naive(p, lambda t: fuzzy.extractOne(t, forms)), few[:10]), ours
+    )
+    by_ratio = lambda t: process.extractOne(t, forms, scorer=fuzz.ratio)  # noqa: E731 - said once
+    line("  instead: rapidfuzz ratio over the queue, re one by one", times(lambda p: naive(p, by_ratio), few), ours)
 
     def by_difflib(text: str) -> float:
         return max(difflib.SequenceMatcher(None, text, form).quick_ratio() for form in forms)
 
     line("  instead: difflib over the queue, re one by one", times(lambda p: naive(p, by_difflib), few[:10]), ours)
     hostile(book, queue)
+
+
+def against_yara() -> list[tuple[int, float, float, float]]:
+    """The rules alone, on texts already folded: ours, YARA-X, re one by one. Rows for the plot."""
+    rows = []
+    texts = [sentence() for _ in range(400)]
+    for count in (50, 200, 1_000, 5_000):
+        start = time.perf_counter()
+        book = rules(count)
+        loaded = time.perf_counter() - start
+        subjects = [examine(t, (), COMPANY, book) for t in texts]
+        ours = line(
+            f"rules alone: {count} (compiled in {loaded:.2f} s)",
+            times(lambda s, b=book: b.accuse(replace(s, hits=b.hits(s)), "post"), subjects, 2),
+        )
+        scanner = yara_x.Scanner(yara_x.compile(_yara(book)))
+        encoded = [f" {s.reading.words} ".encode() for s in subjects]
+        theirs = line("  instead: YARA-X, the same words", times(scanner.scan, encoded, 2), ours)
+        patterns = [re.compile(r) for rule in book.rules for r in words_of(rule)]
+        single = times(lambda s, p=patterns: [x.search(s.reading.words) for x in p], subjects[: 40 if count < 5_000 else 4])
+        rows.append((count, ours, theirs, line("  instead: re, one by one", single, ours)))
+    return rows
+
+
+def _yara(book: Rules) -> str:
+    """The phrases of every rule as YARA-X patterns on text between blanks."""
+    out = []
+    for number, rule in enumerate(book.rules):
+        patterns = [r[2:] for r in rule.match.needs() or () if r.startswith("s:")]
+        forms = [p.replace("(?:^| )", " ").replace("(?: |$)", " ").replace("(?:", "(").replace("[^ ]", "[^ ]") for p in patterns]
+        strings = " ".join(f"$s{n} = /{f}/" for n, f in enumerate(forms) if f.isascii())
+        if strings:
+            out.append(f"rule r{number} {{ strings: {strings} condition: any of them }}")
+    return "\n".join(out)
+
+
+def growing() -> list[tuple[int, float, float]]:
+    """The queue from ten registrations to a hundred thousand. Rows for the plot."""
+    rows = []
+    book = rules(200)
+    for count in (10, 1_000, 10_000, 100_000):
+        texts = [sentence() for _ in range(count)]
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start = time.perf_counter()
+        queue = queue_of(texts)
+        built = time.perf_counter() - start
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        mixed = posts_for(texts)
+        limit = " (limits 200, 2,000)" if count == 100_000 else ""
+        judged = times(lambda p, q=queue: judge(p, ACCOUNT, COMPANY, q, book), mixed)
+        line(f"judge: {count} registered{limit}", judged)
+        ours = line(f"  the queue alone (built in {built:.1f} s, {grown:.0f} MiB)", times(queue.match, mixed))
+        forms = [canonical(t) for t in texts]
+        brute = times(
+            lambda p, f=forms: process.extractOne(canonical(p.text), f, scorer=fuzz.ratio), mixed[: 200 if count < 50_000 else 20]
+        )
+        rows.append((count, ours, line("  instead: rapidfuzz ratio over all of them", brute, ours)))
+    return rows
+
+
+def plot(queue: list[tuple[int, float, float]], book: list[tuple[int, float, float, float]]) -> None:
+    """How time grows, ours and theirs, on logarithmic axes: build/bench.svg."""
+    series = [
+        ("queue, ours", "#0b6", [(n, a) for n, a, _ in queue]), ("queue, rapidfuzz", "#c33", [(n, b) for n, _, b in queue]),
+        ("rules, ours", "#06c", [(n, a) for n, a, _, _ in book]), ("rules, YARA-X", "#a0a", [(n, b) for n, _, b, _ in book]),
+        ("rules, re", "#e80", [(n, c) for n, _, _, c in book]),
+    ]  # fmt: skip
+    across, up = (lambda n: 60 + 110 * (math.log10(n) - 1), lambda s: 360 - 50 * (math.log10(s * 1e6)))
+    out = ['<svg xmlns="http://www.w3.org/2000/svg" width="660" height="400" font-family="sans-serif" font-size="12">',
+           '<rect width="660" height="400" fill="white"/><text x="60" y="20">median time for one post, by registrations or rules (both axes logarithmic)</text>']  # fmt: skip
+    for power in range(7):
+        out.append(f'<line x1="60" x2="520" y1="{360 - 50 * power}" y2="{360 - 50 * power}" stroke="#ddd"/>')
+        out.append(f'<text x="8" y="{364 - 50 * power}">{("1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s")[power]}</text>')
+    out += [f'<text x="{60 + 110 * p - 10}" y="380">{10 ** (p + 1):,}</text>' for p in range(5)]
+    for number, (name, colour, points) in enumerate(series):
+        path = " ".join(f"{across(n):.0f},{up(s):.0f}" for n, s in points)
+        out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        out.append(f'<text x="530" y="{60 + 20 * number}" fill="{colour}">{name}</text>')
+    BUILD.mkdir(exist_ok=True)
+    (BUILD / "bench.svg").write_text("\n".join([*out, "</svg>"]), encoding="utf-8")
+    print(f"growth drawn in {BUILD / 'bench.svg'}")
 
 
 def hostile(book: Rules, queue: Queue) -> None:
@@ -177,6 +293,8 @@ def idle_memory() -> None:
 if __name__ == "__main__":
     logging.disable()
     judging()
+    drawn = growing()
+    plot(drawn, against_yara())
     loading()
     asyncio.run(paging())
     idle_memory()
