@@ -125,7 +125,7 @@ def _json(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _yaml(text: str) -> Iterator[tuple[str, bool]]:
-    yield from _values(YAML(typ="safe", pure=True).load(text), allows=False)
+    yield from _values(YAML(typ="safe").load(text), allows=False)
 
 
 def _csv(text: str) -> Iterator[tuple[str, bool]]:

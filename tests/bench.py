@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from monitor import rulebook
 from monitor.model import Account, ApprovedPost, Company, Kind, Post, Severity
 from monitor.verdict import examine, judge
 from monitor.verdict.approved import Queue
-from monitor.verdict.rules import Phrases, Rule, Rules, phrase_regex
+from monitor.verdict.rules import Phrases, Rule, Rules, Subject, alternatives, phrase_regex
 from monitor.verdict.text import canonical, skeleton
 from tests.conftest import CONFIG, START, World, world
 
@@ -111,14 +111,24 @@ def posts_for(texts: list[str]) -> list[Post]:
     return [post(t, n) for n, t in enumerate(found)]
 
 
+def _judge(queue: Queue, book: Rules, one: Post) -> object:
+    return judge(one, ACCOUNT, COMPANY, queue, book)
+
+
+def _brute(forms: list[str], one: Post) -> object:
+    return process.extractOne(canonical(one.text), forms, scorer=fuzz.ratio)
+
+
+def _one_by_one(patterns: list[re.Pattern[str]], subject: Subject) -> object:
+    return [p.search(subject.reading.words) for p in patterns]
+
+
 def judging() -> None:
     """One post against a queue and rules, ours and what one would write."""
     book, texts = rules(200), [sentence() for _ in range(1_000)]
     queue, forms = queue_of(texts), [canonical(t) for t in texts]
     mixed = posts_for(texts)
-    ours = line(
-        "judge a post: 1,000 registered, 200 rules (limits 150, 1,000)", times(lambda p: judge(p, ACCOUNT, COMPANY, queue, book), mixed, 3)
-    )
+    ours = line("judge a post: 1,000 registered, 200 rules (limits 150, 1,000)", times(partial(_judge, queue, book), mixed, 3))
     patterns = [re.compile(r) for rule in book.rules for r in words_of(rule)]
 
     def naive(p: Post, score: Callable[[str], object]) -> None:
@@ -152,27 +162,48 @@ def against_yara() -> list[tuple[int, float, float, float]]:
         subjects = [examine(t, (), COMPANY, book) for t in texts]
         ours = line(
             f"rules alone: {count} (compiled in {loaded:.2f} s)",
-            times(lambda s, b=book: b.accuse(replace(s, hits=b.hits(s)), "post"), subjects, 2),
+            times(partial(_accuse, book), subjects, 2),
         )
         scanner = yara_x.Scanner(yara_x.compile(_yara(book)))
-        encoded = [f" {s.reading.words} ".encode() for s in subjects]
+        encoded = [f" {s.reading.words} \n{s.text}".encode() for s in subjects]
         theirs = line("  instead: YARA-X, the same words", times(scanner.scan, encoded, 2), ours)
         patterns = [re.compile(r) for rule in book.rules for r in words_of(rule)]
-        single = times(lambda s, p=patterns: [x.search(s.reading.words) for x in p], subjects[: 40 if count < 5_000 else 4])
+        single = times(partial(_one_by_one, patterns), subjects[: 40 if count < 5_000 else 4])
         rows.append((count, ours, theirs, line("  instead: re, one by one", single, ours)))
     return rows
 
 
+def _accuse(book: Rules, subject: Subject) -> object:
+    subject.hits = book.hits(subject)
+    return book.accuse(subject, "post")
+
+
 def _yara(book: Rules) -> str:
-    """The phrases of every rule as YARA-X patterns on text between blanks."""
+    """Every phrase and pattern of every rule as YARA-X takes it: phrases between blanks, flags behind the slash."""
     out = []
     for number, rule in enumerate(book.rules):
-        patterns = [r[2:] for r in rule.match.needs() or () if r.startswith("s:")]
-        forms = [p.replace("(?:^| )", " ").replace("(?: |$)", " ").replace("(?:", "(").replace("[^ ]", "[^ ]") for p in patterns]
-        strings = " ".join(f"$s{n} = /{f}/" for n, f in enumerate(forms) if f.isascii())
+        forms = []
+        for word in alternatives(rule):
+            if word.startswith("(?"):
+                flags, _, rest = word[2:].partition(")")
+                forms.append(f"/{rest.replace('/', chr(92) + '/')}/{'i' if 'i' in flags else ''}{'s' if 's' in flags else ''}")
+            elif word.isascii():
+                forms.append("/" + phrase_regex(word).replace("(?:^| )", " ").replace("(?: |$)", " ").replace("(?:", "(") + "/")
+        strings = [f"$s{n} = {form}" for n, form in enumerate(forms) if _compiles(form)]
         if strings:
-            out.append(f"rule r{number} {{ strings: {strings} condition: any of them }}")
+            out.append(f"rule r{number} {{ strings: {' '.join(strings)} condition: any of them }}")
     return "\n".join(out)
+
+
+@lru_cache(maxsize=20_000)
+def _compiles(form: str) -> bool:
+    if form.endswith(" /"):  # a phrase: words and blanks
+        return True
+    try:
+        yara_x.compile(f"rule r {{ strings: $s = {form} condition: $s }}")
+    except yara_x.CompileError:
+        return False
+    return True
 
 
 def growing() -> list[tuple[int, float, float]]:
@@ -188,15 +219,21 @@ def growing() -> list[tuple[int, float, float]]:
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         mixed = posts_for(texts)
         limit = " (limits 200, 2,000)" if count == 100_000 else ""
-        judged = times(lambda p, q=queue: judge(p, ACCOUNT, COMPANY, q, book), mixed)
+        judged = times(partial(_judge, queue, book), mixed)
         line(f"judge: {count} registered{limit}", judged)
         ours = line(f"  the queue alone (built in {built:.1f} s, {grown:.0f} MiB)", times(queue.match, mixed))
         forms = [canonical(t) for t in texts]
-        brute = times(
-            lambda p, f=forms: process.extractOne(canonical(p.text), f, scorer=fuzz.ratio), mixed[: 200 if count < 50_000 else 20]
-        )
+        brute = times(partial(_brute, forms), mixed[: 200 if count < 50_000 else 20])
         rows.append((count, ours, line("  instead: rapidfuzz ratio over all of them", brute, ours)))
     return rows
+
+
+def _across(count: int) -> float:
+    return 60 + 110 * (math.log10(count) - 1)
+
+
+def _up(seconds: float) -> float:
+    return 360 - 50 * math.log10(seconds * 1e6)
 
 
 def plot(queue: list[tuple[int, float, float]], book: list[tuple[int, float, float, float]]) -> None:
@@ -206,7 +243,6 @@ def plot(queue: list[tuple[int, float, float]], book: list[tuple[int, float, flo
         ("rules, ours", "#06c", [(n, a) for n, a, _, _ in book]), ("rules, YARA-X", "#a0a", [(n, b) for n, _, b, _ in book]),
         ("rules, re", "#e80", [(n, c) for n, _, _, c in book]),
     ]  # fmt: skip
-    across, up = (lambda n: 60 + 110 * (math.log10(n) - 1), lambda s: 360 - 50 * (math.log10(s * 1e6)))
     out = ['<svg xmlns="http://www.w3.org/2000/svg" width="660" height="400" font-family="sans-serif" font-size="12">',
            '<rect width="660" height="400" fill="white"/><text x="60" y="20">median time for one post, by registrations or rules (both axes logarithmic)</text>']  # fmt: skip
     for power in range(7):
@@ -214,7 +250,7 @@ def plot(queue: list[tuple[int, float, float]], book: list[tuple[int, float, flo
         out.append(f'<text x="8" y="{364 - 50 * power}">{("1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s")[power]}</text>')
     out += [f'<text x="{60 + 110 * p - 10}" y="380">{10 ** (p + 1):,}</text>' for p in range(5)]
     for number, (name, colour, points) in enumerate(series):
-        path = " ".join(f"{across(n):.0f},{up(s):.0f}" for n, s in points)
+        path = " ".join(f"{_across(n):.0f},{_up(s):.0f}" for n, s in points)
         out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         out.append(f'<text x="530" y="{60 + 20 * number}" fill="{colour}">{name}</text>')
     BUILD.mkdir(exist_ok=True)
@@ -228,7 +264,7 @@ def hostile(book: Rules, queue: Queue) -> None:
 
     worst = 0.0
     for name, text in HOSTILE.items():
-        seconds = min(times(lambda p: judge(p, ACCOUNT, COMPANY, queue, book), [post(text[:25_000])], 3))
+        seconds = min(times(partial(_judge, queue, book), [post(text[:25_000])], 3))
         worst = max(worst, seconds)
         print(f"  hostile, 25,000 characters of {name:<33} {seconds * 1e3:10.1f} ms")
     print(f"{'worst hostile post':<62} {worst * 1e3:17.1f} ms   (limit 50 ms)")

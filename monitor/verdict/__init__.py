@@ -6,8 +6,6 @@ later.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from monitor.model import (
     NO_CONTEXT,
     Account,
@@ -81,7 +79,8 @@ def examine(text: str, links: tuple[str, ...], company: Company, rules: Rules, f
     if reading.formless != text:
         wallets = tuple(dict.fromkeys((*wallets, *addresses(reading.formless))))
     subject = Subject(text, reading, reached, wallets, wallet_names(reading.formless), company, field, context)
-    return replace(subject, hits=rules.hits(subject))
+    subject.hits = rules.hits(subject)
+    return subject
 
 
 def readable(post: Post) -> str:

@@ -1,9 +1,9 @@
 """What rules say of a text. A closed set of conditions, each one small class.
 
-Phrases are found by the pairs of words they begin with, patterns by one re2 set over all of them:
-one linear pass says which could occur, and only the rules that could match are then asked. (A re2
-set of the phrases too was tried: building its states for words never seen before cost 200 µs to
-3 ms a post, and posts are mostly words never seen before.)
+Phrases are found by the words they begin with, all in one pass of an Aho-Corasick automaton, patterns by
+one re2 set over all of them: only the rules that could match are then asked. (A re2 set of the phrases
+too was tried: building its states for words never seen before cost 200 µs to 3 ms a post, and posts
+are mostly words never seen before.)
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import re2
+from ahocorasick_rs import AhoCorasick
 from rapidfuzz import fuzz
 
 from monitor.model import NO_CONTEXT, Company, Context, Finding, Severity
@@ -24,14 +25,13 @@ from monitor.verdict.text import Reading, comparable, skeleton
 Evidence = tuple[str, ...]
 _T = TypeVar("_T")
 _MOST_COMPARED = 5_000  # characters: resemblance costs the product of both lengths
-_START = 6  # letters
 _WHOLE = 12  # letters of a phrase without its blanks that mean nothing else
 ALWAYS = None  # a condition that cannot name what must occur for it to hold
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Subject:
-    """A text as the conditions see it. `hits` are the regexes that may and the features that do occur."""
+    """A text as the conditions see it. `hits` are the regexes that may and the features that do occur; the rules set them."""
 
     text: str
     reading: Reading
@@ -61,6 +61,7 @@ def first_words(phrase: str) -> tuple[str, ...]:
     return tuple(_spoken(phrase.split("*", maxsplit=1)[0]).split(" ")[:3])
 
 
+@lru_cache(maxsize=16_384)
 def _spoken(part: str) -> str:
     return comparable(skeleton(part))
 
@@ -96,8 +97,11 @@ class Phrases:
 
 
 def _said(phrase: str, regex: str, reading: Reading) -> str:
-    match = _regex(regex).search(reading.words)
-    if match:  # folded words of other scripts are not for reading: the rule's own words are
+    if "*" not in phrase:
+        if f" {_spoken(phrase)} " in f" {reading.words} ":
+            return skeleton(phrase)
+    elif match := _regex(regex).search(reading.words):
+        # Folded words of other scripts are not for reading: the rule's own words are.
         found = str(match.group(0)).strip()[:120]
         return found if found.isascii() and phrase.isascii() else phrase
     return phrase.replace(" *", "") if _occurs(_unbroken(phrase), reading) else ""
@@ -342,6 +346,19 @@ class Rule:
     do: str = ""
 
 
+class _Words:
+    """Many words or phrases looked for in one pass, with what each of them means."""
+
+    def __init__(self, meaning: dict[str, list[str]]) -> None:
+        self._hits = list(meaning.values())
+        self._automaton = AhoCorasick(list(meaning)) if meaning else None
+
+    def within(self, text: str) -> list[tuple[list[str], int, int]]:
+        """(hits, start, end) of every occurrence, overlapping ones too."""
+        found = self._automaton.find_matches_as_indexes(text, overlapping=True) if self._automaton else ()
+        return [(self._hits[number], start, end) for number, start, end in found]
+
+
 @dataclass
 class Rules:
     """Compiled rules. `digest` names exactly this set; a verdict stores it."""
@@ -350,9 +367,9 @@ class Rules:
     digest: str = ""
     _always: list[Rule] = field(default_factory=list)
     _by_hit: dict[str, list[Rule]] = field(default_factory=dict)
-    _by_words: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=dict)  # first, second: (third, hit)
+    _begins: _Words | None = None
+    _wholes: _Words | None = None
     _sentences: list[tuple[frozenset[str], str]] = field(default_factory=list)
-    _by_start: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     _patterns: tuple[Any, list[str]] = (None, [])
 
     def __post_init__(self) -> None:
@@ -362,59 +379,38 @@ class Rules:
                 self._always.append(rule)
             for need in needs or ():
                 self._by_hit.setdefault(need, []).append(rule)
+        begins: dict[str, list[str]] = {}
+        wholes: dict[str, list[str]] = {}
         for similar in _of_type(self.rules, SimilarTo):
             self._sentences += [(frozenset(w for w in s.split(" ") if len(w) > 2), f"~:{s}") for s in similar.sentences]
         for phrases in _of_type(self.rules, Phrases):
             for phrase, regex in zip(phrases.phrases, phrases.regexes, strict=True):
-                first, *more = (*first_words(phrase), "", "")[:3]
-                self._by_words.setdefault(first, {}).setdefault(more[0], []).append((more[1], f"s:{regex}"))
-                whole = _unbroken(phrase)
-                self._by_start.setdefault(whole[:_START], []).append((whole, f"s:{regex}"))
+                begins.setdefault(f" {' '.join(first_words(phrase))} ", []).append(f"s:{regex}")
+                wholes.setdefault(_unbroken(phrase), []).append(f"s:{regex}")
+        self._begins, self._wholes = _Words(begins), _Words(wholes)
         regexes = sorted({r for pattern in _of_type(self.rules, Pattern) for r in pattern.regexes})
         self._patterns = _compile_set(regexes), regexes
 
     def hits(self, subject: Subject) -> frozenset[str]:
         """Every regex that may and every feature that does occur: one pass over each text."""
-        reading, words = subject.reading, subject.reading.words.split(" ")
-        found = set(self._begun(words))
+        reading = subject.reading
+        found: set[str] = set()
+        if self._begins and self._wholes:
+            for hits, _, _ in self._begins.within(f" {reading.words} "):
+                found.update(hits)
+            for hits, start, end in self._wholes.within(reading.unbroken):
+                if start in reading.edges and end in reading.edges:
+                    found.update(hits)
         if self._sentences:
-            there = set(words)
+            there = set(reading.words.split(" "))
             found.update(hit for sentence, hit in self._sentences if len(sentence & there) > 1)
-        if len(reading.unbroken) >= _WHOLE:
-            found.update(self._unbroken_hits(reading))
         together, regexes = self._patterns
         if together:
-            found.update(f"t:{regexes[i]}" for i in together.Match(subject.text) or ())
+            found.update([f"t:{regexes[i]}" for i in together.Match(subject.text) or ()])
             if reading.plain != subject.text:
-                found.update(f"t:{regexes[i]}" for i in together.Match(reading.plain) or ())
-        found.update(f"link:{kind}" for _, place in subject.places for kind in link_kinds(place))
-        found.update(f"unusual:{signal}" for signal, _ in subject.context.signals)
-        if subject.field:
-            found.add(f"field:{subject.field}")
-        found.update(f"disguise:{kind}" for kind, _ in subject.reading.disguises)
-        features = (subject.addresses, "address"), (subject.names, "name"), (subject.context.listed, "listed")
-        found.update(name for there, name in features if there)
+                found.update([f"t:{regexes[i]}" for i in together.Match(reading.plain) or ()])
+        found.update(_features(subject))
         return frozenset(found)
-
-    def _begun(self, words: list[str]) -> Iterator[str]:
-        """The hits of phrases whose first words stand together: two look-ups a word."""
-        last = len(words) - 1
-        for n, word in enumerate(words):
-            seconds = self._by_words.get(word)
-            if seconds is None:
-                continue
-            yield from (hit for _, hit in seconds.get("", ()))
-            if n < last:
-                for third, hit in seconds.get(words[n + 1], ()):
-                    if not third or (n + 2 <= last and words[n + 2] == third):
-                        yield hit
-
-    def _unbroken_hits(self, reading: Reading) -> Iterator[str]:
-        """The hits of phrases that occur without their blanks: found by their first letters, then compared."""
-        text = reading.unbroken
-        starts = {text[n : n + _START] for n in reading.edges}
-        for start in self._by_start.keys() & starts:
-            yield from (hit for whole, hit in self._by_start[start] if _occurs(whole, reading))
 
     def accuse(self, subject: Subject, about: str) -> tuple[Finding, ...]:
         """The findings on a subject whose `hits` are set; `about` is post or profile."""
@@ -423,6 +419,18 @@ class Rules:
             asked.update((rule.id, rule) for rule in self._by_hit.get(hit, ()))
         found = [_ask(rule, subject) for rule in asked.values() if about in rule.applies_to]
         return tuple(sorted((f for f in found if f), key=lambda f: (-f.severity, f.rule)))
+
+
+def _features(subject: Subject) -> list[str]:
+    """What occurs beside words."""
+    context, disguises = subject.context, subject.reading.disguises
+    found = [f"link:{kind}" for _, place in subject.places for kind in link_kinds(place)] if subject.places else []
+    if context.signals or disguises or subject.field or context.listed:
+        found += [f"unusual:{signal}" for signal, _ in context.signals] + [f"disguise:{kind}" for kind, _ in disguises]
+        found += [f"field:{subject.field}"] * bool(subject.field) + ["listed"] * bool(context.listed)
+    if subject.addresses or subject.names:
+        found += ["address"] * bool(subject.addresses) + ["name"] * bool(subject.names)
+    return found
 
 
 def alternatives(rule: Rule) -> tuple[str, ...]:
