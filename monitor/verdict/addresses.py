@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import re2
-from Crypto.Hash import keccak
 
 from monitor.verdict.links import refanged
 
@@ -150,6 +149,8 @@ def _eip55(digits: str) -> bool:
 
 
 def _keccak(data: bytes) -> bytes:
+    from Crypto.Hash import keccak  # 3 MiB that a daemon needs only when somebody posts such an address
+
     return keccak.new(digest_bits=256, data=data).digest()
 
 
