@@ -262,12 +262,12 @@ def hostile(book: Rules, queue: Queue) -> None:
     """Every 25,000-character horror, and the worst of them."""
     from tests.verdict.test_text import HOSTILE
 
-    worst = 0.0
+    worst = worst_first = 0.0
     for name, text in HOSTILE.items():
-        seconds = min(times(partial(_judge, queue, book), [post(text[:25_000])], 3))
-        worst = max(worst, seconds)
-        print(f"  hostile, 25,000 characters of {name:<33} {seconds * 1e3:10.1f} ms")
-    print(f"{'worst hostile post':<62} {worst * 1e3:17.1f} ms   (limit 50 ms)")
+        first, *more = times(partial(_judge, queue, book), [post(text[:25_000])], 4)
+        worst, worst_first = max(worst, min(more)), max(worst_first, first)
+        print(f"  hostile, 25,000 characters of {name:<33} {min(more) * 1e3:10.1f} ms, the first time {first * 1e3:.1f} ms")
+    print(f"{'worst hostile post':<62} {worst * 1e3:17.1f} ms   (limit 50 ms; characters never seen before: {worst_first * 1e3:.1f} ms)")
 
 
 def loading() -> None:

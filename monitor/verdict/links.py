@@ -31,6 +31,14 @@ _NOT_HOSTS = frozenset({"asp.net", "vb.net", "ado.net"})
 _FILES = frozenset({"md", "zip", "py", "sh", "rs", "mov", "pl", "ps", "so", "app"})  # suffixes of files too: links only with a path
 _RESERVED = frozenset({"example", "onion"})  # suffixes that no registry lists (RFC 2606, RFC 7686)
 _DOTS = str.maketrans("。．｡․", "....")
+_MAY_BE_DOT = re.compile("(?i)dot|punkt|punto")
+_DOT = re.compile("[。．｡․]")
+# Unicode's format characters (category Cf), and the ranges whose compatibility forms hide letters.
+_INVISIBLE = re.compile(
+    "[\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+    "\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]+"
+)
+_FORMED = re.compile("[\uff01-\uffef\U0001d400-\U0001d7ff\U0001f100-\U0001f1ff]+")
 _MOST = 500  # different hosts taken from one post; more of them are an attack of their own
 TOO_MANY = "more-hosts-than-anybody-links-to.invalid"
 
@@ -138,7 +146,7 @@ def hosts(text: str, links: tuple[str, ...] = ()) -> tuple[str, ...]:
 def _hosts_in(text: str) -> Iterator[str]:
     if not text.isascii():
         text = _fold_dots(text)
-    elif "." not in text and "ot" not in text.lower():
+    if "." not in text and "://" not in text and not _MAY_BE_DOT.search(text):
         return
     text = refanged(text)
     pieces, end = [], 0
@@ -185,9 +193,9 @@ def _suffixes() -> PublicSuffixList:
 
 
 def _fold_dots(text: str) -> str:
-    text = text.translate(_DOTS)
-    kept = (c for c in text if unicodedata.category(c) != "Cf")
-    return "".join(unicodedata.normalize("NFKC", c)[:3] if c > "\uff00" or c > "\U0001d000" else c for c in kept)
+    """Dots of other scripts as dots, wide and mathematical letters as letters, invisible signs gone."""
+    text = _INVISIBLE.sub("", text.translate(_DOTS) if _DOT.search(text) else text)
+    return _FORMED.sub(lambda m: "".join([unicodedata.normalize("NFKC", c)[:3] for c in m[0]]), text)
 
 
 def place(host: str, company: Company) -> Place:

@@ -48,8 +48,10 @@ def canonical(text: str, links: tuple[str, ...] = ()) -> str:
     text = text[:MAX_LENGTH]
     if not text.isascii():
         text = _nfc(text)
-        if _FORM.search(text):  # without presentation signs, letter and mark may meet
-            text = _nfc(text.translate(_FORMS))
+        if _FORM.search(text):
+            meet = "\ufe0e" in text or "\ufe0f" in text  # without these between them, a letter and a mark meet
+            text = text.translate(_FORMS)
+            text = _nfc(text) if meet else text
     if "&" in text:
         text = _ENTITY.sub(lambda m: _ENTITIES[m[1]], text)
         text = text if text.isascii() else _nfc(text)
@@ -69,15 +71,13 @@ def _nfc(text: str) -> str:
 
 
 def _stream_safe(text: str) -> str:
-    out: list[str] = []
-    run = 0
-    for char in "".join(unicodedata.normalize("NFD", c) for c in text):
-        run = run + 1 if unicodedata.combining(char) else 0
-        if run > _RUN_LIMIT:
-            out.append(_GRAPHEME_JOINER)
-            run = 1
-        out.append(char)
-    return "".join(out)
+    return _MARK_RUN.sub(_in_pieces, text)
+
+
+def _in_pieces(run: re.Match[str]) -> str:
+    """A run of marks with a joiner after every thirty; each mark is decomposed on its own, for a run sorts quadratically."""
+    marks = "".join([unicodedata.normalize("NFD", mark) for mark in run[0]])
+    return _GRAPHEME_JOINER.join(marks[n : n + _RUN_LIMIT] for n in range(0, len(marks), _RUN_LIMIT))
 
 
 # --- skeleton ----------------------------------------------------------------------------------
@@ -99,8 +99,9 @@ _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*·•|/,~^+]{1,3}[^\W\d_])
 _BROKEN = re.compile(r"(?<![\w@#./:])[^\W\d_]*[^\W\d_A-Z][.*_·•|~^+\\](?!com|org|net|io|gov)[^\W\d_A-Z]+(?![\w/@.])")
 _CARRIED = re.compile(r"(?<=\w)-\n(?=\w)")
 # The same, nearly, without looking back and in linear time: most texts have none.
-_MAY_BE_SPELLED = re2.compile(r"(?:^|[^\p{L}\p{N}])\p{L}(?:[\s.\-_*·•|/,~^+]{1,3}\p{L}){3}(?:[^\p{L}\p{N}]|$)")
-_MAY_BE_BROKEN = re2.compile(r"(?:\p{L}[.*_·•|~^+\\]\p{Ll}(?s:.*)){4}")
+_LETTER = r"[A-Za-z\x{80}-\x{10ffff}]"  # every other sign passes for one: Unicode's classes make large automata
+_MAY_BE_SPELLED = re2.compile(rf"{_LETTER}(?:[\s.\-_*·•|/,~^+]{{1,3}}{_LETTER}){{3}}(?:[^A-Za-z0-9]|$)")
+_MAY_BE_BROKEN = re2.compile(rf"(?:{_LETTER}[.*_·•|~^+\\][a-z\x{{80}}-\x{{10ffff}}](?s:.*)){{4}}")
 _BETWEEN = re.compile(r"(?<=\S)\s{2,}(?=\S)")
 _SPELLING_MARKS = "\u0900-\u0963\u0966-\u0dff\u0e30-\u0e4e\u0eb0-\u0ece\u1000-\u109f\u1780-\u17d3\u3099\u309a"  # no letters to `re`
 _SEPARATORS = re.compile(rf"[^\w%$@{_SPELLING_MARKS}]+|_+")
@@ -111,7 +112,11 @@ _SIGNS = frozenset("%$@")  # kept until leetspeak is undone
 _NOT_WORDS = re.compile(rf"[^\w{_SPELLING_MARKS}]+|_+")
 _GROWTH = 3  # characters one character may become; U+FDFA alone would become eighteen
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u180b\u180c\u180d\u180e")  # beside those of category Cf
-_READ_AS = {"\u2800": " ", "ϲ": "c", "Ϲ": "c"}  # the blank of Braille; the lunate sigma, which is no sigma to a reader
+# Read as letters although Unicode does not say so: regional indicators, negative circled and squared letters, the
+# lunate sigma (no sigma to a reader); and the blank of Braille.
+_READ_AS = {chr(first + n): chr(ord("a") + n) for first in (0x1F1E6, 0x1F130, 0x1F150, 0x1F170) for n in range(26)} | {
+    "\u2800": " ", "ϲ": "c", "Ϲ": "c",
+}  # fmt: skip
 _OF_LETTERS = (7, 8, 9)  # combining classes that spell: nukta, kana voicing, virama
 
 
@@ -131,20 +136,16 @@ class _Table(dict[int, str]):
 
 def _plain(char: str) -> str:
     """One character without form: enclosed, mathematical, wide, marked, invisible. Case is kept."""
-    code = ord(char)
-    if 0x1F1E6 <= code <= 0x1F1FF:  # regional indicators
-        return chr(ord("a") + code - 0x1F1E6)
-    for first in (0x1F130, 0x1F150, 0x1F170):  # squared and negative letters
-        if first <= code < first + 26:
-            return chr(ord("a") + code - first)
+    read = _READ_AS.get(char)
+    if read is not None:
+        return read
     if _is_invisible(char):
         return ""
-    if char in _READ_AS:
-        return _READ_AS[char]
+    if not unicodedata.decomposition(char):
+        return char
     if unicodedata.category(char) == "Lo" and unicodedata.normalize("NFKC", char) == char:
-        return char  # Hangul, kana, Devanagari: taking these to pieces would make another word
-    plain = (c for c in unicodedata.normalize("NFKD", char)[:_GROWTH] if not _is_invisible(c))
-    return "".join(plain)
+        return char  # kana, Devanagari: taking these to pieces would make another word
+    return "".join([c for c in unicodedata.normalize("NFKD", char)[:_GROWTH] if not _is_invisible(c)])
 
 
 def _is_invisible(char: str) -> bool:
@@ -160,8 +161,6 @@ def _is_invisible(char: str) -> bool:
 def _as_latin(char: str) -> str:
     """One plain character as a hasty reader takes it."""
     folded = _ALIKE.get(char) or _ALIKE.get(char.casefold())
-    if folded is None and (inner := _plain(char)) != char:
-        return "".join(map(_as_latin, inner))
     return char if folded is None else _ALIKE.get(folded, folded)  # a twin's twin
 
 
@@ -306,10 +305,10 @@ def comparable(words: str) -> str:
     if words.isascii():
         return words
     words = _translated(words, _LATIN).casefold()
-    return " ".join(_UNSPACED.sub(r" \g<0> ", words).split()) if _UNSPACED.search(words) else words
+    return " ".join(" ".join(_UNSPACED.split(words)).split()) if _UNSPACED.search(words) else words
 
 
-_UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_UNSPACED = re.compile("([\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 _BROKEN_WORDS = 4
 _LEET_WORDS = 1  # is enough to read digits as letters; one more is a finding
 _MAY_BE_LEET = re2.compile(r"[A-Za-z][0134578]+[a-z]|[a-z][0134578]{2}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import signal
 import unicodedata
@@ -140,7 +141,18 @@ def test_other_scripts_stay_readable(text: str) -> None:
     assert not re.search("[a-z]", skeleton(text))
 
 
+DICE = random.Random(3)
 HOSTILE = {
+    "every character": "".join(map(chr, range(0x20, 25_020))),
+    "CJK at random": "".join(chr(DICE.randrange(0x4E00, 0xD7FF)) for _ in range(25_000)),
+    "upper planes": "".join(chr(DICE.randrange(0x10000, 0x1FFFF)) for _ in range(25_000)),
+    "two scripts": "аb " * 8_333,
+    "greek and cyrillic": "".join(chr(DICE.randrange(0x370, 0x52F)) for _ in range(25_000)),
+    "words in pieces": "gi.ve aw.ay " * 2_083,
+    "leetspeak": "cl41m y0ur w4ll37 " * 1_388,
+    "base58 soup": " ".join("".join(DICE.choices("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", k=33)) for _ in range(735)),
+    "hosts": " ".join(f"a{n}.com" for n in range(2_800)),
+    "phrases": "claim now connect wallet airdrop is live " * 609,
     "combining marks": "e" + "\u0301" * 24_999,
     "U+FDFA": "\ufdfa" * 25_000,
     "ampersands": "&amp;" * 5_000,
