@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from monitor import desk, pictures, planning, record, rulebook, safe, service
+from monitor import desk, pictures, planning, record, rulebook, safe, service, vision
 from monitor.config import Config, ConfigError, secrets
 from monitor.incidents import Event
 from monitor.model import Account, Severity
@@ -60,12 +61,23 @@ async def _check(config: Config, *, live: bool) -> None:
         found = built.judge.rulebook.sources
         tests = sum(len(s.file.tests) for s in found)
         click.echo(f"rules          {len(found)} loaded, {tests} tests passed, {sum(s.file.status == 'live' for s in found)} live")
+        click.echo(f"pictures       {_readers()}")
+        for name in config.file.monitor.block_lists:
+            click.echo(f"block list     {name}")
+        for note in built.judge.lists.notes(datetime.now(UTC)):
+            click.echo(f"warning: block list {safe.for_terminal(note, 300)}")
         for table in config.file.accounts:
             worth = ", ".join(f"{k} {v}" for k, v in table.unapproved.model_dump().items())
             click.echo(f"account        @{table.handle} on {table.platform}: unapproved {worth}")
         _say_paging(config)
         if live:
             await _ask_everybody(built)
+
+
+def _readers() -> str:
+    """What the extras make of pictures here."""
+    compared = "registered ones are compared" if find_spec("pdqhash") else pictures.MISSING
+    return f"{compared}; {'words and codes in those of an incident are read' if vision.installed() else 'none is read: install hijack-monitor[vision]'}"
 
 
 def _say_paging(config: Config) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from monitor import desk, record, safe
+from monitor.blocklists import Blocklists
 from monitor.config import Config
 from monitor.health import Reading, blind, limit
 from monitor.model import ApprovedPost, Incident, Post, ProfileChange
@@ -180,6 +181,9 @@ def standing(store: Store, config: Config, now: datetime) -> Standing:
     wrong += [f"INC-{i.id} is {i.state.value}: {i.headline}: {i.name}" for i in store.unresolved()]
     late = [p for p in store.undelivered() if (now - p.created_at).total_seconds() > 60]
     wrong += [f"page {p.key} not accepted by {p.route} for {(now - p.created_at).total_seconds():.0f} s" for p in late]
+    lists = Blocklists(tuple(config.path.parent / n for n in config.file.monitor.block_lists), config.file.monitor.block_list_stale_days)
+    lists.refresh()
+    wrong += [f"block list {note}" for note in lists.notes(now)]
     broken = store.broken_audit()
     wrong += [f"the audit chain is broken at row {broken}: somebody changed the database"] if broken else []
     return Standing(lines, wrong)

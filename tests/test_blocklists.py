@@ -12,6 +12,7 @@ import pytest
 from monitor.blocklists import Blocklists
 from monitor.model import Severity
 from tests.conftest import world
+from tests.test_cli import run_in
 
 NOW = datetime.now(UTC)
 ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -97,3 +98,14 @@ async def test_a_listed_host_pages_even_in_a_registered_post_and_is_decided_the_
         (tmp_path / "feed.txt").write_text("other.example\n")
         w.service.look_at_lists()
         assert desk.recompute(w.service.store, kept) == kept.verdict
+
+
+def test_check_and_status_say_what_is_wrong_with_a_list(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    config = tmp_path / "hijack-monitor.toml"
+    config.write_text(config.read_text().replace("[company]", 'block_lists = ["feed.txt", "gone.json"]\n[company]'))
+    (tmp_path / "feed.txt").write_text("evil.xyz\n")
+    os.utime(tmp_path / "feed.txt", (1, 1))
+    said = run("status").output
+    assert "feed[.]txt: unchanged for" in said
+    assert "gone[.]json: cannot be read" in said
