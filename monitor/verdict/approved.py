@@ -18,7 +18,7 @@ from rapidfuzz.distance import Levenshtein
 
 from monitor.model import ApprovedPost, Exact, Kind, Match, Near, NoMatch, Post, ProfileChange
 from monitor.verdict.critical import bare, critical_tokens, danger, signature, typos
-from monitor.verdict.links import host_of
+from monitor.verdict.links import canonical_links, host_of, is_shortener
 from monitor.verdict.text import canonical
 
 EXPLAINS = timedelta(days=90)  # a registration explains pages so long after its window; then it is as if it never was
@@ -229,7 +229,17 @@ def _carries_more(one: ApprovedPost, post: Post) -> tuple[int, str] | None:
     card = host_of(post.card) if "://" in post.card and post.card.startswith("http") else ""
     if card and card not in shown:
         return 1, f"the words of registered post #{one.id}, but with a link card to a page nobody registered"
+    if _hidden_link(one, post):
+        return 1, f"the words of registered post #{one.id}, but with a link that they do not show"
     return _other_pictures(one, post)
+
+
+def _hidden_link(one: ApprovedPost, post: Post) -> bool:
+    """A link one tap away that neither the text nor the registration names; a shortener of a link that is shown is none."""
+    words = canonical(post.text).split(" ")
+    known = {host_of(link) for link in one.links} | {host_of(w) for w in words if "://" in w}
+    hidden = [host for link in post.links if canonical_links(link) not in words and (host := host_of(link)) not in known]
+    return any(not (is_shortener(host) and known) for host in hidden)
 
 
 def _other_pictures(one: ApprovedPost, post: Post) -> tuple[int, str] | None:

@@ -21,7 +21,7 @@ _SCHEME = re2.compile(r"(?i)\b(?:https?|hxxps?|ftp)://([^\s<>\"'`\x{201C}\x{201D
 _BARE = re2.compile(
     r"(?:^|[^\p{L}\p{N}_@./:\-])((?:[\p{L}\p{N}_\-]+\.)+(?:\p{L}+|(?i:xn--)[a-zA-Z0-9\-]+))(?:[^\p{L}\p{N}_.@\-]|\.(?:\W|$)|$)"
 )
-_DEFANGED = re2.compile(r"(?i)\s?[\[({]\s?(?:\.|dot|punkt|punto)\s?[\])}]\s?|(\w)(?: dot |\s\.|\\\.)([a-z]{2,})\b")
+_DEFANGED = re2.compile(r"(?i)\s?[\[({]\s?(?:\.|dot|punkt|punto)\s?[\])}]\s?|(\w)(?: dot |\s\.\s?|\\\.)([a-z]{2,})\b")
 _CANONICAL_URL = re.compile(r"(?i)(?<!\w)https?://([^\s/?#]+)([^\s?#]*)(\?[^\s#]*)?(#\S*)?")
 _CANONICAL_BARE = re.compile(r"(?<![\w@./:#?&=%-])((?:[A-Za-z0-9-]{1,63}\.){1,5}([A-Za-z]{2,24}))(?![\w.@-])(?=[\s/?]|$)")
 _PLAIN_URL = re.compile(r"https?://([A-Za-z0-9.-]+)(?=[/?#]|$)")
@@ -196,6 +196,11 @@ def _fold_dots(text: str) -> str:
     """Dots of other scripts as dots, wide and mathematical letters as letters, invisible signs gone."""
     text = _INVISIBLE.sub("", text.translate(_DOTS) if _DOT.search(text) else text)
     return _FORMED.sub(lambda m: "".join([unicodedata.normalize("NFKC", c)[:3] for c in m[0]]), text)
+
+
+def is_shortener(host: str) -> bool:
+    """Whether a host only leads elsewhere."""
+    return host == _WRAPPER or host.removeprefix("www.") in _SHORTENERS
 
 
 def place(host: str, company: Company) -> Place:
