@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from monitor import record
@@ -13,6 +14,8 @@ from monitor.verdict.addresses import addresses
 from monitor.verdict.habits import BURST, learn, signals
 from monitor.verdict.links import hosts
 from monitor.verdict.text import skeleton
+
+log = logging.getLogger("monitor.context")
 
 
 def gather(store: Store, account: Account, item: Item, company: Company, lists: Blocklists) -> Context:
@@ -31,8 +34,14 @@ def gather(store: Store, account: Account, item: Item, company: Company, lists: 
 def remember(store: Store, account: Account, item: Item, verdict: Verdict, *, baseline: bool) -> None:
     """Learn from a post of which nobody complained. What was accused teaches nothing: a hijacker must not train us."""
     quiet = verdict.severity <= Severity.RECORD or (baseline and not verdict.accusations)
-    if isinstance(item, Post) and quiet and item.version == 1:
-        store.keep_habits(account.key, learn(store.habits(account.key), item))
+    if not isinstance(item, Post) or not quiet or item.version != 1:
+        return
+    try:
+        habits = learn(store.habits(account.key), item)
+    except (ValueError, TypeError, KeyError, AttributeError):  # habits explain; a mistake in them must make no page
+        log.exception("nothing learned", extra={"account": account.key, "post": item.id})
+        return
+    store.keep_habits(account.key, habits)
 
 
 def _recent(store: Store, post: Post) -> tuple[tuple[datetime, Kind], ...]:

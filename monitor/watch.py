@@ -194,10 +194,17 @@ class Watch:
         return replace(batch, items=tuple(seen.get(i.id, i) for i in batch.items))
 
     async def _closer(self, post: Post) -> Post:
-        if self._judge.wants_author(post):
-            with contextlib.suppress(SourceError):  # an author nobody could tell us of is not the registered one
+        """The post with what was fetched for it. Whatever goes wrong, it is judged: without a picture or an author it pages."""
+        try:
+            if self._judge.wants_author(post):
                 post = replace(post, referenced_author=await self._source.author(post))
-        return await self._pictures.compared(post) if self._pictures and self._judge.wants_pictures(post) else post
+            if self._pictures and self._judge.wants_pictures(post):
+                post = await self._pictures.compared(post)
+        except SourceError as error:
+            log.warning("the quoted author is not known: %s", error, extra={"account": self.account.key, "post": post.id})
+        except Exception:
+            log.exception("not looked at closer", extra={"account": self.account.key, "post": post.id})
+        return post
 
     def _failed(self, error: SourceError) -> None:
         self.retry_at = error.retry_at

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import re2
 
-from monitor.verdict.links import refanged
+from monitor.verdict.links import ends, refanged
 
 _BITCOIN = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _RIPPLE = "rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz"
@@ -43,7 +43,7 @@ _CANDIDATE = re2.compile(
     r"|-?[01]:[0-9a-fA-F]{64}"
     r"|[EUk0][Qfj][A-Za-z0-9_\-]{46}"
     r"|[1-9A-HJ-NP-Za-km-z]{25,128}"
-    r")(?:[^0-9A-Za-z_\-]|[_\-](?:[^0-9A-Za-z]|$)|$)"
+    r")"
 )
 _MOST = 200  # different addresses taken from one post
 _TRIES = 400  # candidates examined in one post
@@ -58,9 +58,7 @@ _PIECES = re2.compile(r"(?s)(?:\b(?:[0-9]+[A-Za-z]|[A-Za-z]+[0-9])[0-9A-Za-z]*\b
 _GAPS = re.compile(r"[ \t\n.·|-]+")
 _JOINED = {"0": range(42, 43), "b": range(14, 91), "l": range(40, 91), "a": range(58, 109)}  # lengths, by first letter
 # Names that wallets resolve to an address: ENS, Solana, Unstoppable and the like.
-_NAME = re2.compile(
-    r"(?i)(?:^|[^\p{L}\p{N}_.@/\-])([a-z0-9\-_]{3,}\.(?:eth|sol|bnb|crypto|nft|ton|arb|btc|wallet))(?:[^\p{L}\p{N}_.@/\-]|\.(?:\W|$)|$)"
-)
+_NAME = re2.compile(r"(?i)(?:^|[^\p{L}\p{N}_.@/\-])([a-z0-9\-_]{3,}\.(?:eth|sol|bnb|crypto|nft|ton|arb|btc|wallet))")
 _MAY_BE_NAME = re2.compile(r"(?i)(?:\.|dot)[\])}\s]*(?:eth|sol|bnb|crypto|nft|ton|arb|btc|wallet)\b")
 
 
@@ -96,12 +94,14 @@ def wallet_names(text: str) -> tuple[str, ...]:
     if not _MAY_BE_NAME.search(text):
         return ()
     text = refanged(text)
-    return tuple(dict.fromkeys(m.group(1).lower() for m in _NAME.finditer(text)))[:20]
+    return tuple(dict.fromkeys(m.group(1).lower() for m in _NAME.finditer(text) if ends(text, m.end())))[:20]
 
 
 def _candidates(text: str) -> Iterator[str]:
     for match in _CANDIDATE.finditer(text):
-        yield match.group(1)
+        after = text[match.end() : match.end() + 2]
+        if not after or (not (after[0].isascii() and after[0].isalnum()) and (after[0] not in "_-" or not after[1:].isalnum())):
+            yield match.group(1)
     if not _PIECES.search(text):
         return
     for run in itertools.islice(_APART.finditer(text), 100):

@@ -79,8 +79,9 @@ def _bursts(post: Post, habits: Habits, recent: tuple[tuple[datetime, Kind], ...
     if post.kind is Kind.REPOST and post.referenced_author.lower() not in ours and kinds.count(Kind.REPOST) + 1 >= _REPOSTS:
         yield Signal.REPOST_BURST, f"{kinds.count(Kind.REPOST) + 1} reposts within ten minutes"
     written = sum(k in (Kind.POST, Kind.QUOTE) for k in kinds) + 1
-    a_day = habits.counts.get("posts", 0.0) / 86.6  # the sum of a count that halves every sixty days, per day
-    if post.kind in (Kind.POST, Kind.QUOTE) and written >= _POSTS and a_day < 144:
+    total = habits.counts.get("posts", 0.0)
+    a_day = total / 86.6  # the sum of a count that halves every sixty days, per day
+    if post.kind in (Kind.POST, Kind.QUOTE) and written >= _POSTS and total >= KNOWN_FROM and a_day < 144:
         yield Signal.TEMPO, f"{written} posts within ten minutes; usually about {a_day:.1f} a day"
 
 

@@ -18,9 +18,8 @@ from monitor.model import Company
 from monitor.verdict.confusables import confusables
 
 _SCHEME = re2.compile(r"(?i)\b(?:https?|hxxps?|ftp)://([^\s<>\"'`\x{201C}\x{201D}]+)")
-_BARE = re2.compile(
-    r"(?:^|[^\p{L}\p{N}_@./:\-])((?:[\p{L}\p{N}_\-]+\.)+(?:\p{L}+|(?i:xn--)[a-zA-Z0-9\-]+))(?:[^\p{L}\p{N}_.@\-]|\.(?:\W|$)|$)"
-)
+# What follows is looked at by `ends`: a sign consumed here could not also stand before the next name.
+_BARE = re2.compile(r"(?:^|[^\p{L}\p{N}_@./:\-])((?:[\p{L}\p{N}_\-]+\.)+(?:\p{L}+|(?i:xn--)[a-zA-Z0-9\-]+))")
 _DEFANGED = re2.compile(r"(?i)\s?[\[({]\s?(?:\.|dot|punkt|punto)\s?[\])}]\s?|(\w)(?: dot |\s\.\s?|\\\.)([a-z]{2,})\b")
 _CANONICAL_URL = re.compile(r"(?i)(?<!\w)https?://([^\s/?#]+)([^\s?#]*)(\?[^\s#]*)?(#\S*)?")
 _CANONICAL_BARE = re.compile(r"(?<![\w@./:#?&=%-])((?:[A-Za-z0-9-]{1,63}\.){1,5}([A-Za-z]{2,24}))(?![\w.@-])(?=[\s/?]|$)")
@@ -158,13 +157,21 @@ def _hosts_in(text: str) -> Iterator[str]:
             yield host
     rest = " ".join([*pieces, text[end:]])
     for match in _BARE.finditer(rest):
-        if _bare(match.group(1), rest[match.end() - 1 : match.end()]):
+        if ends(rest, match.end()) and _bare(match.group(1), rest[match.end() : match.end() + 1]):
             yield match.group(1).lower()
 
 
 def refanged(text: str) -> str:
     """`name[.]eth`, `name (dot) com` and `name dot com` with their dots back."""
     return str(_DEFANGED.sub(lambda m: f"{m.group(1) or ''}.{m.group(2) or ''}", text))
+
+
+def ends(text: str, at: int) -> bool:
+    """Whether a name ends here: at the end, before a sign that no name has, or before the dot of a sentence."""
+    after = text[at : at + 2]
+    if after[:1] == ".":
+        return not (after[1:].isalnum() or after[1:] == "_")
+    return not after or not (after[0].isalnum() or after[0] in "_@-")
 
 
 def _bare(name: str, after: str) -> bool:

@@ -54,7 +54,7 @@ def test_the_usual_is_nothing_to_speak_of() -> None:
     assert signals(said("More news https://www.acme.example/b"), usual(), (), frozenset()) == ()
 
 
-def test_bursts_need_no_history() -> None:
+def test_a_burst_of_reposts_needs_no_history_and_a_tempo_does() -> None:
     repost = said("RT @bandit: mint", kind=Kind.REPOST, referenced_author="bandit")
     before = tuple((repost.created_at - timedelta(minutes=n), Kind.REPOST) for n in (1, 2, 3))
     assert signals(repost, Habits({}), before, frozenset()) == ((Signal.REPOST_BURST, "4 reposts within ten minutes"),)
@@ -62,6 +62,7 @@ def test_bursts_need_no_history() -> None:
     assert signals(repost, Habits({}), before[:2], frozenset()) == ()
     posts = tuple((repost.created_at - timedelta(minutes=n), Kind.POST) for n in range(1, 5))
     assert signals(said("fifth"), usual(), posts, frozenset())[0][0] is Signal.TEMPO
+    assert signals(said("fifth"), usual(5), posts, frozenset()) == ()
     long_ago = tuple((when - timedelta(hours=1), kind) for when, kind in posts)
     assert signals(said("fifth"), usual(), long_ago, frozenset()) == ()
 

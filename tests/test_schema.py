@@ -1,0 +1,30 @@
+"""A database of an older version is taken over as it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from monitor import record, schema
+from monitor.store import Store
+
+
+def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "monitor.db")
+    first = schema._FIRST.split(";\n")
+    for statement in first:
+        old.execute(statement) if statement.strip() else None
+    old.execute("INSERT INTO meta VALUES('install', 'abc'), ('revision', '1')")
+    old.execute("CREATE TABLE _sqlite_migrations(migration_set TEXT, name TEXT, applied_at TEXT, PRIMARY KEY(migration_set, name))")
+    old.execute("INSERT INTO _sqlite_migrations VALUES('hijack-monitor', '0001_first', '2026-11-01')")
+    old.execute(
+        "INSERT INTO approved(account, kind, text, not_before, not_after, approved_by, created_at, revision)"
+        " VALUES('x::1', 'post', 'Good news', '2026-11-01T00:00:00.000000+00:00', '2026-12-01T00:00:00.000000+00:00', 'carla', '2026-11-01', 1)"
+    )
+    old.commit()
+    old.close()
+    store = Store(tmp_path / "monitor.db")
+    one = record.approved(store.sql.execute("SELECT * FROM approved").fetchone())
+    assert (one.text, one.pictures, one.parts, one.conversation) == ("Good news", (), 0, "")
+    assert store.habits("x::1").counts == {}
+    store.close()
