@@ -39,6 +39,7 @@ _INVISIBLE = re.compile(
 )
 _FORMED = re.compile("[\uff01-\uffef\U0001d400-\U0001d7ff\U0001f100-\U0001f1ff]+")
 _MOST = 500  # different hosts taken from one post; more of them are an attack of their own
+_MOST_NAMES = 1_000  # words with dots looked at in one post
 TOO_MANY = "more-hosts-than-anybody-links-to.invalid"
 
 
@@ -156,7 +157,10 @@ def _hosts_in(text: str) -> Iterator[str]:
         if "." in host:
             yield host
     rest = " ".join([*pieces, text[end:]])
-    for match in _BARE.finditer(rest):
+    for number, match in enumerate(_BARE.finditer(rest)):
+        if number >= _MOST_NAMES:
+            yield TOO_MANY
+            return
         if ends(rest, match.end()) and _bare(match.group(1), rest[match.end() : match.end() + 1]):
             yield match.group(1).lower()
 
