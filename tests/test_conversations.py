@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from monitor import desk
 from monitor.model import Kind, Severity
 from tests.conftest import World, world
 
@@ -91,6 +92,7 @@ async def test_reposts_and_quotes_are_registered_by_author_and_nobody_else_is(tm
         w.x.quote("acme", "So glad to do this together.", "partner", "1700000000000000001")
         await w.run(3)
         assert severities(w) == [Severity.CLEAR, Severity.CLEAR]
+        assert [desk.standing(one, w.clock()) for one in desk.registrations(w.service.store)] == ["open", "open"]
         w.x.repost("acme", "bandit", "We open a shop with Acme")
         await w.run(2)
         w.x.quote("acme", "So glad to do this together.", "bandit", "1700000000000000002")
@@ -111,8 +113,6 @@ async def test_a_quoted_author_that_cannot_be_asked_for_is_not_the_registered_on
 
 
 async def test_withdrawing_ends_it(tmp_path: Path) -> None:
-    from monitor import desk
-
     async with world(tmp_path) as w:
         number = w.register("", kind=Kind.REPOST, author="partner")
         desk.withdraw(w.service.store, number, "comms", w.clock())

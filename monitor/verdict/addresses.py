@@ -84,7 +84,7 @@ def addresses(text: str) -> tuple[Address, ...]:
             found[TOO_MANY] = Address("unknown", TOO_MANY)
             break
         chain = "" if value in found else chain_of(value)
-        if chain and (chain != "solana" or value in text):  # thirty-two bytes prove nothing once words are joined
+        if chain:
             found[value] = Address(chain, value)
     return tuple(found.values())
 

@@ -53,6 +53,7 @@ def test_every_host_a_reader_could_reach(text: str, found: tuple[str, ...]) -> N
         ("binary.com.evil.io", Place.LOOKALIKE),  # ours below theirs
         ("binary.claims.io", Place.LOOKALIKE),
         ("login-binary.web.app", Place.LOOKALIKE),
+        ("getbinaryapp.hosting-of-all.org", Place.LOOKALIKE),
         ("canary.yahoo.com", Place.FOREIGN),  # an edit away, but not the name that was registered
         ("library.org", Place.FOREIGN),
         ("bny-claim.io", Place.LOOKALIKE),  # a short name as a word of its own
