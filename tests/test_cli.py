@@ -402,3 +402,13 @@ def test_a_registration_is_never_made_twice_by_its_external_id(tmp_path: Path) -
     plan = Plan("x::1", Kind.POST, "a b c", NOW, NOW + timedelta(hours=1), external_id="7")
     assert desk.register(store, plan, "carla", NOW) == 1
     assert desk.register(store, plan, "carla", NOW) is None
+
+
+def test_rules_alone_need_no_time_and_the_queue_does(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "posts.jsonl"
+    file.write_text(json.dumps({"id": "1", "text": "We open at nine.", "created_at": "11/30/15 18:19"}) + "\n")
+    alone = run("judge", "--rules-only", str(file))
+    assert (alone.exit_code, json.loads(alone.output)["severity"]) == (0, "clear")
+    queued = json.loads(run("judge", str(file)).output)
+    assert queued["severity"] == "page"
+    assert "time data '11/30/15 18:19' does not match" in queued["reason"]
