@@ -236,6 +236,8 @@ def _carries_more(one: ApprovedPost, post: Post) -> tuple[int, str] | None:
 
 def _hidden_link(one: ApprovedPost, post: Post) -> bool:
     """A link one tap away that neither the text nor the registration names; a shortener of a link that is shown is none."""
+    if not post.links:
+        return False
     words = canonical(post.text).split(" ")
     known = {host_of(link) for link in one.links} | {host_of(w) for w in words if "://" in w}
     hidden = [host for link in post.links if canonical_links(link) not in words and (host := host_of(link)) not in known]

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import re2
 
@@ -175,6 +176,7 @@ _TWINS = re.compile("[Ͱ-Ͽἀ-῿Ѐ-ԯ԰-֏Ꭰ-᏿ꭰ-ꮿⲀ-⳿ꓐ-꓿ɐ-ʯᴀ
 _LOOSE = re.compile("[ησμγωχζπгцвмьушщяиз]")  # alike only to a careless eye: not enough alone
 
 
+@lru_cache(maxsize=4096)
 def _latin(word: str) -> str:
     """Fold look-alikes where a word pretends: scripts mixed, or wholly made of exact look-alikes."""
     if word.isascii():
@@ -321,6 +323,7 @@ _HIDDEN = re.compile("\u202e[^\u202c\n]{3,}|[A-Za-z]+[\u00ad\u034f\u200b\u200c\u
 _MIXED = re.compile(r"[^\W\d_]{4,}")
 
 
+@lru_cache(maxsize=4096)
 def _pretends(word: str) -> bool:
     """Latin letters and their twins from another script in one word that reads as Latin."""
     if word.isascii() or not _ASCII_LETTER.search(word) or not _TWINS.search(word):
