@@ -181,14 +181,16 @@ class Watch:
     async def _completed(self, batch: Batch, cursor: str) -> Batch:
         """The batch with pictures and quoted authors fetched where a registration asks for them.
 
-        Everything else is judged first: looking closer at one post delays no page about another.
+        Everything else is judged first: looking closer at one post delays no page about another, but for what
+        stands below it, where the order of a thread's parts counts.
         """
         self._judge.refresh(self._clock())
         closer = [i for i in batch.items if self._judge.wants_pictures(i) or self._judge.wants_author(i)]
         closer = [i for i in closer if not self._store.knows(i)]
         if not closer:
             return batch
-        others = tuple(i for i in batch.items if i not in closer)
+        begun = {i.conversation or i.id for i in closer if isinstance(i, Post)}
+        others = tuple(i for i in batch.items if i not in closer and not (isinstance(i, Post) and i.conversation in begun))
         self.accept(replace(batch, items=others, cursor=cursor))
         seen = {i.id: await self._closer(i) for i in closer if isinstance(i, Post)}
         return replace(batch, items=tuple(seen.get(i.id, i) for i in batch.items))

@@ -73,6 +73,16 @@ async def test_the_registered_words_with_another_picture_page_and_say_how_far_ap
         assert desk.recompute(w.service.store, kept) == kept.verdict
 
 
+async def test_the_parts_below_a_picture_wait_for_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register(TEXT, media=1, pictures=(pictures.hash_of(picture(1)),), more=("Second: come and see it.",))
+        first = w.x.post("acme", TEXT, files=(picture(1),))
+        w.clock.move(0.01)
+        w.x.reply("acme", "Second: come and see it.", under=first)
+        await w.run(5)
+        assert [k.verdict.severity for k in w.service.store.posts("baseline = 0")] == [Severity.CLEAR, Severity.CLEAR]
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
