@@ -41,7 +41,7 @@ ALIASES = {
 _REFUSED = ("false", "no", "0", "draft", "pending", "rejected", "not approved", "unapproved", "n")
 _PLATFORM_WORDS = ("x", "twitter", "x (twitter)", "twitter/x")
 _SLASHED = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(?:[ T]+(.*))?$")
-_PART = re.compile(r"\s*(?:%\|%|\|\||^-{3,}[ \t]*$)\s*", re.MULTILINE)
+_PART = re.compile(r"%\|%|\|\||^-{3,}\r?$", re.MULTILINE)
 _SEVERAL = re.compile(r"[,;|\s]+")
 
 

@@ -412,3 +412,27 @@ def test_rules_alone_need_no_time_and_the_queue_does(run: Run, tmp_path: Path) -
     queued = json.loads(run("judge", str(file)).output)
     assert queued["severity"] == "page"
     assert "time data '11/30/15 18:19' does not match" in queued["reason"]
+
+
+def test_a_thread_is_registered_from_a_file_and_from_a_cell(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "thread.txt").write_text("Five things we learned.\n---\nFirst: uptime is a feature.\n----\nSecond: tell people early.\n")
+    added = run("posts", "add", "--thread", "--file", str(tmp_path / "thread.txt"))
+    assert "registered as #1 in 3 parts, in order" in added.output
+    (tmp_path / "plan.csv").write_text("text\nOne thing||Another thing\nA dash - is none\n")
+    assert "2 registered" in run("posts", "import", str(tmp_path / "plan.csv"), "--commit").output
+    listed = sorted(json.loads(run("posts", "list", "--json").output), key=lambda one: one["id"])
+    assert [one["text"] for one in listed] == [
+        "(1/3) Five things we learned.", "(2/3) First: uptime is a feature.", "(3/3) Second: tell people early.",
+        "(1/2) One thing", "(2/2) Another thing", "A dash - is none",
+    ]  # fmt: skip
+    again = run("posts", "import", str(tmp_path / "plan.csv"), "--commit").output
+    assert "0 registered, 2 already known" in again
+
+
+def test_what_stands_instead_of_a_text_is_said_and_guarded(run: Run) -> None:
+    assert "as often as it happens" in run("posts", "add", "--answers-under", "555").output
+    assert "every repost of @partner goes by in its window" in run("posts", "add", "--author", "@partner", "--kind", "repost").output
+    assert run("posts", "add", "--author", "partner").exit_code == 2
+    assert run("posts", "add", "Hello", "--answers-under", "555").exit_code == 2
+    texts = [one["text"] for one in json.loads(run("posts", "list", "--json").output)]
+    assert set(texts) == {"answers below 555", "reposts of @partner"}
