@@ -116,9 +116,13 @@ def _base(post: Post, account: Account, company: Company, match: Match) -> Sever
     return worth
 
 
+_TOLD = 3  # rules named in one line, the worst ones; the others stand in the findings
+
+
 def _reason(match: Match, findings: tuple[Finding, ...], *, queued: bool) -> str:
     """One line in our own words; the evidence, which is untrusted, travels in the findings."""
-    said = "; ".join(dict.fromkeys(f.title for f in findings if not f.shadow))
+    titles = list(dict.fromkeys(f.title for f in findings if not f.shadow))
+    said = "; ".join(titles[:_TOLD]) + (f" and {len(titles) - _TOLD} more" if len(titles) > _TOLD else "")
     if not queued:
         return said or "no rule accuses it"
     if isinstance(match, Exact):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -187,3 +188,9 @@ def test_the_same_values_give_the_same_verdict(text: str) -> None:
 def test_what_is_approved_is_exactly_what_was_registered() -> None:
     verdict = judge(post("Good morning."), ACCOUNT, COMPANY, Queue([approved("Good morning.")]), RULES)
     assert verdict.match == Exact(1)
+
+
+def test_the_first_line_stays_short_however_many_rules_accuse() -> None:
+    text = "Airdrop is live, connect your wallet, double your BTC, guaranteed profit, hacked by us, pay bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 evil.io"
+    _, reason = say(post(text), Queue())
+    assert re.search(r"(?:[^;]+; ){2}[^;]+ and \d more; nobody registered this post", reason)
