@@ -55,9 +55,9 @@ def _recent(store: Store, post: Post) -> tuple[tuple[datetime, Kind], ...]:
 
 def _elsewhere(store: Store, account: Account, post: Post) -> int | None:
     """An open incident of another account that holds the same words."""
-    words = skeleton(post.text)[:500]
-    others = (i for i in store.unresolved() if i.subject != account.key and words and words in i.skeletons)
-    return next((i.id for i in others), None)
+    others = [i for i in store.unresolved() if i.subject != account.key]
+    words = skeleton(post.text)[:500] if others else ""
+    return next((i.id for i in others if words and words in i.skeletons), None)
 
 
 def _listed(text: str, links: tuple[str, ...], lists: Blocklists) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ MOST_BYTES = 8 << 20  # X allows 5 MB a picture
 MOST_PIXELS = 50_000_000
 SECONDS = 5
 _TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _LOOKED_AT = 512  # pixels a side that PDQ makes use of
 _CLEAR = 50  # of 100: below this PDQ's authors call a hash meaningless
 _TRIES = 2
@@ -41,7 +41,7 @@ def hash_of(data: bytes) -> str:
     except ImportError as error:
         raise PictureError(MISSING) from error
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise PictureError(f"it has {image.width} x {image.height} pixels, more than we unpack")
             image.draft("RGB", (_LOOKED_AT, _LOOKED_AT))

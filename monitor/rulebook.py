@@ -211,6 +211,10 @@ def _one(key: str, value: Any, where: str, known: Mapping[str, Condition]) -> Co
     return _READERS[key](value, where)
 
 
+def _listed(_any: str) -> Condition:
+    return Listed()
+
+
 _COMBINING: dict[str, Callable[[tuple[Condition, ...]], Condition]] = {"any": AnyOf, "all": AllOf, "none": NoneOf}
 _READERS: dict[str, Callable[[Any, str], Condition]] = {
     "phrases": lambda value, where: _phrases(_words(value, where), where),
@@ -220,7 +224,7 @@ _READERS: dict[str, Callable[[Any, str], Condition]] = {
     "wallet_name": lambda value, where: WalletName(_choice(value, ("foreign", "any"), where)),
     "link": lambda value, where: Link(_choice(value, LINKS, where)),
     "disguise": lambda value, where: Disguise(_choice(value, DISGUISES, where)),
-    "listed": lambda value, where: Listed(_choice(value, ("any",), where)),
+    "listed": lambda value, where: _listed(_choice(value, ("any",), where)),
     "unusual": lambda value, where: Unusual(tuple(_choice(w, tuple(Signal), where) for w in _words(value, where))),
     "profile_field": lambda value, where: ProfileField(tuple(_choice(w, PROFILE_FIELDS, where) for w in _words(value, where))),
 }

@@ -13,6 +13,7 @@ import importlib.util
 import io
 import json
 import logging
+import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from monitor import safe
 from monitor.incidents import Event, Request
 from monitor.model import Finding, Incident, PageKind, Post, Severity
 from monitor.outbox import Outbox
-from monitor.pictures import PictureError, Pictures
+from monitor.pictures import FORMATS, PictureError, Pictures
 from monitor.store import Kept, Store
 from monitor.verdict import examine
 from monitor.watch import Judge
@@ -32,6 +33,7 @@ log = logging.getLogger("monitor.vision")
 SECONDS = 30  # for one picture; reading words takes about one
 MOST_MEMORY = 3 << 30  # bytes of address space of the reading process
 _MOST_LINES = 100
+_MOST_LETTERS = 2_000  # of one line or code
 _SURE = 0.5  # of 1: below this a line is noise
 
 
@@ -67,7 +69,14 @@ class Vision:
         )  # fmt: skip
         for kept in waiting:
             if isinstance(kept.post, Post):
-                self._add(kept, kept.post, await self._seen(kept.post))
+                try:
+                    self._add(kept, kept.post, await self._seen(kept.post))
+                except sqlite3.Error:
+                    raise
+                except Exception:  # one picture that nobody foresaw must not keep us from all the others
+                    log.exception("pictures not looked at", extra={"post": kept.post.id})
+                    with self.store.transaction():
+                        self.store.keep_words(kept.post, [])
 
     async def _seen(self, post: Post) -> Seen:
         words: list[str] = []
@@ -117,7 +126,7 @@ async def seen(data: bytes) -> Seen:
     try:
         out, _ = await asyncio.wait_for(process.communicate(data), SECONDS)
         found = json.loads(out)
-        return Seen(tuple(map(str, found["words"])), tuple(map(str, found["codes"])))
+        return Seen(tuple(map(_line, found["words"])), tuple(map(_line, found["codes"])))
     except TimeoutError:
         raise PictureError(f"reading it took more than {SECONDS} s") from None
     except (ValueError, KeyError, TypeError):
@@ -128,6 +137,11 @@ async def seen(data: bytes) -> Seen:
             await process.wait()
 
 
+def _line(text: object) -> str:
+    """As a picture gave it: bounded, and without lone surrogates, which nothing can store or send."""
+    return str(text)[:_MOST_LETTERS].encode("utf-8", "replace").decode()
+
+
 # --- the other process ---------------------------------------------------------------------------
 
 
@@ -136,7 +150,7 @@ def read(data: bytes) -> Seen:
     import numpy as np
     from PIL import Image
 
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         image.thumbnail((2048, 2048))
         pixels = np.asarray(image.convert("RGB"))
     words: list[str] = []

@@ -51,6 +51,7 @@ from monitor.verdict.text import skeleton
 
 log = logging.getLogger("monitor.watch")
 
+CLOSER_SECONDS = 12  # for the pictures and the quoted author of one batch: the next poll of this account waits for them
 LOOK_AGAIN = timedelta(seconds=60)  # posts of an open incident are looked up this often
 
 
@@ -192,16 +193,20 @@ class Watch:
         begun = {i.conversation or i.id for i in closer if isinstance(i, Post)}
         others = tuple(i for i in batch.items if i not in closer and not (isinstance(i, Post) and i.conversation in begun))
         self.accept(replace(batch, items=others, cursor=cursor))
-        seen = {i.id: await self._closer(i) for i in closer if isinstance(i, Post)}
+        looked = await asyncio.gather(*(self._closer(i) for i in closer if isinstance(i, Post)))
+        seen = {post.id: post for post in looked}
         return replace(batch, items=tuple(seen.get(i.id, i) for i in batch.items))
 
     async def _closer(self, post: Post) -> Post:
-        """The post with what was fetched for it. Whatever goes wrong, it is judged: without a picture or an author it pages."""
+        """The post with what was fetched for it, within seconds however many there are. Whatever goes wrong, it is
+        judged: without a picture or an author it pages.
+        """
         try:
-            if self._judge.wants_author(post):
-                post = replace(post, referenced_author=await self._source.author(post))
-            if self._pictures and self._judge.wants_pictures(post):
-                post = await self._pictures.compared(post)
+            async with asyncio.timeout(CLOSER_SECONDS):
+                if self._judge.wants_author(post):
+                    post = replace(post, referenced_author=await self._source.author(post))
+                if self._pictures and self._judge.wants_pictures(post):
+                    post = await self._pictures.compared(post)
         except SourceError as error:
             log.warning("the quoted author is not known: %s", error, extra={"account": self.account.key, "post": post.id})
         except Exception:

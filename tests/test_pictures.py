@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ from aiohttp import web
 from PIL import Image, ImageDraw
 
 from monitor import desk, pictures
-from monitor.model import Media, Severity
+from monitor.model import Media, Post, Severity
 from monitor.verdict.approved import SAME_PICTURE, Queue, distance
 from tests.conftest import World, world
 from tests.test_cli import run_in
@@ -71,6 +72,28 @@ async def test_the_registered_words_with_another_picture_page_and_say_how_far_ap
         assert "of 256 bits differ)" in kept.verdict.reason
         assert len(w.slack.roots()) == 1
         assert desk.recompute(w.service.store, kept) == kept.verdict
+
+
+class Together:
+    """Answers only when three were asked for: what asks one after the other never gets an answer."""
+
+    def __init__(self) -> None:
+        self.barrier = asyncio.Barrier(3)
+
+    async def compared(self, one: Post) -> Post:
+        await self.barrier.wait()
+        return one
+
+
+async def test_pictures_of_many_posts_are_fetched_side_by_side(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for _ in range(3):
+            register(w, picture(1))
+            w.x.post("acme", TEXT, files=(picture(1),))
+        w.service.watches[0]._pictures = Together()  # type: ignore[assignment]
+        async with asyncio.timeout(5):
+            await w.run(2)
+        assert len(w.service.store.posts("baseline = 0")) == 3
 
 
 async def test_the_parts_below_a_picture_wait_for_it(tmp_path: Path) -> None:

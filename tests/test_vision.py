@@ -83,7 +83,14 @@ async def test_a_harmless_picture_adds_nothing_and_is_not_read_twice(tmp_path: P
 
 @pytest.mark.slow
 async def test_a_picture_that_breaks_the_reader_breaks_nothing_else(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match="the process that read it ended with"):
-        await vision.seen(b"\x89PNG but no more")
+    for data in (b"\x89PNG but no more", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b""):
+        with pytest.raises(PictureError, match="the process that read it ended with"):
+            await vision.seen(data)
     async with world(tmp_path) as w:
         assert await posted(w, web.Response(status=503)) == "[]"
+
+
+def test_what_a_code_says_can_be_stored_and_sent_whatever_it_says() -> None:
+    line = vision._line("\udc80" * 5_000)
+    assert line.encode()
+    assert len(line) == 2_000

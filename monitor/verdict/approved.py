@@ -22,8 +22,8 @@ from monitor.verdict.links import canonical_links, host_of, is_shortener
 from monitor.verdict.text import canonical
 
 EXPLAINS = timedelta(days=90)  # a registration explains pages so long after its window; then it is as if it never was
-# Bits of 256 that may differ. Making a picture smaller and JPEG moves up to 4, another QR code in a corner 18 and
-# more (60 pictures each, tests/test_pictures.py); the 31 of PDQ's authors is for finding near copies, not for excusing.
+# Bits of 256 that may differ. Making a picture smaller and JPEG moves up to 4, another QR code in a corner 20 and
+# more (60 pictures each, `make eval`); the 31 of PDQ's authors is for finding near copies, not for excusing.
 SAME_PICTURE = 12
 _NEAREST_FROM = 40  # percent; below this a resemblance explains nothing
 _COMPARED = 2_000  # characters of a text that resemblance looks at

@@ -259,8 +259,6 @@ class Unusual:
 class Listed:
     """A host or an address stood on one of the operator's block lists."""
 
-    which: str = "any"
-
     def needs(self) -> frozenset[str] | None:
         """The feature."""
         return frozenset({"listed"})

@@ -242,25 +242,25 @@ class Reading:
 def read(text: str) -> Reading:
     """Everything that rules want to know of a text; each character is looked at a few times at most."""
     text = text[:MAX_LENGTH]
-    plain = _formless(text)
-    spelled = [m[0] for m in itertools.islice(_SPELLED.finditer(plain), 50)] if _MAY_BE_SPELLED.search(plain) else []
-    read_out = _read_out(plain)
+    formless = _formless(text)
+    spelled = [m[0] for m in itertools.islice(_SPELLED.finditer(formless), 50)] if _MAY_BE_SPELLED.search(formless) else []
+    read_out = _read_out(formless)
     leet = list(dict.fromkeys(_LEETED.findall(read_out)))[:50] if _MAY_BE_LEET.search(read_out) else []
     if len(leet) >= _LEET_WORDS:  # then its numbers are letters too: "7h3 533d"
         read_out = _LEET_LIKE.sub(lambda m: _letters(m[0].lower()), read_out)
     folded = _skeleton(read_out)
     found = [("spelled", s) for s in spelled if len(re.sub(r"\W|_", "", s)) >= _SPELLED_OUT][:6]
-    if _MAY_BE_BROKEN.search(plain):
-        broken = [m[0] for m in itertools.islice(_BROKEN.finditer(plain), 50)]
+    if _MAY_BE_BROKEN.search(formless):
+        broken = [m[0] for m in itertools.islice(_BROKEN.finditer(formless), 50)]
         found += [("spelled", " ".join(broken))] if len(broken) >= _BROKEN_WORDS else []
     found += [("leet", " ".join(leet))] if len(leet) > _LEET_WORDS else []
     if not text.isascii():
         found += [("hidden", m[0]) for m in itertools.islice(_HIDDEN.finditer(text), 6)]
-        found += [("mixed", w) for w in itertools.islice(_MIXED.findall(plain), 2_000) if _pretends(w)][:6]
+        found += [("mixed", w) for w in itertools.islice(_MIXED.findall(formless), 2_000) if _pretends(w)][:6]
     disguises = tuple(dict.fromkeys((kind, f[:80]) for kind, f in found))
     parts = folded.split(" ")
     edges = frozenset(itertools.accumulate(map(len, parts), initial=0))
-    return Reading(folded, plain, read_out, comparable(folded), "".join(parts), edges, disguises)
+    return Reading(folded, formless, read_out, comparable(folded), "".join(parts), edges, disguises)
 
 
 def skeleton(text: str) -> str:
