@@ -41,11 +41,11 @@ def run(config: Config) -> None:
     """Watch until told to stop (SIGTERM). SIGHUP reloads the rules."""
     import asyncio
 
-    from monitor import journal, service
+    from monitor import daemon, journal
     from monitor.config import secrets
 
     journal.set_up()
-    sys.exit(asyncio.run(service.run(config, secrets())))
+    sys.exit(asyncio.run(daemon.run(config, secrets())))
 
 
 @main.command()
@@ -156,7 +156,7 @@ def _act(config: Config, number: int, verb: str, who: str | None, note: str = ""
 
     store = open_store(config)
     desk.act(store, preflight.outbox(store, config), number, Human(verb, actor(who), "the command line", utc_now(), note))
-    click.echo(f"INC-{number}: {verb}d by {actor(who)}")
+    click.echo(f"INC-{number}: {verb.rstrip('e')}ed by {actor(who)}")
 
 
 @incidents.command()
@@ -170,12 +170,62 @@ def ack(config: Config, number: int, who: str | None) -> None:
 
 @incidents.command()
 @click.argument("number", type=int)
-@click.option("--cause", default="", help="What it was.")
+@click.option("--cause", default="", help="What it was: hijack, insider, tool bug, false alarm, or in your words.")
 @acting
 @configured
 def resolve(config: Config, number: int, cause: str, who: str | None) -> None:
     """It is over."""
     _act(config, number, "resolve", who, cause)
+
+
+@incidents.command()
+@click.argument("number", type=int)
+@acting
+@configured
+def escalate(config: Config, number: int, who: str | None) -> None:
+    """Page the next step now."""
+    _act(config, number, "escalate", who)
+
+
+@incidents.command()
+@click.argument("number", type=int)
+@acting
+@configured
+def reopen(config: Config, number: int, who: str | None) -> None:
+    """It was not over: page again. Within 24 hours of resolving."""
+    _act(config, number, "reopen", who)
+
+
+@incidents.command()
+@click.argument("number", type=int)
+@click.option("--to", "folder", default=".", show_default=True, type=click.Path(file_okay=False, exists=True), help="Where to write.")
+@configured
+def export(config: Config, number: int, folder: str) -> None:
+    """Write what happened as one HTML page, and a zip of evidence, hashes and acts that can be verified."""
+    from pathlib import Path
+
+    from monitor import report
+
+    for path in report.export(open_store(config), number, Path(folder), utc_now()):
+        click.echo(str(path))
+
+
+@incidents.command()
+@click.argument("file", type=click.Path(dir_okay=False, exists=True))
+def verify(file: str) -> None:
+    """Check an exported zip: sums, evidence, the chain of acts. Exit 1 when something was changed."""
+    import zipfile
+    from pathlib import Path
+
+    from monitor import report, safe
+
+    try:
+        wrong = report.verify(Path(file))
+    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise click.ClickException(f"{file}: not an exported incident ({type(error).__name__})") from error
+    for line in wrong or ["every sum, every piece of evidence and the chain of acts hold"]:
+        click.echo(safe.for_terminal(line))
+    sys.exit(1 if wrong else 0)
 
 
 @incidents.command("approve")
@@ -186,11 +236,60 @@ def resolve(config: Config, number: int, cause: str, who: str | None) -> None:
 @configured
 def approve_incident(config: Config, number: int, post: str, reason: str, who: str | None) -> None:
     """It was us: approve exactly these posts, not similar ones."""
+    from monitor import approvals, preflight
+
+    store, who = open_store(config), actor(who)
+    two = bool(config.file.slack and config.file.slack.two_person_approve)
+    word = approvals.Approval(who, who, reason, "the command line", utc_now(), two)
+    done = approvals.approve(store, preflight.outbox(store, config), number, (post,) if post else (), word)
+    click.echo(f"INC-{number}: {done.words()}")
+
+
+# --- silences --------------------------------------------------------------------------------------
+
+
+@main.group()
+def silence() -> None:
+    """Wake nobody for a while; everything is still recorded and told. Planned posts need none: register them."""
+
+
+@silence.command("begin")
+@click.argument("hours", type=click.FloatRange(0.02, 8))
+@click.argument("reason")
+@click.option("--account", default="", help="Only this account.")
+@click.option("--words", default="", help="Only posts that hold these words.")
+@acting
+@configured
+def begin_silence(config: Config, hours: float, reason: str, account: str, words: str, who: str | None) -> None:
+    """For up to 8 hours. A new domain, five posts in five minutes or another account page all the same."""
+    from monitor import preflight
+
+    preflight.silence(open_store(config), config, hours, reason, account, words, actor(who))
+
+
+@silence.command("end")
+@click.argument("number", type=int)
+@acting
+@configured
+def end_silence(config: Config, number: int, who: str | None) -> None:
+    """Before its time. What is still open pages now."""
     from monitor import desk, preflight
 
     store = open_store(config)
-    made = desk.approve(store, preflight.outbox(store, config), number, post, actor(who), reason, utc_now())
-    click.echo(f"INC-{number}: approved as " + ", ".join(f"#{n}" for n in made))
+    desk.end_silence(store, preflight.outbox(store, config), number, actor(who), utc_now())
+    click.echo(f"silence {number} ended")
+
+
+@silence.command("list")
+@as_json
+@configured
+def list_silences(config: Config, as_json: bool) -> None:  # noqa: FBT001
+    """Those in force."""
+    from monitor import show
+
+    columns = ("id", "account", "words", "until", "by", "reason")
+    found = open_store(config).silences(utc_now())
+    show.listing(as_json, "Silences", columns, found, lambda s: (s.id, s.account or "all", s.words, show.when(s.ends_at), s.who, s.reason))
 
 
 # --- accounts ------------------------------------------------------------------------------

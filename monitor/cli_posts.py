@@ -100,9 +100,9 @@ def _hash(path: Path) -> str:
 
 def _said(config: Config, plan: Plan) -> None:
     """The lint, for whoever registers."""
-    from monitor import desk, safe, service
+    from monitor import assembly, desk, safe
 
-    for note in desk.lint(plan, config.company, service.load_rules(config).rules):
+    for note in desk.lint(plan, config.company, assembly.load_rules(config).rules):
         click.echo(f"note: {safe.for_terminal(note, 300)}")
 
 

@@ -26,19 +26,19 @@ def rules() -> None:
 @configured
 def list_rules(config: Config, as_json: bool) -> None:  # noqa: FBT001
     """Every rule."""
-    from monitor import service, show
+    from monitor import assembly, show
 
     columns = ("id", "version", "status", "severity", "even_if_approved", "title")
     show.listing(
-        as_json, "Rules", columns, service.load_rules(config).sources,
+        as_json, "Rules", columns, assembly.load_rules(config).sources,
         lambda s: (s.file.id, s.file.version, s.file.status, s.file.severity, s.file.even_if_approved, s.file.title),
     )  # fmt: skip
 
 
 def _named(config: Config, rule: str) -> Source:
-    from monitor import desk, service
+    from monitor import assembly, desk
 
-    sources = service.load_rules(config).sources
+    sources = assembly.load_rules(config).sources
     for source in sources:
         if source.file.id == rule:
             return source
@@ -97,9 +97,9 @@ def replay(config: Config, rule: str, start: str, as_json: bool) -> None:  # noq
 @configured
 def coverage(config: Config, start: str, as_json: bool) -> None:  # noqa: FBT001
     """Which rules ever fired, and which of their words never occurred."""
-    from monitor import backtest, service, show
+    from monitor import assembly, backtest, show
 
-    found = backtest.coverage(open_store(config), service.load_rules(config).sources, config.company, _since(start))
+    found = backtest.coverage(open_store(config), assembly.load_rules(config).sources, config.company, _since(start))
     columns = ("rule", "status", "fired", "last", "words", "never occurred")
     show.listing(
         as_json, "Rules that fired", columns, found,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,10 +15,18 @@ from monitor.complaints import explain
 from monitor.model import Account, Company, Kind, Paging, Severity
 
 DEFAULT_PATH = "/etc/hijack-monitor/hijack-monitor.toml"
-SECRETS = ("x_bearer_token", "slack_bot_token", "slack_app_token")
+SECRETS = (
+    "x_bearer_token", "slack_bot_token", "slack_app_token", "pagerduty_routing_key", "webhook_key", "alertmanager_token",
+    "smtp_password", "apprise_urls", "oncall_url", "deadman_url", "opsgenie_key",
+)  # fmt: skip
+ROUTES = ("pagerduty", "alertmanager", "webhook", "smtp", "apprise")  # beside Slack, in the order they are tried
 Worth = Literal["clear", "record", "notify", "page"]
 Mention = Annotated[str, pydantic.Field(pattern=r"^(channel|[SUW][A-Z0-9]{1,20})$")]
+Group = Annotated[str, pydantic.Field(pattern=r"^S[A-Z0-9]{1,20}$")]
 Domain = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
+Channel = Annotated[str, pydantic.Field(pattern=r"^[CGD][A-Z0-9]{2,20}$")]
+Route = Annotated[str, pydantic.Field(pattern=r"^(slack(:[CGD][A-Z0-9]{2,20})?|" + "|".join(ROUTES) + ")$")]
+Url = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s@]+$")]
 Handle = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_.]{1,64}$")]
 
 
@@ -74,23 +82,19 @@ class UnapprovedTable(_Strict):
     reply: Worth = "record"
 
 
-class AccountTable(_Strict):
-    """`[[accounts]]`"""
-
-    platform: Literal["x", "replay"]
-    handle: Handle
-    id: str = pydantic.Field(default="", pattern=r"^\d{0,20}$")
-    realm: str = ""
-    unapproved: UnapprovedTable = UnapprovedTable()
-
-
 class SlackTable(_Strict):
     """`[slack]`"""
 
     api_base: str = "https://slack.com/api/"
-    channel: str = pydantic.Field(pattern=r"^[CGD][A-Z0-9]{2,20}$")
+    channel: Channel
     mention: list[Mention] = []
     thread_seconds: float = pydantic.Field(default=20, ge=0.5, le=600)
+    responders: list[Group] = []
+    approvers: list[Group] = []
+    two_person_approve: bool = False
+    runbook_url: str = pydantic.Field(default="", pattern=r"^(https://[^\s|<>]+)?$")
+    runbook_file: str = ""
+    sockets: int = pydantic.Field(default=2, ge=1, le=10)
 
 
 class Step(_Strict):
@@ -106,6 +110,99 @@ class PagingTable(_Strict):
     repeat_minutes: float = pydantic.Field(default=5, gt=0, le=60)
     escalate: list[Step] = []
     fallback_seconds: float = pydantic.Field(default=60, gt=0, le=600)
+    acknowledge_minutes: float = pydantic.Field(default=30, gt=0, le=480)
+    fallback: list[Route] | None = None
+
+
+class AccountPaging(_Strict):
+    """`[accounts.paging]`: where this account's pages go instead; absent keys are those of `[slack]` and `[paging]`."""
+
+    channel: Channel | None = None
+    mention: list[Mention] | None = None
+    escalate: list[Step] | None = None
+    fallback: list[Route] | None = None
+
+
+class AccountTable(_Strict):
+    """`[[accounts]]`"""
+
+    platform: Literal["x", "replay"]
+    handle: Handle
+    id: str = pydantic.Field(default="", pattern=r"^\d{0,20}$")
+    realm: str = ""
+    unapproved: UnapprovedTable = UnapprovedTable()
+    paging: AccountPaging = AccountPaging()
+
+
+class PagerDutyTable(_Strict):
+    """`[pagerduty]`"""
+
+    api_base: Url = "https://events.pagerduty.com"
+
+
+class AlertmanagerTable(_Strict):
+    """`[alertmanager]`: every member of the cluster."""
+
+    urls: list[Url] = pydantic.Field(min_length=1)
+    labels: dict[str, str] = {}
+
+
+class WebhookTable(_Strict):
+    """`[webhook]`"""
+
+    url: Url
+
+
+class SmtpTable(_Strict):
+    """`[smtp]`"""
+
+    host: str = pydantic.Field(min_length=1)
+    port: int = pydantic.Field(default=587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    sender: str = pydantic.Field(pattern=r"^[^\s@<>,;]+@[^\s@<>,;]+$")
+    recipients: list[Annotated[str, pydantic.Field(pattern=r"^[^\s@<>,;]+@[^\s@<>,;]+$")]] = pydantic.Field(min_length=1)
+    ca_file: str = ""
+
+
+class AppriseTable(_Strict):
+    """`[apprise]`: its URLs are the secret `apprise_urls`."""
+
+
+class OncallTable(_Strict):
+    """`[oncall]`: a schedule as iCalendar; its address is the secret `oncall_url`, or `url` where that is none."""
+
+    url: str = pydantic.Field(default="", pattern=r"^(https?://\S+)?$")
+    refresh_minutes: float = pydantic.Field(default=5, ge=0.1, le=1440)
+
+
+class DeadmanTable(_Strict):
+    """`[deadman]`: who notices when the monitor is gone. The secret `deadman_url` is pinged, with /start and /fail."""
+
+    every_seconds: float = pydantic.Field(default=60, ge=1, le=3600)
+    opsgenie_heartbeat: str = pydantic.Field(default="", pattern=r"^[A-Za-z0-9 _.-]*$")
+    opsgenie_base: Url = "https://api.opsgenie.com"
+    alertmanager: bool = False
+
+
+class DrillTable(_Strict):
+    """`[drill]`: a drill of its own accord, in UTC."""
+
+    every_days: int = pydantic.Field(default=7, ge=1, le=90)
+    weekday: Literal["", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = ""
+    hour: int = pydantic.Field(default=10, ge=0, le=23)
+
+
+class MetricsTable(_Strict):
+    """`[metrics]`: /metrics and /healthz, on loopback only."""
+
+    port: int = pydantic.Field(default=9464, ge=0, le=65535)
+
+
+class WitnessTable(_Strict):
+    """`[witness]`: this monitor pages only what the first one has not paged by then."""
+
+    after_seconds: float = pydantic.Field(default=120, ge=1, le=900)
 
 
 class File(_Strict):
@@ -117,7 +214,17 @@ class File(_Strict):
     replay: ReplayTable | None = None
     accounts: list[AccountTable] = pydantic.Field(min_length=1)
     slack: SlackTable | None = None
+    pagerduty: PagerDutyTable | None = None
+    alertmanager: AlertmanagerTable | None = None
+    webhook: WebhookTable | None = None
+    smtp: SmtpTable | None = None
+    apprise: AppriseTable | None = None
     paging: PagingTable = PagingTable()
+    oncall: OncallTable | None = None
+    deadman: DeadmanTable | None = None
+    drill: DrillTable | None = None
+    metrics: MetricsTable | None = None
+    witness: WitnessTable | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +246,27 @@ class Config:
         worth = table.unapproved.model_dump()
         unapproved = tuple((Kind(kind), Severity[value.upper()]) for kind, value in worth.items())
         return Account(table.platform, identifier, table.handle, table.realm, unapproved)
+
+    def paging_of(self, table: AccountTable) -> Paging | None:
+        """The account's own paging, or None when it has nothing of its own."""
+        own = table.paging
+        if own == AccountPaging():
+            return None
+        routes = (f"slack:{own.channel}",) if own.channel else self.paging.routes
+        fallback = tuple(own.fallback) if own.fallback is not None else self.paging.fallback
+        return replace(
+            self.paging,
+            mention=tuple(own.mention) if own.mention is not None else self.paging.mention,
+            escalate=_steps(own.escalate) if own.escalate is not None else self.paging.escalate,
+            routes=routes,
+            fallback=tuple(r for r in fallback if r not in routes),
+        )
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Every route that any page may take."""
+        special = [own for table in self.file.accounts if (own := self.paging_of(table))]
+        return tuple(dict.fromkeys(r for p in (self.paging, *special) for r in (*p.routes, *p.fallback)))
 
     @property
     def database(self) -> Path:
@@ -164,14 +292,29 @@ def load(path: Path) -> Config:
     except pydantic.ValidationError as error:
         raise ConfigError(f"{path}: {explain(error, File)}") from error
     _check(path, file)
-    paging = Paging(
-        tuple(file.slack.mention) if file.slack else (),
-        file.paging.repeat_minutes,
-        tuple((s.after_minutes, tuple(s.mention)) for s in sorted(file.paging.escalate, key=lambda s: s.after_minutes)),
-        file.paging.fallback_seconds,
-    )
+    paging = _paging(file)
     company = Company(file.company.name, *(tuple(x) for x in (file.company.domains, file.company.wallets, file.company.handles)))
     return Config(path, file, _data_dir(file), company, paging)
+
+
+def _paging(file: File) -> Paging:
+    """Whom, where and when, unless an account has its own."""
+    routes = ("slack",) if file.slack else ()
+    there = tuple(name for name in ROUTES if getattr(file, name) is not None)
+    fallback = tuple(file.paging.fallback) if file.paging.fallback is not None else there
+    return Paging(
+        tuple(file.slack.mention) if file.slack else (),
+        file.paging.repeat_minutes,
+        _steps(file.paging.escalate),
+        file.paging.fallback_seconds,
+        file.paging.acknowledge_minutes,
+        routes,
+        tuple(r for r in dict.fromkeys(fallback) if r not in routes),
+    )
+
+
+def _steps(steps: list[Step]) -> tuple[tuple[float, tuple[str, ...]], ...]:
+    return tuple((s.after_minutes, tuple(s.mention)) for s in sorted(steps, key=lambda s: s.after_minutes))
 
 
 def _check(path: Path, file: File) -> None:
@@ -184,6 +327,21 @@ def _check(path: Path, file: File) -> None:
         seen.add(key)
         if account.platform == "replay" and file.replay is None:
             raise ConfigError(f"{path}: accounts.{number}.platform: 'replay' needs a [replay] table with `file`")
+        if account.paging.channel and file.slack is None:
+            raise ConfigError(f"{path}: accounts.{number}.paging.channel: found {account.paging.channel!r} without a [slack] table")
+        _check_routes(f"{path}: accounts.{number}.paging.fallback", account.paging.fallback, file)
+    _check_routes(f"{path}: paging.fallback", file.paging.fallback, file)
+    if file.deadman and file.deadman.alertmanager and file.alertmanager is None:
+        raise ConfigError(f"{path}: deadman.alertmanager: found true without an [alertmanager] table")
+    if file.witness and file.slack is None:
+        raise ConfigError(f"{path}: witness: a witness looks for the first monitor's pages in Slack: it needs a [slack] table")
+
+
+def _check_routes(where: str, routes: list[Route] | None, file: File) -> None:
+    for route in routes or ():
+        table = route.split(":", maxsplit=1)[0]
+        if getattr(file, table) is None:
+            raise ConfigError(f"{where}: found {route!r}, expected a route with a table of its own: add [{table}]")
 
 
 def _data_dir(file: File) -> Path:
@@ -212,6 +370,7 @@ def secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def options(config: Config, name: str) -> dict[str, Any]:
-    """The table of a source or notifier as its `build` gets it."""
-    table = getattr(config.file, name, None)
-    return table.model_dump() if table is not None else {}
+    """The table of a source or notifier as its `build` gets it. `slack:C0BRAND` is Slack in that channel."""
+    table = getattr(config.file, name.split(":", maxsplit=1)[0], None)
+    found: dict[str, Any] = table.model_dump() if table is not None else {}
+    return found | {"channel": name.split(":", 1)[1]} if ":" in name else found

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor import record, rulebook
+from monitor.incidents import LONGEST_SILENCE, Event
 from monitor.model import Account, ApprovedPost, Company, Human, Kind, Post, ProfileChange, Severity, Unreadable, Verdict
 from monitor.outbox import Outbox
 from monitor.planning import Plan
@@ -133,36 +134,50 @@ def act(store: Store, outbox: Outbox, number: int, human: Human) -> None:
         raise DeskError(refused)
 
 
-def approve(store: Store, outbox: Outbox, number: int, post: str, who: str, reason: str, now: datetime) -> list[int]:
-    """Legit after all: register exactly these posts as used by themselves, resolve when all are.
+def silence(
+    store: Store, outbox: Outbox, account: Account | None, words: str, lasts: timedelta, reason: str, who: str, now: datetime
+) -> int:
+    """Wake nobody for what it matches until it ends; announced in the channel. Raises DeskError.
 
-    Returns the registrations. Raises DeskError.
+    It mutes, it never hides: every post is recorded and told, and what is worse than expected pages all the same.
     """
+    if not reason.strip():
+        raise DeskError("a silence needs a reason, for whoever reads it at 03:00")
+    if not timedelta(minutes=1) <= lasts <= LONGEST_SILENCE:
+        raise DeskError(
+            f"a silence lasts between a minute and {LONGEST_SILENCE.seconds // 3600} h; for a planned campaign register its posts"
+        )
+    where = account.name if account else "all accounts"
     with store.transaction():
-        incident = store.incident(number)
-        if incident is None:
-            raise DeskError(f"there is no INC-{number}")
-        all_posts = [k for k in store.posts("incident = ?", (number,)) if isinstance(k.post, Post)]
-        chosen = [k for k in all_posts if post in ("", k.post.id)]
-        if not chosen:
-            raise DeskError(f"INC-{number} has no post {post}" if post else f"INC-{number} has no post to approve")
-        made = [_approved_as_posted(store, k.post, who, now) for k in chosen if isinstance(k.post, Post)]
-        store.audit(now, who, "approve", f"INC-{number}", registrations=made, reason=reason)
-        if len(chosen) == len(all_posts):
-            refused = outbox.act(number, Human("resolve", who, "approval", now, f"approved after the fact: {reason}"))
-            if refused:
-                raise DeskError(refused)
-        return made
-
-
-def _approved_as_posted(store: Store, post: Post, who: str, now: datetime) -> int:
-    plan = Plan(post.account, post.kind, post.text, post.created_at, now + timedelta(minutes=1), (), len(post.media), "", who,
-                f"approved:{post.account}:{post.id}:{post.version}")  # fmt: skip
-    number = register(store, plan, who, now)
-    if number is None:
-        raise DeskError(f"post {post.id} is already approved")
-    store.consume(number, post.root_id or post.id, post.created_at)
+        added = store.sql.execute(
+            "INSERT INTO silences(account, words, reason, who, starts_at, ends_at) VALUES(?, ?, ?, ?, ?, ?)",
+            [account.key if account else "", words, reason, who, stamp(now), stamp(now + lasts)],
+        )
+        number = int(added.lastrowid or 0)
+        store.audit(now, who, "silence", f"silence {number}", account=where, words=words, reason=reason, until=stamp(now + lasts))
+        about = f" about “{words}”" if words else ""
+        said = f"{who} silenced {where}{about} until {now + lasts:%H:%M} UTC: {reason}. Nobody is woken for it; a new domain, five posts in five minutes or another account page all the same"
+        outbox.happened(Event(f"silence:{number}", where, Severity.NOTIFY, "Silence", said, now), now)
     return number
+
+
+def end_silence(store: Store, outbox: Outbox, number: int, who: str, now: datetime) -> None:
+    """Before its time or at it. Raises DeskError."""
+    with store.transaction():
+        found = store.silence(number)
+        if found is None or found.ended_by:
+            raise DeskError(f"silence {number} was ended by {found.ended_by}" if found else f"there is no silence {number}")
+        store.sql.execute("UPDATE silences SET ended_by = ? WHERE id = ?", [who, number])
+        store.audit(now, who, "silence ended", f"silence {number}")
+        notice = store.open_incident(f"silence:{number}")
+        if notice:
+            outbox.recovered(notice, now, f"ended by {who}" if who != "monitor" else "its time is over")
+
+
+def expire_silences(store: Store, outbox: Outbox, now: datetime) -> None:
+    """End those whose time has come, and say so."""
+    for row in store.sql.execute("SELECT id FROM silences WHERE ended_by = '' AND ends_at <= ?", [stamp(now)]).fetchall():
+        end_silence(store, outbox, row["id"], "monitor", now)
 
 
 def redo_baseline(store: Store, account: Account, who: str, now: datetime) -> None:
@@ -200,6 +215,8 @@ def _as_it_was(context: dict[str, object], key: str) -> tuple[Rulebook, Company,
     company = Company(str(who["name"]), *(tuple(who[k]) for k in ("domains", "wallets", "handles")))  # type: ignore[arg-type]
     accounts: list[dict[str, object]] = context["accounts"]  # type: ignore[assignment]
     platform, _, identifier = key.split(":", 2)
-    mine = next((a for a in accounts if a["id"] == identifier and a["platform"] == platform), accounts[0])
+    mine = next((a for a in accounts if a["id"] == identifier and a["platform"] == platform), None)
+    if mine is None:  # a drill
+        return book, company, Account(platform, identifier, identifier)
     worth = tuple((Kind(k), Severity(v)) for k, v in mine["unapproved"])  # type: ignore[attr-defined]
     return book, company, replace(Account(platform, identifier, str(mine["handle"])), unapproved=worth)

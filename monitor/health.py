@@ -11,6 +11,11 @@ from monitor.model import Severity
 _AT_ONCE = ("credits",)  # waiting does not bring money back
 _AFTER_A_FEW = ("credentials", "gone", "rejected")  # one-off storms of these happened
 _FEW = 3
+_GOOD = 2  # reads in a row before we say that we see again
+_LATE, _VERY_LATE = 10.0, 60.0  # seconds
+_LITTLE_DISK, _NO_DISK = 500.0, 100.0  # megabytes
+_DEAF = 180.0  # seconds without a socket
+_LONG_WITHOUT_SLACK = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,9 @@ class Reading:
     failures: int
     error: str
     trouble: str
+    good: int = 2  # reads in a row that succeeded
+    gap: tuple[datetime, datetime] | None = None  # the last stretch that was not read in time
+    missed: str = ""  # what of it is still to be read
 
     @property
     def platform(self) -> str:
@@ -80,11 +88,104 @@ def blindness(readings: tuple[Reading, ...], now: datetime, started: datetime, s
 
 
 def recovered(names: tuple[str, ...], opened_at: datetime, readings: tuple[Reading, ...], now: datetime) -> str:
-    """What to say when all of them have been read since, or an empty string."""
+    """What to say when all of them have been read twice since, or an empty string: which gap was and was not checked."""
     theirs = [r for r in readings if r.name in names]
-    if not all(r.last_ok and r.last_ok > opened_at and not r.failures for r in theirs):
+    if not all(r.last_ok and r.last_ok > opened_at and not r.failures and r.good >= _GOOD for r in theirs):
         return ""
-    return f"Being read again since {now:%H:%M:%S} UTC; everything posted in between has been read and judged"
+    gaps = [r.gap for r in theirs if r.gap]
+    since = f" Nothing was read from {min(g[0] for g in gaps):%H:%M:%S} to {max(g[1] for g in gaps):%H:%M:%S} UTC." if gaps else ""
+    missing = [f"{r.name}: {r.missed}" for r in theirs if r.missed]
+    if missing:
+        return f"Being read again since {now:%H:%M:%S} UTC.{since} Not yet checked: {'; '.join(missing)}"
+    return f"Being read again since {now:%H:%M:%S} UTC.{since} Everything posted in between has been read and judged"
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How the monitor itself is. Times in seconds; empty words mean that all is well."""
+
+    late: float = 0  # how late the pager last ran
+    disk_free_mb: float = 1e9
+    slack: str = ""  # why Slack cannot be used
+    slack_seconds: float = 0  # for how long
+    deaf_seconds: float = 0  # no click could have come through
+    connections: int = 0  # sockets of our app token, as Slack counts them
+    expected: int = 0  # of ours
+    engine: str = ""  # why a known post was judged wrongly
+    routes: tuple[tuple[str, float], ...] = ()  # (route, how long its oldest waking page has waited)
+    drill: str = ""  # why the last drill is not good enough
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """Something wrong with the monitor itself, as an incident."""
+
+    subject: str
+    severity: Severity
+    headline: str
+    reason: str
+
+    def event(self, now: datetime) -> Event:
+        """As something to tell or page about."""
+        return Event(self.subject, OURSELVES, self.severity, self.headline, self.reason, now)
+
+
+OURSELVES = "the monitor itself"
+OVER = {
+    "blind:monitor": "It runs in time again",
+    "blind:disk": "There is room again",
+    "blind:slack": "Slack can be used again",
+    "blind:buttons": "Buttons work again",
+    "blind:connections": "All connections are ours again",
+    "blind:engine": "Known posts are judged rightly again",
+    "blind:drill": "A drill was acknowledged",
+}
+
+
+def symptoms(v: Vitals) -> tuple[Symptom, ...]:
+    """What is wrong with the monitor itself. Each sentence ends with what it means for the reader."""
+    found = []
+
+    def say(subject: str, headline: str, reason: str, *, worse: bool = False) -> None:
+        found.append(Symptom(f"blind:{subject}", Severity.PAGE if worse else Severity.NOTIFY, headline, reason))
+
+    if v.late > _LATE:
+        reason = f"its pager ran {v.late:.0f} s late: pages left that much later"
+        say("monitor", "The monitor runs late", reason, worse=v.late > _VERY_LATE)
+    if v.disk_free_mb < _LITTLE_DISK:
+        reason = f"{v.disk_free_mb:.0f} MB are left: when it is full the monitor stops"
+        say("disk", "Little disk space", reason, worse=v.disk_free_mb < _NO_DISK)
+    if v.slack:
+        reason = f"{v.slack}: pages leave by other routes, later"
+        say("slack", "Slack cannot be used", reason, worse=v.slack_seconds > _LONG_WITHOUT_SLACK)
+    if v.expected and v.deaf_seconds > _DEAF and not v.slack:
+        reason = "no button or command has come through for three minutes: reply `ack` in the threads instead"
+        say("buttons", "Buttons do not work", reason)
+    if v.connections > v.expected > 0:
+        reason = f"Slack counts {v.connections} connections, {v.expected} are ours: another process with our app token takes clicks and loses them"
+        say("connections", "Somebody else gets our clicks", reason)
+    if v.engine:
+        say("engine", "Posts are judged wrongly", f"{v.engine}: do not rely on silence until this is mended", worse=True)
+    for route, seconds in v.routes:
+        say(f"route-{route}", f"{route} takes no pages", f"a page has waited for {seconds:.0f} s; other routes carry it meanwhile")
+    if v.drill:
+        say("drill", "The drill is overdue", f"{v.drill}: nobody has proven that a page wakes somebody")
+    return tuple(found)
+
+
+def audit(
+    blind_now: tuple[Blindness, ...], next_steps: dict[int, datetime | None], overdue: int, vitals: Vitals, tick: datetime, now: datetime
+) -> tuple[str, ...]:  # fmt: skip
+    """Why whoever waits for our ping must not get it; empty when all is well.
+
+    `next_steps` holds when each open, unsilenced incident that pages will be told of next.
+    """
+    wrong = [f"not read: {', '.join(b.names[:3])}" for b in blind_now]
+    wrong += [f"INC-{number} has no next step" for number, due in next_steps.items() if due is None or due < now - timedelta(seconds=30)]
+    wrong += [f"{overdue} page(s) overdue"] if overdue else []
+    wrong += ["the pager does not run"] if now - tick > timedelta(seconds=30) else []
+    wrong += ["no disk space"] if vitals.disk_free_mb < _NO_DISK else []
+    return tuple(wrong) + ((f"engine: {vitals.engine}",) if vitals.engine else ())
 
 
 def progressing(polls: dict[str, datetime], tick: datetime, overdue: int, now: datetime, poll_seconds: float) -> str:

@@ -1,7 +1,7 @@
 """What a verdict changes, and when to page again. Pure: time is an argument, reasons come back.
 
 One incident per subject while it is not resolved. More posts join it without paging again for
-each; what makes it worse pages at once.
+each; what makes it worse pages at once. An acknowledgement ends by itself.
 """
 
 from __future__ import annotations
@@ -9,16 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from monitor.model import Human, Incident, PageKind, Paging, Severity, State
+from monitor.model import Human, Incident, PageKind, Paging, Severity, Silence, State
 
 MOST_WAKING = timedelta(seconds=60)  # "worse" wakes at once the first time, then at most this often
 MOST_WAKING_ACKNOWLEDGED = timedelta(minutes=5)  # and those who have it, at most this often
 KEPT = 50  # hosts and texts remembered by an incident
+REOPEN = timedelta(hours=24)
+ROUNDS = 3  # of the last step, before the whole channel is woken
+LONGEST_SILENCE = timedelta(hours=8)
+SILENCE_BURST, SILENCE_BURST_IN = 5, timedelta(minutes=5)
+DRILL = "replay::drill"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that may open or join an incident, in our words except `hosts` and `skeleton`."""
+    """Something that may open or join an incident, in our words except `hosts`, `skeleton` and `text`."""
 
     subject: str
     name: str
@@ -28,15 +33,17 @@ class Event:
     at: datetime
     hosts: tuple[str, ...] = ()
     skeleton: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A message to be written down. Waking ones mention people."""
+    """A message to be written down. Waking ones mention people: `to`, or whoever is due by the steps."""
 
     kind: PageKind
     reason: str
     wakes: bool = False
+    to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,57 +55,69 @@ class Outcome:
     overtakes: Incident | None = None
 
 
-def absorb(event: Event, current: Incident | None, last: Incident | None, others: tuple[Incident, ...]) -> Outcome:
+def absorb(
+    event: Event, current: Incident | None, last: Incident | None, others: tuple[Incident, ...], silence: Silence | None = None
+) -> Outcome:  # fmt: skip
     """Open an incident or join `current`.
 
     `last` is the newest resolved incident of the same subject, `others` the unresolved incidents of
-    other subjects. `event.severity` is NOTIFY or PAGE.
+    other subjects, `silence` the one that keeps this event from waking anybody. `event.severity` is NOTIFY or PAGE.
     """
     twin = _twin(event, others)
     if current is None or (event.severity > current.severity):
-        return _opened(event, last, twin, current)
+        return _opened(event, last, twin, current, silence)
     joined = replace(
         current,
         last_at=event.at,
         posts=current.posts + 1,
         hosts=_kept(current.hosts, event.hosts),
         skeletons=_kept(current.skeletons, (event.skeleton,) if event.skeleton else ()),
+        silence=current.silence if silence else None,
     )
     quiet = (Request(PageKind.SYNC, "another post"), Request(PageKind.NOTE, "another post"))
-    worse = _worse(event, current, twin)
-    if worse and event.severity is Severity.PAGE and _may_wake(current, event.at):
+    worse = _worse(event, current, twin, silence)
+    if worse and event.severity is Severity.PAGE and (_may_wake(current, event.at) or current.silence is not joined.silence):
         return Outcome(joined, (Request(PageKind.REPEAT, worse, wakes=True), *quiet))
+    if current.state is State.ACKNOWLEDGED and event.severity is Severity.PAGE and current.holder and _held_long(current, event.at):
+        again = Request(PageKind.REPEAT, "another post since you acknowledged", wakes=True, to=(current.holder,))
+        return Outcome(joined, (again, *quiet))
     return Outcome(joined, quiet)
 
 
-def _opened(event: Event, last: Incident | None, twin: Incident | None, notice: Incident | None) -> Outcome:
+def _opened(event: Event, last: Incident | None, twin: Incident | None, notice: Incident | None, silence: Silence | None) -> Outcome:
     follows = ""
     if last and last.resolved_at:
-        follows = f"; follows INC-{last.id}, resolved {_minutes(event.at - last.resolved_at)} ago"
+        follows = f"; follows INC-{last.id}, resolved {minutes(event.at - last.resolved_at)} ago"
     same = f"; the same text as in INC-{twin.id} on {twin.name}" if twin else ""
     overtakes = f"; overtakes the notice INC-{notice.id}" if notice else ""
     opened = Incident(
         0, event.subject, event.name, event.severity, event.headline, event.reason + same, event.at, event.at,
         posts=1, hosts=event.hosts[:KEPT], skeletons=(event.skeleton,) if event.skeleton else (),
-        previous=notice.id if notice else last.id if last else None,
+        previous=notice.id if notice else last.id if last else None, since=event.at,
+        silence=silence.id if silence else None,
     )  # fmt: skip
-    reason = f"first of this incident{follows}{same}{overtakes}"
-    return Outcome(opened, (Request(PageKind.ROOT, reason, wakes=event.severity is Severity.PAGE),), notice)
+    quiet = f"; silenced until {silence.ends_at:%H:%M} UTC by {silence.who}: {silence.reason}" if silence else ""
+    reason = f"first of this incident{follows}{same}{overtakes}{quiet}"
+    wakes = event.severity is Severity.PAGE and not silence
+    return Outcome(opened, (Request(PageKind.ROOT, reason, wakes=wakes),), notice)
 
 
 def _twin(event: Event, others: tuple[Incident, ...]) -> Incident | None:
-    """An open incident of another account with the same text."""
-    if not event.skeleton:
+    """An open incident of another account with the same text. A drill is nobody's twin."""
+    if not event.skeleton or event.subject == DRILL:
         return None
-    return next((o for o in others if o.subject != event.subject and event.skeleton in o.skeletons), None)
+    alike = (o for o in others if o.subject not in (event.subject, DRILL) and event.skeleton in o.skeletons)
+    return next(alike, None)
 
 
-def _worse(event: Event, current: Incident, twin: Incident | None) -> str:
+def _worse(event: Event, current: Incident, twin: Incident | None, silence: Silence | None) -> str:
     """Why this post makes the incident worse, or an empty string."""
     if twin and event.skeleton not in current.skeletons:
         return f"the same text is now on a second account: INC-{twin.id} on {twin.name}"
     new = [h for h in event.hosts if h not in current.hosts]
-    return f"a new domain: {new[0]}" if new else ""
+    if new:
+        return f"a new domain: {new[0]}"
+    return "more than the silence covers" if current.silence and not silence else ""
 
 
 def _may_wake(current: Incident, now: datetime) -> bool:
@@ -107,8 +126,44 @@ def _may_wake(current: Incident, now: datetime) -> bool:
     return current.pages <= 1 or current.last_paged_at is None or now - current.last_paged_at >= gap
 
 
+def _held_long(current: Incident, now: datetime) -> bool:
+    """Five minutes since they took it or were last woken: they may be in the middle of it."""
+    last = max(filter(None, (current.acknowledged_at, current.last_paged_at)), default=None)
+    return last is None or now - last >= MOST_WAKING_ACKNOWLEDGED
+
+
 def _kept(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*known, *new)))[-KEPT:]
+
+
+# --- silences ------------------------------------------------------------------------------------
+
+
+def covering(event: Event, silences: tuple[Silence, ...], recent: tuple[datetime, ...], current: Incident | None) -> Silence | None:
+    """The silence that keeps this event from waking anybody, or None.
+
+    It breaks through when the post leads to a host that the silence does not name, or is the fifth within
+    five minutes (`recent`: when the earlier posts under it came). A silence never covers our own blindness.
+    """
+    if event.subject.startswith(("blind:", "silence:")) or event.subject == DRILL:
+        return None
+    if current and current.severity is Severity.PAGE and current.silence is None:
+        return None  # it broke through, or was there before the silence began
+    found = next((s for s in silences if matches(s, event)), None)
+    if found is None:
+        return None
+    named = found.words.casefold()
+    foreign = [h for h in event.hosts if not (named and (h.casefold() == named or h.casefold().endswith(f".{named}")))]
+    burst = sum(event.at - when <= SILENCE_BURST_IN for when in recent) + 1 >= SILENCE_BURST
+    return None if foreign or burst else found
+
+
+def matches(silence: Silence, event: Event) -> bool:
+    """Whether the silence speaks of this account and these words, at this time."""
+    if silence.ended_by or not silence.starts_at <= event.at < silence.ends_at:
+        return False
+    said = "\n".join((event.text, *event.hosts)).casefold()
+    return silence.account in ("", event.subject) and silence.words.casefold() in said
 
 
 # --- time ----------------------------------------------------------------------------------------
@@ -116,47 +171,82 @@ def _kept(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
 
 def next_page(incident: Incident, now: datetime, paging: Paging) -> Request | None:
     """The page that is due because nobody acknowledged, with its reason, or None."""
-    if incident.state is not State.OPEN or incident.severity is not Severity.PAGE:
+    if incident.state is not State.OPEN or incident.severity is not Severity.PAGE or incident.silence:
         return None
-    waited = now - incident.opened_at
+    waited = now - began(incident)
     steps = escalated(incident, now, paging)
     late = _late(incident, now, paging)
     if steps > incident.steps:
-        reason = f"nobody acknowledged for {_minutes(waited)}: escalated to step {steps} of {len(paging.escalate)}"
+        reason = f"nobody acknowledged for {minutes(waited)}: escalated to step {steps} of {len(paging.escalate)}"
         return Request(PageKind.REPEAT, reason + late, wakes=True)
     last = incident.last_paged_at or incident.opened_at
     if now - last >= timedelta(minutes=paging.repeat_minutes):
-        return Request(PageKind.REPEAT, f"nobody acknowledged for {_minutes(waited)}{late}", wakes=True)
+        return Request(PageKind.REPEAT, f"nobody acknowledged for {minutes(waited)}{late}", wakes=True)
     return None
 
 
-def next_due(incident: Incident, paging: Paging) -> datetime | None:
-    """When `next_page` will next have something to say if nobody acts."""
-    if incident.state is not State.OPEN or incident.severity is not Severity.PAGE:
+def lapsed(incident: Incident, now: datetime) -> tuple[Incident, Request] | None:
+    """An acknowledgement that ran out: it is open again, at the same step, and who had it is asked first."""
+    if incident.state is not State.ACKNOWLEDGED or incident.held_until is None or now < incident.held_until:
         return None
+    ago = minutes(now - incident.acknowledged_at) if incident.acknowledged_at else "a while"
+    again = replace(incident, state=State.OPEN, since=now, held_until=None)
+    reason = f"{incident.acknowledged_by} acknowledged {ago} ago and it is not resolved: still on it?"
+    return again, Request(PageKind.REPEAT, reason, wakes=True, to=(incident.holder,) if incident.holder else ())
+
+
+def unsilenced(incident: Incident, now: datetime, silence: Silence | None) -> tuple[Incident, Request] | None:
+    """A silence that ended while the incident is open: now it pages."""
+    if incident.silence is None or incident.state is State.RESOLVED or (silence and not silence.ended_by and now < silence.ends_at):
+        return None
+    reason = "the silence has ended and this is still open"
+    return replace(incident, silence=None, since=now), Request(PageKind.REPEAT, reason, wakes=incident.state is State.OPEN)
+
+
+def next_due(incident: Incident, paging: Paging) -> datetime | None:
+    """When `next_page` or `lapsed` will next have something to say if nobody acts."""
+    if incident.state is State.RESOLVED or incident.severity is not Severity.PAGE or incident.silence:
+        return None
+    if incident.state is State.ACKNOWLEDGED:
+        return incident.held_until
     repeat = (incident.last_paged_at or incident.opened_at) + timedelta(minutes=paging.repeat_minutes)
-    steps = [incident.opened_at + timedelta(minutes=m) for m, _ in paging.escalate[incident.steps :]]
+    steps = [began(incident) + timedelta(minutes=m) for m, _ in paging.escalate[incident.steps :]]
     return min([repeat, *steps])
 
 
+def began(incident: Incident) -> datetime:
+    """When the present call for help began."""
+    return incident.since or incident.opened_at
+
+
 def escalated(incident: Incident, now: datetime, paging: Paging) -> int:
-    """How many escalation steps are due by now."""
-    return sum(now - incident.opened_at >= timedelta(minutes=minutes) for minutes, _ in paging.escalate)
+    """How many escalation steps are due by now; a step once taken stays."""
+    due = sum(now - began(incident) >= timedelta(minutes=after) for after, _ in paging.escalate)
+    return max(due, min(incident.steps, len(paging.escalate)))
 
 
-def mentions(paging: Paging, steps: int) -> tuple[str, ...]:
-    """Whom a page wakes at this escalation step: the first group, and everybody added since."""
-    added = [m for _, who in paging.escalate[:steps] for m in who]
-    return tuple(dict.fromkeys([*paging.mention, *added]))
+def mentions(paging: Paging, incident: Incident, now: datetime, oncall: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Whom a page wakes: the person on call, then the group too, then everybody added by the steps,
+    and after three rounds of the last step the whole channel.
+    """
+    if oncall and incident.pages <= 1 and not incident.steps:
+        return oncall
+    steps = paging.escalate[: incident.steps]
+    everybody = [*oncall, *paging.mention, *(m for _, who in steps for m in who)]
+    last = paging.escalate[-1][0] if paging.escalate else 0
+    if incident.steps == len(paging.escalate) and now - began(incident) >= timedelta(minutes=last + ROUNDS * paging.repeat_minutes):
+        everybody.append("channel")
+    return tuple(dict.fromkeys(everybody))
 
 
 def _late(incident: Incident, now: datetime, paging: Paging) -> str:
     due = next_due(incident, paging)
     late = now - due if due else timedelta()
-    return f" (late by {_minutes(late)}: the monitor was not running)" if late > timedelta(minutes=1) else ""
+    return f" (late by {minutes(late)}: the monitor was not running)" if late > timedelta(minutes=1) else ""
 
 
-def _minutes(delta: timedelta) -> str:
+def minutes(delta: timedelta) -> str:
+    """A duration as people say it: 41 s, 5 min, 3 h."""
     seconds = max(0, int(delta.total_seconds()))
     return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
 
@@ -164,19 +254,75 @@ def _minutes(delta: timedelta) -> str:
 # --- people --------------------------------------------------------------------------------------
 
 
-def act(incident: Incident, human: Human) -> tuple[Incident, tuple[Request, ...]] | str:
+def act(incident: Incident, human: Human, paging: Paging) -> tuple[Incident, tuple[Request, ...]] | str:
     """The incident after what somebody did, or the reason why nothing changed."""
+    if human.verb == "reopen":
+        return _reopened(incident, human)
     if incident.state is State.RESOLVED:
         when = f"{incident.resolved_at:%Y-%m-%d %H:%M} UTC" if incident.resolved_at else "earlier"
         return f"INC-{incident.id} was resolved by {incident.resolved_by} at {when}"
+    match human.verb:
+        case "acknowledge" | "hold":
+            return _taken(incident, human, human.at + timedelta(minutes=paging.acknowledge_minutes))
+        case "escalate":
+            return _escalated(incident, human, paging)
+        case "resolve":
+            return _resolved(incident, human)
+    raise ValueError(f"unknown verb {human.verb!r}")
+
+
+def _taken(incident: Incident, human: Human, until: datetime) -> tuple[Incident, tuple[Request, ...]] | str:
+    """Somebody has it, or has it still."""
+    if incident.state is State.OPEN:
+        taken = replace(
+            incident, state=State.ACKNOWLEDGED, acknowledged_by=human.who, acknowledged_at=human.at, held_until=until,
+            holder=human.user, silence=None,
+        )  # fmt: skip
+        return taken, _said(f"{human.who} acknowledged after {minutes(human.at - incident.opened_at)} ({human.via})")
     if human.verb == "acknowledge":
-        if incident.state is State.ACKNOWLEDGED:
-            return f"INC-{incident.id} was already acknowledged by {incident.acknowledged_by}"
-        taken = replace(incident, state=State.ACKNOWLEDGED, acknowledged_by=human.who, acknowledged_at=human.at)
-        took = _minutes(human.at - incident.opened_at)
-        return taken, _said(f"{human.who} acknowledged after {took} ({human.via})")
-    closed = replace(incident, state=State.RESOLVED, resolved_by=human.who, resolved_at=human.at, cause=human.note or "no cause given")
-    return closed, _said(f"{human.who} resolved it ({human.via}): {human.note or 'no cause given'}")
+        return f"INC-{incident.id} was already acknowledged by {incident.acknowledged_by}"
+    return replace(incident, held_until=until), _said(f"{human.who} is still on it, until {until:%H:%M} UTC ({human.via})")
+
+
+def _escalated(incident: Incident, human: Human, paging: Paging) -> tuple[Incident, tuple[Request, ...]] | str:
+    if incident.severity is not Severity.PAGE:
+        return f"INC-{incident.id} is a notice; there is nobody to escalate it to"
+    step = min(incident.steps + 1, len(paging.escalate))
+    raised = replace(incident, state=State.OPEN, steps=step, since=human.at, held_until=None, silence=None)
+    said = f"{human.who} escalated to step {step} of {len(paging.escalate)} ({human.via})"
+    return raised, (Request(PageKind.REPEAT, said, wakes=True), Request(PageKind.SYNC, said))
+
+
+def _resolved(incident: Incident, human: Human) -> tuple[Incident, tuple[Request, ...]]:
+    cause = ": ".join(filter(None, (human.cause, human.note))) or "no cause given"
+    closed = replace(
+        incident, state=State.RESOLVED, resolved_by=human.who, resolved_at=human.at, cause=cause, outcome=human.cause,
+        held_until=None, silence=None,
+    )  # fmt: skip
+    return closed, _said(f"{human.who} resolved it ({human.via}): {cause}. {durations(closed)}")
+
+
+def _reopened(incident: Incident, human: Human) -> tuple[Incident, tuple[Request, ...]] | str:
+    if incident.state is not State.RESOLVED or incident.resolved_at is None:
+        return f"INC-{incident.id} is not resolved"
+    if human.at - incident.resolved_at > REOPEN:
+        return f"INC-{incident.id} was resolved more than 24 h ago; a new post opens a new incident"
+    again = replace(
+        incident, state=State.OPEN, since=human.at, resolved_by="", resolved_at=None, cause="", outcome="", acknowledged_by="",
+        acknowledged_at=None, holder="",
+    )  # fmt: skip
+    said = f"{human.who} reopened it ({human.via})"
+    return again, (Request(PageKind.REPEAT, said, wakes=True), Request(PageKind.SYNC, said))
+
+
+def durations(incident: Incident) -> str:
+    """Time to acknowledge and to resolve, in words."""
+    parts = []
+    if incident.acknowledged_at:
+        parts.append(f"acknowledged after {minutes(incident.acknowledged_at - incident.opened_at)}")
+    if incident.resolved_at:
+        parts.append(f"resolved after {minutes(incident.resolved_at - incident.opened_at)}")
+    return ", ".join(parts)
 
 
 def _said(sentence: str) -> tuple[Request, ...]:

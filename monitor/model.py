@@ -333,15 +333,28 @@ class Incident:
     last_paged_at: datetime | None = None
     pages: int = 0
     steps: int = 0  # escalation steps already paged
+    since: datetime | None = None  # when the present call for help began: opened, reopened, an acknowledgement ran out
+    held_until: datetime | None = None  # an acknowledgement counts until then
+    holder: str = ""  # the channel's id of who has it, for asking them again
+    outcome: str = ""  # one of CAUSES, "approved" or "over"; empty while it is open or nobody said
+    silence: int | None = None  # the silence under which nobody is woken
+
+
+CAUSES = ("hijack", "insider", "tool bug", "false alarm")
 
 
 class PageKind(StrEnum):
-    """ROOT opens the thread, REPEAT wakes again, NOTE is said in the thread, SYNC edits the root."""
+    """ROOT opens the thread, REPEAT wakes again, NOTE is said in the thread, SYNC edits the root.
+
+    EVIDENCE and RUNBOOK are the first answers in the thread: what was seen, and what to do.
+    """
 
     ROOT = "root"
     REPEAT = "repeat"
     NOTE = "note"
     SYNC = "sync"
+    EVIDENCE = "evidence"
+    RUNBOOK = "runbook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,24 +377,54 @@ class Page:
     plain: bool = False
     looks: int = 0  # how often we looked for it after an unknown outcome
     sent_at: datetime | None = None
+    step: str = ""  # what is said; the same on every route, and once on each
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """When to page again. Steps are (minutes after opening, mentions)."""
+    """Whom to page, where, and when again. Steps are (minutes after the call began, mentions).
+
+    `routes` get every page; `fallback` are tried in this order when one of them does not accept a page.
+    """
 
     mention: tuple[str, ...] = ()
     repeat_minutes: float = 5
     escalate: tuple[tuple[float, tuple[str, ...]], ...] = ()
     fallback_seconds: float = 60
+    acknowledge_minutes: float = 30
+    routes: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nobody is woken for what it matches, until it ends; everything is still recorded and told.
+
+    `account` is an account key or empty for all, `words` must stand in the post or its hosts (any case).
+    """
+
+    id: int
+    account: str
+    words: str
+    reason: str
+    who: str
+    starts_at: datetime
+    ends_at: datetime
+    ended_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Human:
-    """What somebody did: `verb` is acknowledge, resolve or approve; `via` says where."""
+    """What somebody did: `verb` is acknowledge, hold ("still on it"), escalate, resolve or reopen.
+
+    `via` says where, `user` is the channel's id of them, `cause` one of CAUSES or what the monitor knows.
+    """
 
     verb: str
     who: str
     via: str
     at: datetime
     note: str = ""
+    user: str = ""
+    cause: str = ""
+    key: str = ""  # names the act for ever, where it may be seen again

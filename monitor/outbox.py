@@ -11,89 +11,161 @@ from datetime import datetime, timedelta
 from monitor import incidents
 from monitor.incidents import Event, Request
 from monitor.model import Human, Incident, PageKind, Paging, Severity, State
-from monitor.store import LAST_RESORT, Store
+from monitor.pages import LAST_RESORT
+from monitor.store import Store
 
 SYNC_GAP = timedelta(seconds=5)  # the root is edited at most this often while posts pour in
+_BROKEN = ("blind:slack", "blind:route-")  # what cannot be told where it is broken
 NOTE_GAP = timedelta(seconds=30)  # and the thread is told of further posts at most this often
 
 
 class Outbox:
-    """Incidents and pages as rows. `routes` are the channels that get every page."""
+    """Incidents and pages as rows. `special` holds the paging of accounts that have their own.
 
-    def __init__(self, store: Store, routes: tuple[str, ...], paging: Paging) -> None:
+    `oncall` are the people on call now, where a schedule says so.
+    """
+
+    def __init__(self, store: Store, paging: Paging, special: dict[str, Paging] | None = None) -> None:
         self._store = store
-        self._routes = routes or (LAST_RESORT,)
         self._paging = paging
+        self.special = special if special is not None else {}
+        self.oncall: tuple[str, ...] = ()
+        self.delay = timedelta()  # a witness gives the first monitor so much time
+        self.runbook = False  # whether there is a file to be told
+
+    def paging(self, subject: str) -> Paging:
+        """Whom, where and when, for an incident of this subject.
+
+        That Slack is broken is told elsewhere; about everything else that is ours, the usual way.
+        """
+        chosen = self.special.get(subject, self._paging)
+        if subject.startswith(_BROKEN):
+            broken = subject.removeprefix("blind:").removeprefix("route-")
+            others = tuple(
+                r for r in (*chosen.routes, *chosen.fallback) if r != broken and not (broken == "slack" and r.startswith("slack:"))
+            )
+            return replace(chosen, routes=others or (LAST_RESORT,), fallback=())
+        return chosen
 
     def happened(self, event: Event, now: datetime) -> int:
         """Open or join an incident and write its pages; returns its number."""
         unresolved = self._store.unresolved()
         current = next((i for i in unresolved if i.subject == event.subject), None)
         last = self._store.last_resolved(event.subject)
-        outcome = incidents.absorb(event, current, last, unresolved)
+        silence = incidents.covering(event, self._store.silences(now), self._store.recent(event.subject, now), current)
+        outcome = incidents.absorb(event, current, last, unresolved, silence)
         if outcome.overtakes:  # before the insert: one open incident per subject is an index
             self._close(outcome.overtakes, now, "overtaken by a page")
         number = self._store.save_incident(outcome.incident)
         if number != outcome.incident.id:
             self._store.audit(now, "monitor", "incident opened", f"INC-{number}", reason=event.reason)
         self.say(replace(outcome.incident, id=number), outcome.requests, now, new_posts=True)
+        if number != outcome.incident.id:
+            self._begin_thread(replace(outcome.incident, id=number), now)
         return number
+
+    def _begin_thread(self, incident: Incident, now: datetime) -> None:
+        """The first answers: what was seen, and what to do. On channels that have threads."""
+        kinds = [PageKind.EVIDENCE] if not incident.subject.startswith(("blind:", "silence:")) else []
+        kinds += [PageKind.RUNBOOK] if self.runbook and incident.severity is Severity.PAGE else []
+        for kind in kinds:
+            step = self._store.pages.next_step(incident.id, kind)
+            for route in self.paging(incident.subject).routes:
+                self._store.pages.enqueue(incident.id, route, kind, "the first answers", now, step=step)
 
     def act(self, number: int, human: Human) -> str:
         """What somebody did; returns why nothing changed, or an empty string."""
         incident = self._store.incident(number)
         if incident is None:
             return f"there is no INC-{number}"
-        result = incidents.act(incident, human)
+        newer = self._store.open_incident(incident.subject)
+        if human.verb == "reopen" and newer and newer.id != number:
+            return f"INC-{newer.id} of the same account is open; use that one"
+        result = incidents.act(incident, human, self.paging(incident.subject))
         if isinstance(result, str):
             return result
         changed, requests = result
         self._store.save_incident(changed)
-        self._store.cancel_repeats(number)
-        self._store.audit(human.at, human.who, human.verb, f"INC-{number}", via=human.via, note=human.note)
+        if changed.state is not State.OPEN:
+            self._store.pages.cancel_waking(number, self.paging(incident.subject).routes)
+        detail = {"via": human.via, "note": human.note, "cause": human.cause, "user": human.user}
+        self._store.audit(
+            human.at, human.who, human.verb, f"INC-{number}", **{k: v for k, v in detail.items() if v or k in ("via", "note")}
+        )
         self.say(changed, requests, human.at)
         return ""
+
+    def mention(self, number: int, sentence: str, now: datetime) -> None:
+        """Say something in the thread of an incident."""
+        incident = self._store.incident(number)
+        if incident:
+            self.say(incident, (Request(PageKind.NOTE, sentence),), now)
 
     def due(self, now: datetime) -> int:
         """Write the pages that are due because nobody acknowledged; returns how many."""
         written = 0
         for incident in self._store.unresolved():
-            request = incidents.next_page(incident, now, self._paging)
-            if request:
-                self.say(incident, (request,), now)
-                written += 1
+            request = self._due(incident, now)
+            written += request
         return written
+
+    def _due(self, incident: Incident, now: datetime) -> bool:
+        silence = self._store.silence(incident.silence) if incident.silence else None
+        changed = incidents.unsilenced(incident, now, silence) or incidents.lapsed(incident, now)
+        if changed:
+            incident, request = changed
+            self._store.save_incident(incident)
+            self._store.audit(now, "monitor", "paging again", f"INC-{incident.id}", reason=request.reason)
+            self.say(incident, (request, Request(PageKind.SYNC, request.reason)), now)
+            return True
+        request_due = incidents.next_page(incident, now, self.paging(incident.subject))
+        if request_due:
+            self.say(incident, (request_due,), now)
+        return request_due is not None
 
     def say(self, incident: Incident, requests: tuple[Request, ...], now: datetime, *, new_posts: bool = False) -> None:
         """Write messages of an incident for every route; waking ones count as pages of it."""
+        paging = self.paging(incident.subject)
         for request in requests:
-            steps = incidents.escalated(incident, now, self._paging)
-            named = request.wakes or (request.kind is PageKind.SYNC and incident.severity is Severity.PAGE)
-            who = incidents.mentions(self._paging, steps) if named else ()  # an edit names them, it wakes nobody
             if request.wakes:
+                steps = incidents.escalated(incident, now, paging) if incident.state is State.OPEN else incident.steps
                 incident = replace(incident, last_paged_at=now, pages=incident.pages + 1, steps=steps)
                 self._store.save_incident(incident)
-            self._write(incident.id, request, who, now, new_posts=new_posts)
+            named = request.wakes or (request.kind is PageKind.SYNC and incident.severity is Severity.PAGE and not incident.silence)
+            who = request.to or incidents.mentions(paging, incident, now, self.oncall) if named else ()  # an edit wakes nobody
+            self._write(incident, request, who, now, paging, new_posts=new_posts)
 
-    def _write(self, number: int, request: Request, who: tuple[str, ...], now: datetime, *, new_posts: bool) -> None:
+    def _write(self, incident: Incident, request: Request, who: tuple[str, ...], now: datetime, paging: Paging, *, new_posts: bool) -> None:
         loud = request.kind in (PageKind.ROOT, PageKind.REPEAT)
-        fallback = now + timedelta(seconds=self._paging.fallback_seconds) if loud else None
-        for route in self._routes:
-            self._store.enqueue(
-                number, route, request.kind, request.reason, now, who,
-                self._when(number, request.kind, now) if new_posts and not loud else now,
-                fallback if route != LAST_RESORT else None,
+        fallback = now + self.delay + timedelta(seconds=paging.fallback_seconds) if loud and request.wakes else None
+        step = self._store.pages.next_step(incident.id, request.kind)
+        for route in self._routes(incident, request, paging, new_posts=new_posts):
+            self._store.pages.enqueue(
+                incident.id, route, request.kind, request.reason, now, who,
+                self._when(incident.id, request.kind, now) if new_posts and not loud else now + self.delay,
+                fallback if route != LAST_RESORT else None, step,
             )  # fmt: skip
 
+    def _routes(self, incident: Incident, request: Request, paging: Paging, *, new_posts: bool) -> tuple[str, ...]:
+        """The account's own; from the first step of escalation the first fallback too; and whoever was told, of the outcome."""
+        routes = paging.routes or paging.fallback[:1] or (LAST_RESORT,)
+        if request.kind is PageKind.REPEAT and incident.steps:
+            routes += paging.fallback[:1]
+        if request.kind is PageKind.SYNC and not new_posts:
+            routes += tuple(r for r in self._store.pages.routes_told(incident.id) if r != LAST_RESORT)
+        return tuple(dict.fromkeys(routes))
+
     def _when(self, number: int, kind: PageKind, now: datetime) -> datetime:
-        last = self._store.last_sent(number, kind)
+        last = self._store.pages.last_sent(number, kind)
         gap = SYNC_GAP if kind is PageKind.SYNC else NOTE_GAP
         return max(now, last + gap) if last else now
 
     def _close(self, notice: Incident, now: datetime, why: str) -> None:
-        closed = replace(notice, state=State.RESOLVED, resolved_by="monitor", resolved_at=now, cause=why)
+        closed = replace(
+            notice, state=State.RESOLVED, resolved_by="monitor", resolved_at=now, cause=why, outcome="over", held_until=None, silence=None
+        )
         self._store.save_incident(closed)
-        self._store.cancel_repeats(closed.id)
+        self._store.pages.cancel_waking(closed.id, self.paging(closed.subject).routes)
         self.say(closed, (Request(PageKind.SYNC, why),), now)
 
     def recovered(self, incident: Incident, now: datetime, sentence: str) -> None:

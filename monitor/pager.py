@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from monitor.incidents import next_due
-from monitor.model import Page, PageKind, Paging, State
+from monitor.model import Human, Page, PageKind, State
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
 from monitor.outbox import Outbox
-from monitor.store import LAST_RESORT, Kept, Store
+from monitor.pages import LAST_RESORT
+from monitor.store import Kept, Store
 
 log = logging.getLogger("monitor.pager")
 
@@ -27,7 +28,8 @@ LOOKS_SECONDS = (3, 7)  # after an unknown outcome: look at 3 s, again 7 s later
 UNREADABLE_SECONDS, UNREADABLE_LOOKS = 5, 6  # then a page is sent again: twice is better than never
 MOST_THREADS = 20  # read at a time for acknowledgements, those that wake people first
 BURST = 4  # messages at once to one channel; then one a second (Slack's limit)
-MOST_AT_ONCE = 8
+MOST_AT_ONCE = 8  # a route
+_NOT_TAKEN = "not accepted "
 LOUD = (PageKind.ROOT, PageKind.REPEAT)
 
 
@@ -56,15 +58,17 @@ class _Route:
 class Pager:
     """Claims, sends, reconciles. `tick` may be called at any time and as often as one likes."""
 
-    def __init__(self, store: Store, outbox: Outbox, notifiers: dict[str, Notifier], paging: Paging, clock: Callable[[], datetime]) -> None:
-        self._store, self._outbox, self._paging, self._clock = store, outbox, paging, clock
+    def __init__(self, store: Store, outbox: Outbox, notifiers: dict[str, Notifier], clock: Callable[[], datetime]) -> None:
+        self._store, self._outbox, self._clock = store, outbox, clock
         self._routes = {name: _Route(notifier) for name, notifier in notifiers.items()}
         self._sending: dict[tuple[int, str], asyncio.Task[None]] = {}
         self.ticked_at = clock()
+        self.note = ""  # about the buttons, said in every message
+        self.witness: Callable[[Letter, timedelta], Awaitable[bool]] | None = None
 
     def recover(self) -> None:
         """At the daemon's start: what was being sent when we stopped has an unknown outcome."""
-        crashed = self._store.crashed_sends(self._clock())
+        crashed = self._store.pages.crashed_sends(self._clock())
         if crashed:
             log.warning("%d page(s) were being sent when we stopped; looking for them first", crashed)
 
@@ -74,7 +78,7 @@ class Pager:
         with self._store.transaction():
             self._outbox.due(now)
             self._fall_back(now)
-        for page in self._store.lanes(now):
+        for page in self._store.pages.lanes(now):
             self._start(page, now)
         self.ticked_at = now
 
@@ -88,35 +92,45 @@ class Pager:
             await asyncio.gather(*self._sending.values(), return_exceptions=True)
 
     def overdue(self, now: datetime) -> int:
-        """Loud pages long past their fallback that were not even given to the last resort."""
-        late = now - timedelta(seconds=30)
-        return sum(1 for p in self._store.undelivered() if p.fallback_at and p.fallback_at < late and not self._fell(p))
-
-    def _fell(self, page: Page) -> bool:
-        row = self._store.sql.execute("SELECT state FROM pages WHERE key = ?", [f"{page.key}>{LAST_RESORT}"]).fetchone()
-        return row is not None and row[0] == "sent"
+        """Waking pages that should long have been given to another route, and lines the last resort has not written."""
+        return len(self._store.pages.unaccepted(now - timedelta(seconds=30))) + self._store.pages.stuck(LAST_RESORT, now)
 
     def _fall_back(self, now: datetime) -> None:
-        """A loud page that its channel has not accepted in time goes to the last resort too."""
-        for page in self._store.undelivered():
-            if page.kind in LOUD and page.fallback_at and page.fallback_at <= now:
-                self._also_last_resort(page, now)
+        """A waking page that its channel has not accepted in time goes to the next route too."""
+        for page in self._store.pages.unaccepted(now):
+            self._hand_on(page, now)
 
-    def _also_last_resort(self, page: Page, now: datetime) -> None:
-        self._store.enqueue(
-            page.incident, LAST_RESORT, page.kind, f"{page.route} has not accepted it: {page.reason}", now,
-            page.mentions, key=f"{page.key}>{LAST_RESORT}",
-        )  # fmt: skip
+    def _hand_on(self, page: Page, now: datetime) -> None:
+        """To the next route; the page itself keeps being tried. Not when somebody has it by now.
+
+        The same step is never twice on a route: its key is there already then.
+        """
+        self._store.pages.handed_on(page.id)
+        incident = self._store.incident(page.incident)
+        if incident is None or incident.state is not State.OPEN or page.route == LAST_RESORT:
+            return
+        paging = self._outbox.paging(incident.subject)
+        chain = (*paging.fallback, LAST_RESORT)
+        route = chain[chain.index(page.route) + 1] if page.route in chain else chain[0]
+        later = None if route == LAST_RESORT else now + timedelta(seconds=paging.fallback_seconds)
+        reason = page.reason if page.reason.startswith(_NOT_TAKEN) else f"{_NOT_TAKEN}by {page.route}: {page.reason}"
+        self._store.pages.enqueue(page.incident, route, page.kind, reason, now, page.mentions, None, later, page.step)
 
     # --- one page ----------------------------------------------------------------------------------
 
     def _start(self, page: Page, now: datetime) -> None:
         lane, route = (page.incident, page.route), self._routes.get(page.route)
-        if route is None or lane in self._sending or len(self._sending) >= MOST_AT_ONCE:
+        if lane in self._sending or sum(r == page.route for _, r in self._sending) >= MOST_AT_ONCE:
+            return
+        if route is None:  # it was taken out of the configuration
+            with self._store.transaction():
+                self._store.pages.move(page.id, ("ready", "sending", "unknown"), "dead", last_error="no such route any more")
+                if page.kind in LOUD:
+                    self._hand_on(page, now)
             return
         if page.state == "sending":  # by nobody: its outcome could not be written down
             look = now + timedelta(seconds=LOOKS_SECONDS[0])
-            self._store.set_page(page.id, ("sending",), "unknown", next_at=look, looks=0)
+            self._store.pages.move(page.id, ("sending",), "unknown", next_at=look, looks=0)
             return
         if page.route != LAST_RESORT and not route.may_send(now):
             return
@@ -137,22 +151,40 @@ class Pager:
             # A bug of ours, perhaps in the wording: look whether it went out, then send it plain.
             log.exception("page %s: unexpected", page.key)
             look = self._clock() + timedelta(seconds=LOOKS_SECONDS[0])
-            self._store.set_page(page.id, ("sending", "unknown"), "unknown", next_at=look, plain=1)
+            self._store.pages.move(page.id, ("sending", "unknown"), "unknown", next_at=look, plain=1)
 
     def _claim(self, page: Page) -> bool:
-        return self._store.set_page(page.id, ("ready",), "sending", attempts=page.attempts + 1)
+        return self._store.pages.move(page.id, ("ready",), "sending", attempts=page.attempts + 1)
 
     async def _send(self, page: Page, route: _Route) -> None:
         try:
-            receipt = await route.notifier.send(self._letter(page))
+            letter = self._letter(page)
+            if self.witness and await self._is_covered(letter, self.witness):
+                self._store.pages.move(page.id, ("sending",), "superseded", last_error="the first monitor has told of it")
+                return
+            receipt = await route.notifier.send(letter)
         except NotifierError as error:
             self._refused(page, route, error)
         else:
             self._delivered(page, receipt)
 
+    async def _is_covered(self, letter: Letter, witness: Callable[[Letter, timedelta], Awaitable[bool]]) -> bool:
+        """We are the second monitor: what the first has told is not told again. When that cannot be known, it is told."""
+        if letter.page.kind not in LOUD:
+            return not letter.root
+        paging = self._outbox.paging(letter.incident.subject)
+        try:
+            return await witness(letter, timedelta(minutes=paging.repeat_minutes) + 2 * self._outbox.delay)
+        except NotifierError as error:
+            log.warning("whether the first monitor has paged is not known: %s", error)
+            return False
+
     def _delivered(self, page: Page, receipt: str) -> None:
         was = ("sending", "unknown")
-        self._store.set_page(page.id, was, "sent", receipt=receipt, sent_at=self._clock(), last_error="")
+        with self._store.transaction():
+            self._store.pages.move(page.id, was, "sent", receipt=receipt, sent_at=self._clock(), last_error="", fallback_at=None)
+            if page.kind is PageKind.ROOT:  # it says how things are now, and wakes whoever the repeats would
+                self._store.pages.caught_up(page.incident, page.route)
         log.info("page %s accepted", page.key)
 
     def _refused(self, page: Page, route: _Route, error: NotifierError) -> None:
@@ -168,41 +200,43 @@ class Pager:
                 self._again(page, now + wait, error)
             case Refusal.UNKNOWN:
                 look = now + timedelta(seconds=LOOKS_SECONDS[0])
-                self._store.set_page(page.id, ("sending",), "unknown", next_at=look, looks=0, last_error=str(error))
+                self._store.pages.move(page.id, ("sending",), "unknown", next_at=look, looks=0, last_error=str(error))
             case Refusal.CREDENTIALS | Refusal.DESTINATION:
                 with self._store.transaction():
                     self._again(page, now + timedelta(seconds=15), error)
                     if page.kind in LOUD:
-                        self._also_last_resort(page, now)
+                        self._hand_on(page, now)
             case Refusal.CONTENT:
                 self._content(page, error, now)
             case Refusal.LOST:
                 self._lost(page, error, now)
 
     def _again(self, page: Page, when: datetime, error: NotifierError) -> None:
-        self._store.set_page(page.id, ("sending",), "ready", next_at=when, last_error=str(error))
+        self._store.pages.move(page.id, ("sending",), "ready", next_at=when, last_error=str(error))
 
     def _content(self, page: Page, error: NotifierError, now: datetime) -> None:
         """Refused for what it says: once more in plain words, then the last resort."""
         if not page.plain:
-            self._store.set_page(page.id, ("sending",), "ready", plain=1, next_at=now, last_error=str(error))
+            self._store.pages.move(page.id, ("sending",), "ready", plain=1, next_at=now, last_error=str(error))
             return
         with self._store.transaction():
+            self._store.pages.move(page.id, ("sending",), "dead", last_error=str(error))
             if page.kind in LOUD:
-                self._also_last_resort(page, now)
-            self._store.set_page(page.id, ("sending",), "dead", last_error=str(error))
+                self._hand_on(page, now)
 
     def _lost(self, page: Page, error: NotifierError, now: datetime) -> None:
         """The thread is gone (deleted at the channel): this page opens a new one."""
         with self._store.transaction():
-            self._store.set_page(page.id, ("sending",), "superseded", last_error=str(error))
+            self._store.pages.move(page.id, ("sending",), "superseded", last_error=str(error))
             self._store.sql.execute(
                 "UPDATE pages SET receipt = '' WHERE incident = ? AND route = ? AND kind = 'root'",
                 [page.incident, page.route],
             )
             reason = f"the earlier message was deleted; {page.reason}"
-            fallback = now + timedelta(seconds=self._paging.fallback_seconds)
-            self._store.enqueue(page.incident, page.route, PageKind.ROOT, reason, now, page.mentions, None, fallback)
+            incident = self._store.incident(page.incident)
+            paging = self._outbox.paging(incident.subject if incident else "")
+            fallback = now + timedelta(seconds=paging.fallback_seconds) if page.mentions else None
+            self._store.pages.enqueue(page.incident, page.route, PageKind.ROOT, reason, now, page.mentions, None, fallback)
 
     # --- unknown outcomes ---------------------------------------------------------------------------
 
@@ -210,7 +244,7 @@ class Pager:
         """Sent or not? Edits are simply made again; messages are looked for at the channel."""
         now = self._clock()
         if page.kind is PageKind.SYNC:
-            self._store.set_page(page.id, ("unknown",), "ready", next_at=now)
+            self._store.pages.move(page.id, ("unknown",), "ready", next_at=now)
             return
         try:
             receipt = await route.notifier.find(self._letter(page))
@@ -221,17 +255,17 @@ class Pager:
             self._delivered(page, receipt)
         elif page.looks + 1 < len(LOOKS_SECONDS):
             again = now + timedelta(seconds=LOOKS_SECONDS[page.looks + 1])
-            self._store.set_page(page.id, ("unknown",), "unknown", looks=page.looks + 1, next_at=again)
+            self._store.pages.move(page.id, ("unknown",), "unknown", looks=page.looks + 1, next_at=again)
         else:
-            self._store.set_page(page.id, ("unknown",), "ready", looks=0, next_at=now)
+            self._store.pages.move(page.id, ("unknown",), "ready", looks=0, next_at=now)
 
     def _cannot_look(self, page: Page, error: NotifierError, now: datetime) -> None:
         """The history cannot be read either. After half a minute of trying a page is sent again."""
         if page.looks + 1 >= UNREADABLE_LOOKS:
-            self._store.set_page(page.id, ("unknown",), "ready", looks=0, next_at=now, last_error=str(error))
+            self._store.pages.move(page.id, ("unknown",), "ready", looks=0, next_at=now, last_error=str(error))
         else:
             again = now + timedelta(seconds=UNREADABLE_SECONDS)
-            self._store.set_page(page.id, ("unknown",), "unknown", looks=page.looks + 1, next_at=again, last_error=str(error))
+            self._store.pages.move(page.id, ("unknown",), "unknown", looks=page.looks + 1, next_at=again, last_error=str(error))
 
     # --- wording -------------------------------------------------------------------------------------
 
@@ -246,15 +280,14 @@ class Pager:
                 posts = self._store.note_posts(incident.id, page.id)
         else:
             posts = self._store.told(incident.id)
-        due = next_due(incident, self._paging)
+        paging = self._outbox.paging(incident.subject)
+        rest = paging.escalate[incident.steps :]
+        root, root_key = self._store.pages.thread(incident.id, page.route)
+        silence = self._store.silence(incident.silence) if incident.silence else None
         return Letter(
-            page, incident, tuple(posts), self._clock(), self._store.receipt(incident.id, page.route), due,
-            self._next_step(incident.steps),
+            page, incident, tuple(posts), self._clock(), root, next_due(incident, paging), ", ".join(rest[0][1]) if rest else "",
+            root_key, silence.ends_at if silence else None, self.note,
         )  # fmt: skip
-
-    def _next_step(self, steps: int) -> str:
-        rest = self._paging.escalate[steps:]
-        return ", ".join(rest[0][1]) if rest else ""
 
     # --- people ---------------------------------------------------------------------------------------
 
@@ -263,7 +296,7 @@ class Pager:
         waiting = sorted(self._store.unresolved(), key=lambda i: (i.state is not State.OPEN, -i.severity, -i.id))
         for incident in waiting[:MOST_THREADS]:
             for name, route in self._routes.items():
-                root = self._store.receipt(incident.id, name)
+                root, _ = self._store.pages.thread(incident.id, name)
                 if root:
                     await self._listen(incident.id, root, route)
 
@@ -274,9 +307,17 @@ class Pager:
             log.warning("INC-%d: the thread could not be read: %s", number, error)
             return
         for human in humans:
-            with self._store.transaction():
-                refused = self._outbox.act(number, human)
-            if not refused:
-                log.info("INC-%d: %s by a reply or reaction", number, human.verb)
+            self._heard(number, human)
         if humans:
             self.tick()
+
+    def _heard(self, number: int, human: Human) -> None:
+        """Act once on what somebody wrote or reacted; the thread is read again and again."""
+        now = self._clock()
+        with self._store.transaction():
+            if not self._store.receive(human.key, human.key, "thread", human.verb, now):
+                return
+            refused = self._outbox.act(number, human)
+            self._store.done(human.key, now, refused or human.verb)
+        if not refused:
+            log.info("INC-%d: %s by a reply or reaction", number, human.verb)

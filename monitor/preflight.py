@@ -9,17 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from monitor import desk, pictures, planning, record, rulebook, safe, service, vision
+from monitor import assembly, desk, pictures, planning, record, rulebook, safe, service, vision
+from monitor import drill as drills
 from monitor.config import Config, ConfigError, secrets
-from monitor.incidents import Event
-from monitor.model import Account, Severity
+from monitor.model import Account
 from monitor.notifiers.interface import NotifierError
 from monitor.outbox import Outbox
 from monitor.sources.interface import SourceError
@@ -27,13 +27,19 @@ from monitor.sources.replay import line_post
 from monitor.store import Store
 from monitor.verdict import judge
 from monitor.verdict.approved import Queue
+from monitor.watch import Judge
 
 _SLOW_ROWS = 2_000
 
 
 def outbox(store: Store, config: Config) -> Outbox:
-    """The outbox with the routes of the configuration."""
-    return Outbox(store, ("slack",) if config.file.slack else (), config.paging)
+    """The outbox with the routes of the configuration, as the daemon has it."""
+    special = {}
+    for table in config.file.accounts:
+        own, identifier = config.paging_of(table), table.id or store.pinned(table.platform, table.handle)
+        if own and identifier:
+            special[config.account(table, identifier).key] = own
+    return Outbox(store, config.paging, special)
 
 
 @contextmanager
@@ -86,9 +92,20 @@ def _say_paging(config: Config) -> None:
     click.echo(f"a page goes to {where}, waking {who}; again every {config.paging.repeat_minutes:g} min until acknowledged")
     for minutes, mentions in config.paging.escalate:
         click.echo(f"  after {minutes:g} min also {', '.join(mentions)}")
-    click.echo(f"  to stderr as well when not accepted within {config.paging.fallback_seconds:g} s")
-    if config.file.slack:
-        click.echo("warning: Slack is the only route that wakes anybody; the last resort is the journal")
+    chain = ", then ".join([*config.paging.fallback, "the journal at level alert"])
+    click.echo(f"  not accepted within {config.paging.fallback_seconds:g} s, or refused: to {chain}")
+    click.echo(f"  an acknowledgement counts for {config.paging.acknowledge_minutes:g} min")
+    for table in config.file.accounts:
+        own = config.paging_of(table)
+        if own:
+            wakes = ", ".join(own.mention) or "nobody by name"
+            click.echo(f"  @{table.handle}: to {', '.join(own.routes)}, waking {wakes}; else {', '.join(own.fallback) or 'the journal'}")
+    if config.file.slack and not config.paging.fallback:
+        click.echo(
+            "warning: Slack is the only route that wakes anybody; the last resort is the journal. Add [pagerduty], [smtp] or another"
+        )
+    if not config.file.deadman:
+        click.echo("warning: nobody outside notices when this monitor is gone: add [deadman]")
 
 
 async def _ask_everybody(built: service.Service) -> None:
@@ -110,7 +127,7 @@ async def _ask_everybody(built: service.Service) -> None:
 
 def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
     """A verdict for every line, in order; 1 when one would page."""
-    rules = service.load_rules(config).rules
+    rules = assembly.load_rules(config).rules
     store = None if rules_only else Store(config.database)
     queue = Queue(store.approved_since(0, datetime.now(UTC))[0]) if store else None
     accounts = _accounts(config, store)
@@ -157,7 +174,7 @@ def import_file(store: Store, config: Config, path: Path, how: planning.Reading,
     """A line per row; 1 when a row was bad. Raises PlanError when the file cannot be taken at all."""
     now = datetime.now(UTC)
     rows = planning.read(path, how, now)
-    rules = service.load_rules(config).rules
+    rules = assembly.load_rules(config).rules
     counts = {"registered": 0, "known": 0, "bad": 0}
     seen: dict[str, int] = {}
     with _progress(rows, "importing") as bar:  # a transaction a row: the daemon gets its turns
@@ -224,14 +241,13 @@ def test_rules(config: Config) -> int:
 def drill(store: Store, config: Config, who: str, wait: int) -> int:
     """Write a marked incident down; the running daemon pages it. 0 when acknowledged in time."""
     now = datetime.now(UTC)
-    reason = f"This is a drill asked for by {who}: nothing was posted. Acknowledge it as you would a real one"
-    event = Event("drill", config.company.name, Severity.PAGE, "DRILL, not a hijack", reason, now)
-    with store.transaction():
-        number = outbox(store, config).happened(event, now)
+    judge = Judge(store, config.company, assembly.load_rules(config))
+    judge.know(tuple({a.key: a for a in _accounts(config, store).values()}.values()), now)
+    number = asyncio.run(drills.begin(store, judge, outbox(store, config), lambda: datetime.now(UTC), lambda: None, who))
     click.echo(f"INC-{number} written; the running daemon pages it now")
     deadline, accepted = time.monotonic() + wait, False
     while time.monotonic() < deadline:
-        sent = next((p.sent_at for p in store.pages_of(number) if p.sent_at), None)
+        sent = next((p.sent_at for p in store.pages.of(number) if p.sent_at), None)
         if sent and not accepted:
             click.echo(f"accepted by the channel after {(sent - now).total_seconds():.1f} s")
             accepted = True
@@ -244,3 +260,14 @@ def drill(store: Store, config: Config, who: str, wait: int) -> int:
         time.sleep(0.5)
     click.echo("not acknowledged in time" if accepted else "no channel accepted it: is the daemon running?")
     return 1
+
+
+def silence(store: Store, config: Config, hours: float, reason: str, account: str, words: str, who: str) -> None:
+    """Begin a silence from the host. Raises DeskError."""
+    now = datetime.now(UTC)
+    box = outbox(store, config)
+    chosen = _accounts(config, store).get(account.lstrip("@").lower()) if account else None
+    if account and chosen is None:
+        raise desk.DeskError(f"@{account.lstrip('@')} is not watched")
+    number = desk.silence(store, box, chosen, words, timedelta(hours=hours), reason, who, now)
+    click.echo(f"silence {number} until {now + timedelta(hours=hours):%H:%M} UTC; end it with `silence end {number}`")

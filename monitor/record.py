@@ -26,6 +26,7 @@ from monitor.model import (
     ProfileChange,
     Severity,
     Signal,
+    Silence,
     State,
     Unreadable,
     Verdict,
@@ -160,7 +161,8 @@ def incident(row: Row) -> Incident:
         _moment(row["opened_at"]), _moment(row["last_at"]), State(row["state"]), row["posts"],
         tuple(json.loads(row["hosts"])), tuple(json.loads(row["skeletons"])), row["previous"],
         row["acknowledged_by"], moment(row["acknowledged_at"]), row["resolved_by"], moment(row["resolved_at"]),
-        row["cause"], moment(row["last_paged_at"]), row["pages"], row["steps"],
+        row["cause"], moment(row["last_paged_at"]), row["pages"], row["steps"], moment(row["since"]),
+        moment(row["held_until"]), row["holder"], row["outcome"], row["silence"],
     )  # fmt: skip
 
 
@@ -181,5 +183,13 @@ def page(row: Row) -> Page:
         row["id"], row["key"], row["incident"], row["route"], PageKind(row["kind"]), row["reason"],
         _moment(row["created_at"]), tuple(json.loads(row["mentions"])), row["state"], row["attempts"],
         moment(row["next_at"]), moment(row["fallback_at"]), row["receipt"], bool(row["plain"]), row["looks"],
-        moment(row["sent_at"]),
+        moment(row["sent_at"]), row["step"],
+    )  # fmt: skip
+
+
+def silence(row: Row) -> Silence:
+    """A silence from its row."""
+    return Silence(
+        row["id"], row["account"], row["words"], row["reason"], row["who"], _moment(row["starts_at"]),
+        _moment(row["ends_at"]), row["ended_by"],
     )  # fmt: skip

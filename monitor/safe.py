@@ -68,6 +68,11 @@ def for_slack_sentence(text: str, limit: int = 600) -> str:
     return _escaped(" ".join(for_slack_literal(text, limit).split()))
 
 
+def for_slack_lines(text: str, limit: int = 3_000) -> str:
+    """For an operator's own text in mrkdwn, lines and its bold and code kept: cleaned and escaped."""
+    return _escaped(clean(text, limit))
+
+
 def cut_markup(text: str, limit: int) -> str:
     """Finished mrkdwn, cut without leaving half an entity or half a control sequence."""
     return text if len(text) <= limit else re.sub(r"(?:&[a-z]{0,3}|<[^>]*)$", "", text[: limit - 1]) + "…"
@@ -87,6 +92,16 @@ def for_html(text: str, limit: int = 5_000) -> str:
 def for_terminal(text: str, limit: int = 500) -> str:
     """One line without escape sequences or anything that reorders it; links defanged."""
     return " ".join(defang(clean(text, limit)).split())
+
+
+def for_mail(text: str, limit: int = 2_000) -> str:
+    """For the plain text of a mail or another program's text field: lines kept, links defanged."""
+    return clean(defang(clean(text, limit)), limit) or "(no text)"
+
+
+def for_header(text: str, limit: int = 300) -> str:
+    """For a mail header or a title: one line, so that nothing can begin a header of its own."""
+    return " ".join(for_mail(text, limit).split())
 
 
 def for_log(text: str, limit: int = 200) -> str:

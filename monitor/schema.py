@@ -93,6 +93,42 @@ def _second(db: Database) -> None:
             db.execute(statement)
 
 
+_THIRD = """
+ALTER TABLE incidents ADD COLUMN since TEXT;
+ALTER TABLE incidents ADD COLUMN held_until TEXT;
+ALTER TABLE incidents ADD COLUMN holder TEXT NOT NULL DEFAULT '';
+ALTER TABLE incidents ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
+ALTER TABLE incidents ADD COLUMN silence INT;
+ALTER TABLE pages ADD COLUMN step TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN good INT NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN gap_from TEXT;
+ALTER TABLE accounts ADD COLUMN gap_to TEXT;
+ALTER TABLE accounts ADD COLUMN missed TEXT NOT NULL DEFAULT '';
+CREATE TABLE inbox(
+  envelope TEXT PRIMARY KEY, dedupe TEXT UNIQUE NOT NULL, received_at TEXT NOT NULL, kind TEXT NOT NULL,
+  body TEXT NOT NULL, done_at TEXT, outcome TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX inbox_waiting ON inbox(received_at) WHERE done_at IS NULL;
+CREATE TABLE silences(
+  id INTEGER PRIMARY KEY, account TEXT NOT NULL, words TEXT NOT NULL, reason TEXT NOT NULL, who TEXT NOT NULL,
+  starts_at TEXT NOT NULL, ends_at TEXT NOT NULL, ended_by TEXT NOT NULL DEFAULT '', announced INT NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE votes(
+  incident INT NOT NULL REFERENCES incidents, account TEXT NOT NULL, post TEXT NOT NULL, version INT NOT NULL,
+  who TEXT NOT NULL, at TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY(incident, account, post, version, who)
+) STRICT;
+CREATE INDEX audit_subject ON audit(subject);
+CREATE INDEX incidents_unresolved ON incidents(id) WHERE state != 'resolved';
+"""
+
+
+@_migrations(name="0003_people_routes_silences")
+def _third(db: Database) -> None:
+    for statement in _THIRD.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, bring it up to date, and make every commit durable.
 

@@ -1,78 +1,44 @@
-"""The daemon's whole life on one screen: wiring, schedule, signals, systemd. Imports apscheduler.
-
-Everything the schedule calls is a method that a test can call too, on a clock it moves.
-"""
+"""What the daemon does, and the wiring of its parts. `daemon.py` runs it, tests play it on a clock they move."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import importlib
 import logging
-import os
-import signal
 import sqlite3
-import ssl
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import aiohttp
 
-from monitor import health, incidents, journal, notifiers, record, rulebook, sources, vision
-from monitor.blocklists import Blocklists
+from monitor import desk, drill, health, incidents, journal, notifiers, rulebook, selfcheck, sources
+from monitor.assembly import build_edge, http_session, load_lists, load_rules
 from monitor.config import AccountTable, Config, ConfigError, options
-from monitor.incidents import Request
-from monitor.model import PageKind, Profile
+from monitor.deadman import Deadman
+from monitor.model import Profile
 from monitor.notifiers import interface as outgoing
+from monitor.notifiers.slack.app import Office
+from monitor.notifiers.slack.front import Front
+from monitor.oncall import Schedule
 from monitor.outbox import Outbox
 from monitor.pager import Pager
+from monitor.pages import LAST_RESORT
 from monitor.pictures import Pictures
+from monitor.selfcheck import SelfCheck
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
-from monitor.store import LAST_RESORT, Store
+from monitor.store import Store
 from monitor.vision import Vision
 from monitor.watch import Judge, Watch
 
 log = logging.getLogger("monitor.service")
 
-TICK_SECONDS = 1
-HEALTH_SECONDS = 5
-LOOK_UP_SECONDS = 30
-BROKEN_SECONDS = 60
-LISTS_SECONDS = 60
-PICTURES_SECONDS = 2
-JOB = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}  # late instead of never
-
 
 def utc_now() -> datetime:
     """The clock of the real world."""
     return datetime.now(UTC)
-
-
-def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str]) -> Any:
-    """The module's `build`, found by name. Raises ConfigError when a secret or a file of it is missing."""
-    module = importlib.import_module(f"{package.__name__}.{name}")
-    try:
-        return module.build(settings, secrets)
-    except KeyError as error:
-        secret = str(error.args[0])
-        raise ConfigError(
-            f"{name}: the secret {secret} is missing: give it as the systemd credential {secret} or in the environment as {secret.upper()}"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{name}: {error}") from error
-
-
-def http_session() -> aiohttp.ClientSession:
-    """One session and TLS context for every edge; proxies and certificate bundles from the environment."""
-    context = ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"))
-    connector = aiohttp.TCPConnector(ssl=context, limit=100, ttl_dns_cache=60)
-    timeout = aiohttp.ClientTimeout(total=10, sock_connect=5)
-    return aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True)
 
 
 @dataclass
@@ -88,6 +54,10 @@ class Service:
     clock: Callable[[], datetime]
     wake: asyncio.Event
     pictures: Pictures
+    check: SelfCheck
+    front: Front | None = None
+    oncall: Schedule | None = None
+    deadman: Deadman | None = None
     watches: list[Watch] = field(default_factory=list)
     started: datetime = field(default_factory=utc_now)
     broken: str = ""
@@ -134,6 +104,9 @@ class Service:
             if not table.id and not self.store.pinned(table.platform, table.handle):
                 self.store.pin(table.platform, table.handle, identifier)
         account, source = self.config.account(table, identifier), self.sources[table.platform]
+        own = self.config.paging_of(table)
+        if own:
+            self.outbox.special[account.key] = own
         self.watches.append(Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set, self.pictures))
 
     async def poll(self, watch: Watch) -> float:
@@ -197,13 +170,11 @@ class Service:
     def check_health(self) -> None:
         """Open or close the incidents about our own blindness, then tell systemd how it goes."""
         now = self.clock()
-        readings = tuple(self.readings())
+        self.check.try_engine(self.config.company, self.judge.rulebook.rules, now=now)
+        desk.expire_silences(self.store, self.outbox, now)
         seconds = {platform: self.config.poll_seconds(platform) for platform in self.sources}
-        with self.store.transaction():
-            found = health.blindness(readings, now, self.started, seconds)
-            for blindness in found:
-                self._blind(blindness, now)
-            self._seeing(readings, {b.subject for b in found}, now)
+        if self.check.look(tuple(self.readings()), seconds):
+            self.wake.set()
         polls = {w.account.key: w.finished_at for w in self.watches}
         longest = max((self.config.poll_seconds(w.account.platform) for w in self.watches), default=5)
         wrong = health.progressing(polls, self.pager.ticked_at, self.pager.overdue(now), now, longest)
@@ -212,38 +183,54 @@ class Service:
         else:
             journal.notify("WATCHDOG=1\nSTATUS=" + self.status())
 
-    def _blind(self, blindness: health.Blindness, now: datetime) -> None:
-        """Open the incident, or page again for accounts that it does not name yet."""
-        incident = next((i for i in self.store.unresolved() if i.subject == blindness.subject), None)
-        if incident is None:
-            self.outbox.happened(blindness.event(now), now)
-            self.wake.set()
-        elif len(incident.hosts) < incidents.KEPT and (more := [n for n in blindness.names if n not in incident.hosts]):
-            grown = replace(incident, hosts=(*incident.hosts, *more))
-            self.outbox.say(grown, (Request(PageKind.REPEAT, f"now not being watched either: {', '.join(more)}", wakes=True),), now)
-            self.wake.set()
-
-    def _seeing(self, readings: tuple[health.Reading, ...], blind: set[str], now: datetime) -> None:
-        """Close what is over."""
-        for incident in self.store.unresolved():
-            if incident.subject.startswith("blind:") and incident.subject not in blind:
-                sentence = health.recovered(incident.hosts, incident.opened_at, readings, now)
-                if sentence:
-                    self.outbox.recovered(incident, now, sentence)
-                    self.wake.set()
-
     def readings(self) -> Iterator[health.Reading]:
         """How reading every account has gone, those whose id nobody knows yet included."""
         for watch in self.watches:
             account = watch.account
-            row = self.store.account(account.key, account.handle)
-            last_ok, since = record.moment(row["last_ok"]), record.moment(row["failing_since"])
-            yield health.Reading(
-                account.key, account.name, last_ok, since, row["failures"], row["last_error"] or "", row["error_kind"] or ""
-            )
+            yield selfcheck.reading(self.store.account(account.key, account.handle), account.key, account.name)
         for table in self.pending:
             name = self.config.account(table, "").name
             yield health.Reading(f"{table.platform}:{table.handle}", name, None, self.started, 1, self.pending_why, "")
+
+    async def beat(self) -> None:
+        """Tell whoever waits outside that all is well, or why not."""
+        if self.deadman:
+            try:
+                wrong = self.check.audit()
+            except sqlite3.Error as error:
+                wrong = (f"the database cannot be written: {error}",)
+            await self.deadman.beat(wrong)
+
+    async def look_at_slack(self) -> None:
+        """Whether Slack would take a page now."""
+        if self.front:
+            await self.front.look()
+
+    async def look_at_schedule(self) -> None:
+        """Who is on call."""
+        if self.oncall:
+            self.outbox.oncall = await self.oncall.now(self.clock())
+
+    async def begin_drill(self, who: str) -> int:
+        """A drill now. Raises DeskError."""
+        return await drill.begin(self.store, self.judge, self.outbox, self.clock, self.wake.set, who)
+
+    async def drill_if_due(self) -> None:
+        """The drill of the schedule."""
+        table, last = self.config.file.drill, drill.last(self.store)
+        if table and drill.due(last.opened_at if last else None, self.clock(), table.every_days, table.weekday, table.hour):
+            with contextlib.suppress(desk.DeskError):
+                await self.begin_drill("the schedule")
+
+    def standing(self) -> list[str]:
+        """For people in Slack: what is watched, and how it goes."""
+        now = self.clock()
+        lines = []
+        for r in self.readings():
+            lag = f"read {incidents.minutes(now - r.last_ok)} ago" if r.last_ok else "never read so far"
+            lines.append(f"{r.name}: {lag}{f', NOT BEING WATCHED: {r.error}' if r.failures else ''}")
+        wrong = [f"wrong: {symptom.headline}: {symptom.reason}" for symptom in health.symptoms(self.check.vitals)]
+        return [*lines, *(wrong or ["all is well"]), f"last drill: {drill.words(self.store)}"]
 
     def status(self) -> str:
         """One line for systemctl status."""
@@ -276,6 +263,7 @@ class Service:
             log.error("rules not reloaded, the old ones stay: %s", error)  # noqa: TRY400 - the message says it all
         else:
             self.judge.take(book, self.clock())
+            self.check.forget_engine()
             log.info("rules reloaded: %d", len(book.sources))
         journal.notify("READY=1\nSTATUS=" + self.status())
 
@@ -293,40 +281,6 @@ def stretched(seconds: float, limit: incoming.Limit | None, accounts: int, now: 
     return max(seconds, min(left, accounts * left / max(1, limit.remaining) * 1.05))
 
 
-def load_rules(config: Config) -> rulebook.Rulebook:
-    """The packaged rules and the operator's, all of whose own tests hold. Raises RuleError."""
-    base = config.path.parent
-    book = rulebook.load([base / folder for folder in config.file.monitor.rules])
-    broken = [f for s in book.sources for f in rulebook.failures(s)]
-    if broken:
-        raise rulebook.RuleError(broken[0])
-    return book
-
-
-def load_lists(config: Config) -> Blocklists:
-    """The operator's block lists as they are now; what is wrong with one is a note, never a stop."""
-    paths = tuple(config.path.parent / name for name in config.file.monitor.block_lists)
-    lists = Blocklists(paths, config.file.monitor.block_list_stale_days)
-    lists.refresh()
-    return lists
-
-
-@contextlib.contextmanager
-def locked(directory: Path) -> Any:
-    """One daemon per data directory: two would send every page twice. Raises ConfigError."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as file:
-        _lock(file, directory)
-        yield
-
-
-def _lock(file: IO[str], directory: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise ConfigError(f"{directory}: another hijack-monitor is running on this data_dir; stop it first") from error
-
-
 @contextlib.asynccontextmanager
 async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime] = utc_now) -> Any:
     """A wired Service. Raises ConfigError and RuleError."""
@@ -336,110 +290,52 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             name: build_edge(sources, name, incoming.Settings(options(config, name), session, clock), secrets)
             for name in {a.platform for a in config.file.accounts}
         }
-        names = (["slack"] if config.file.slack else []) + [LAST_RESORT]
+        names = (*config.routes, LAST_RESORT)
         routes = {name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets) for name in names}
         store = Store(config.database)
         try:
-            outbox = Outbox(store, tuple(n for n in names if n != LAST_RESORT), config.paging)
+            outbox = Outbox(store, config.paging)
             judge = Judge(store, config.company, book)
-            pager = Pager(store, outbox, routes, config.paging, clock)
             judge.lists = load_lists(config)
+            pager = Pager(store, outbox, routes, clock)
             pictures = Pictures(session, config.file.x.media_hosts)
-            yield Service(config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, started=clock())
+            check = SelfCheck(store, outbox, pager, clock, clock())
+            made = Service(config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, started=clock())
+            _furnish(made, routes, session, secrets)
+            yield made
             with contextlib.suppress(TimeoutError):  # what is still being sent is looked for at the next start
                 await asyncio.wait_for(pager.settle(), 3)
         finally:
             store.close()
 
 
-async def run(config: Config, secrets: Mapping[str, str]) -> int:
-    """Until SIGTERM or SIGINT. Returns the exit code; a store that cannot be written ends it with 1."""
-    from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    with locked(config.data_dir):
-        async with opened(config, secrets) as service:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, stop.set)
-            loop.add_signal_handler(signal.SIGHUP, service.reload)
-            await service.watch_accounts()
-            scheduler = AsyncIOScheduler(timezone=UTC)
-            schedule(scheduler, service)
-            scheduler.start()
-            journal.notify("READY=1\nSTATUS=" + service.status())
-            log.info("watching %d account(s) with %d rules", len(service.watches), len(service.judge.rulebook.sources))
-            await _until(stop, service)
-            scheduler.shutdown(wait=False)
-            journal.notify("STOPPING=1")
-            log.info("stopping: %s", service.broken or "asked to")
-            if service.broken:  # systemd starts us again; a full disk must not shout every two seconds
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), BROKEN_SECONDS)
-            return 1 if service.broken else 0
+def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSession, secrets: Mapping[str, str]) -> None:
+    """What only some configurations have: a front in Slack, a schedule, a dead-man's switch, drills, a first monitor to look at."""
+    config, file = made.config, made.config.file
+    slack = next((routes[name] for name in routes if name.split(":")[0] == "slack"), None)
+    if file.slack and slack:
+        made.front = front = slack.front(_office(made), secrets.get("slack_app_token", ""))
+        made.check.slack = lambda: (*front.trouble(), front.deaf_seconds(), front.connections(), len(front.sockets))
+        made.outbox.runbook = bool(file.slack.runbook_file)
+    if file.oncall:
+        url = secrets.get("oncall_url", "") or file.oncall.url
+        if not url or not slack:
+            raise ConfigError(f"{config.path}: oncall: needs a [slack] table and an address: the secret oncall_url or the key url")
+        made.oncall = Schedule(url, made.store, session, slack.people.by_email)
+    if file.deadman:
+        alive = routes["alertmanager"].alive if file.deadman.alertmanager and "alertmanager" in routes else None
+        made.deadman = Deadman(file.deadman.model_dump(), secrets, session, alive)
+    if file.drill:
+        days = file.drill.every_days
+        made.check.drill = lambda now: drill.overdue(made.store, now, days)
+    if file.witness and slack:
+        made.pager.witness, made.outbox.delay = slack.covered, timedelta(seconds=file.witness.after_seconds)
 
 
-async def _until(stop: asyncio.Event, service: Service) -> None:
-    """Send what is written as soon as it is written; the schedule is only the safety net."""
-    stopping = asyncio.create_task(stop.wait())
-    while not stop.is_set() and not service.broken:
-        waking = asyncio.create_task(service.wake.wait())
-        await asyncio.wait([stopping, waking], return_when=asyncio.FIRST_COMPLETED)
-        waking.cancel()
-        if service.wake.is_set():
-            service.wake.clear()
-            service.tick()
-    stopping.cancel()
-
-
-def schedule(scheduler: Any, service: Service) -> None:
-    """One job per account and one for each of our own duties; late jobs run late instead of never."""
-    for number, watch in enumerate(service.watches):
-        _add_poll(scheduler, service, watch, number)
-    scheduler.add_job(_look_up, "interval", args=[service, scheduler], seconds=LOOK_UP_SECONDS, **JOB)
-    every = {
-        service.look_at_profiles: service.config.file.x.profile_seconds,
-        _tick: TICK_SECONDS,
-        _health: HEALTH_SECONDS,
-        _lists: LISTS_SECONDS,
-    }
-    if vision.installed():
-        every[service.look_into_pictures] = PICTURES_SECONDS
-    if service.config.file.slack:
-        every[service.listen] = service.config.file.slack.thread_seconds
-    for duty, seconds in every.items():
-        args = [service] if duty in (_tick, _health, _lists) else []
-        scheduler.add_job(duty, "interval", args=args, seconds=seconds, next_run_time=utc_now(), **JOB)
-
-
-def _add_poll(scheduler: Any, service: Service, watch: Watch, number: int) -> None:
-    seconds = service.config.poll_seconds(watch.account.platform)
-    start = utc_now() + timedelta(seconds=seconds * number / len(service.watches))  # spread, not in bursts
-    args = [service, watch, scheduler, seconds]
-    scheduler.add_job(_poll, "interval", args=args, seconds=seconds, next_run_time=start, id=watch.account.key, **JOB)
-
-
-async def _look_up(service: Service, scheduler: Any) -> None:
-    """Accounts whose id could not be looked up at the start."""
-    for watch in await service.look_up() if service.pending else ():
-        _add_poll(scheduler, service, watch, 0)
-
-
-async def _poll(service: Service, watch: Watch, scheduler: Any, configured: float) -> None:
-    """One poll; a limit that would not last moves the next run further away."""
-    seconds = await service.poll(watch)
-    if seconds > configured * 1.2:
-        scheduler.modify_job(watch.account.key, next_run_time=utc_now() + timedelta(seconds=seconds))
-        log.warning("the platform's limit stretches the interval to %d s", seconds, extra={"account": watch.account.key})
-
-
-async def _tick(service: Service) -> None:
-    service.tick()
-
-
-async def _health(service: Service) -> None:
-    service.check_health()
-
-
-async def _lists(service: Service) -> None:
-    service.look_at_lists()
+def _office(made: Service) -> Office:
+    """What people in Slack may reach."""
+    return Office(
+        made.store, made.outbox, made.clock, made.wake.set, made.config.company, lambda: made.judge.rulebook.rules,
+        lambda: tuple(w.account for w in made.watches), made.standing, lambda: drill.words(made.store), made.begin_drill,
+        made.config.file.slack.two_person_approve if made.config.file.slack else False,
+    )  # fmt: skip

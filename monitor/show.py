@@ -96,7 +96,7 @@ POSTS = ("post", "posted", "severity", "reason", "text")
 
 def incident(store: Store, one: Incident, *, as_json: bool) -> None:
     """Everything about one incident: for the auditor who asks a year later."""
-    posts, pages = store.posts("incident = ?", (one.id,)), store.pages_of(one.id)
+    posts, pages = store.posts("incident = ?", (one.id,)), store.pages.of(one.id)
     acts = store.sql.execute("SELECT at, actor, action, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{one.id}"]).fetchall()
     same = [_recomputed(store, k) for k in posts]
     if as_json:
@@ -179,7 +179,7 @@ def standing(store: Store, config: Config, now: datetime) -> Standing:
         if h not in seen and (store.pinned(a.platform, a.handle) or a.id) not in pinned
     ]
     wrong += [f"INC-{i.id} is {i.state.value}: {i.headline}: {i.name}" for i in store.unresolved()]
-    late = [p for p in store.undelivered() if (now - p.created_at).total_seconds() > 60]
+    late = [p for p in store.pages.undelivered() if (now - p.created_at).total_seconds() > 60]
     wrong += [f"page {p.key} not accepted by {p.route} for {(now - p.created_at).total_seconds():.0f} s" for p in late]
     lists = Blocklists(tuple(config.path.parent / n for n in config.file.monitor.block_lists), config.file.monitor.block_list_stale_days)
     lists.refresh()

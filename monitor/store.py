@@ -16,14 +16,26 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor import record
-from monitor.model import NO_CONTEXT, ApprovedPost, Context, Incident, Item, Kind, Page, PageKind, Post, Profile, ProfileChange, Verdict
+from monitor.model import (
+    NO_CONTEXT,
+    ApprovedPost,
+    Context,
+    Incident,
+    Item,
+    Kind,
+    Post,
+    Profile,
+    ProfileChange,
+    Silence,
+    Verdict,
+)
+from monitor.pages import Pages
 from monitor.record import stamp
 from monitor.schema import connect
 from monitor.verdict.habits import Habits
 
-LAST_RESORT = "stderr"
+GAP = timedelta(seconds=60)  # between two reads; longer is told of
 REMEMBERED = timedelta(days=120)  # of a registration, after its window: longer than it explains pages (see verdict.approved)
-UNFINISHED = "('ready', 'sending', 'unknown')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,7 @@ class Store:
         self.path = path
         self.sql = connect(path)
         self.install = str(self.sql.execute("SELECT value FROM meta WHERE key = 'install'").fetchone()[0])
+        self.pages = Pages(self.sql, self.install)
 
     def close(self) -> None:
         """Close the file; the WAL is folded in by the last one out."""
@@ -100,18 +113,20 @@ class Store:
         """Remember the id for ever: handles change hands in hijacks."""
         self.sql.execute("INSERT INTO meta VALUES(?, ?)", [f"pin:{platform}:{handle.lower()}", identifier])
 
-    def read_ok(self, key: str, now: datetime, cursor: str) -> None:
-        """The account was read up to `cursor`."""
+    def read_ok(self, key: str, now: datetime, cursor: str, missed: str = "") -> None:
+        """The account was read up to `cursor`; `missed` says what of it is still to come. A gap before it is remembered."""
         self.sql.execute(
-            "UPDATE accounts SET last_ok = ?, cursor = ?, first_seen = coalesce(first_seen, ?), failing_since = NULL,"
-            " failures = 0, last_error = NULL, error_kind = NULL WHERE key = ?",
-            [stamp(now), cursor, stamp(now), key],
+            "UPDATE accounts SET gap_from = CASE WHEN failures > 0 OR last_ok < ? THEN last_ok ELSE gap_from END,"
+            " gap_to = CASE WHEN failures > 0 OR last_ok < ? THEN ? ELSE gap_to END, missed = ?, last_ok = ?, cursor = ?,"
+            " first_seen = coalesce(first_seen, ?), failing_since = NULL, failures = 0, good = good + 1, last_error = NULL,"
+            " error_kind = NULL WHERE key = ?",
+            [stamp(now - GAP), stamp(now - GAP), stamp(now), missed, stamp(now), cursor, stamp(now), key],
         )
 
     def read_failed(self, key: str, now: datetime, kind: str, error: str) -> None:
         """The account could not be read; the cursor stays."""
         self.sql.execute(
-            "UPDATE accounts SET failures = failures + 1, failing_since = coalesce(failing_since, ?), last_error = ?,"
+            "UPDATE accounts SET failures = failures + 1, good = 0, failing_since = coalesce(failing_since, ?), last_error = ?,"
             " error_kind = ? WHERE key = ?",
             [stamp(now), error, kind, key],
         )
@@ -258,6 +273,24 @@ class Store:
         ).fetchone()
         return record.incident(row) if row else None
 
+    def open_incident(self, subject: str) -> Incident | None:
+        """The unresolved incident of a subject."""
+        row = self.sql.execute("SELECT * FROM incidents WHERE subject = ? AND state != 'resolved'", [subject]).fetchone()
+        return record.incident(row) if row else None
+
+    def incidents_of(self, subject: str) -> list[Incident]:
+        """Every incident of a subject, the newest first."""
+        rows = self.sql.execute("SELECT * FROM incidents WHERE subject = ? ORDER BY id DESC LIMIT 100", [subject])
+        return [record.incident(r) for r in rows]
+
+    def recent(self, subject: str, now: datetime) -> tuple[datetime, ...]:
+        """When the posts of an account that somebody was told of came, in the last ten minutes."""
+        rows = self.sql.execute(
+            "SELECT seen_at FROM posts WHERE account = ? AND seen_at >= ? AND incident NOT NULL",
+            [subject, stamp(now - timedelta(minutes=10))],
+        )
+        return tuple(when for row in rows if (when := record.moment(row[0])))
+
     def save_incident(self, one: Incident) -> int:
         """Insert (id 0) or update; returns the id. A second open one per subject is refused by the index."""
         columns = record.incident_row(one)
@@ -269,96 +302,6 @@ class Store:
         statement = f"INSERT INTO incidents({names}) VALUES({marks})"
         return int(self.sql.execute(statement, list(columns.values())).lastrowid or 0)
 
-    def last_sent(self, incident: int, kind: PageKind) -> datetime | None:
-        """When a page of this kind last reached a channel."""
-        row = self.sql.execute("SELECT max(sent_at) FROM pages WHERE incident = ? AND kind = ?", [incident, kind.value]).fetchone()
-        return record.moment(row[0])
-
-    # --- pages -----------------------------------------------------------------------------------
-
-    def enqueue(
-        self, incident: int, route: str, kind: PageKind, reason: str, now: datetime,
-        mentions: tuple[str, ...] = (), next_at: datetime | None = None, fallback_at: datetime | None = None,
-        key: str = "",
-    ) -> None:  # fmt: skip
-        """Write a page down. A waiting NOTE or SYNC that nobody tried yet says the new thing too."""
-        if kind in (PageKind.NOTE, PageKind.SYNC) and self._merged(incident, route, kind, reason, next_at or now):
-            return
-        ignore = "OR IGNORE" if key else ""  # only a fallback is asked for again and again
-        number = self.sql.execute("SELECT count(*) FROM pages WHERE incident = ?", [incident]).fetchone()[0]
-        key = key or f"{self.install}:inc{incident}:{kind}:{number}:{route}"
-        self.sql.execute(
-            f"INSERT {ignore} INTO pages(key, incident, route, kind, reason, mentions, created_at, next_at,"
-            " fallback_at) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [key, incident, route, kind.value, reason, json.dumps(mentions), stamp(now), stamp(next_at or now),
-             stamp(fallback_at)],
-        )  # fmt: skip
-
-    def _merged(self, incident: int, route: str, kind: PageKind, reason: str, next_at: datetime) -> bool:
-        found = self.sql.execute(
-            "UPDATE pages SET reason = CASE WHEN instr(reason, ?) OR length(reason) > 600 THEN reason"
-            " ELSE reason || '; ' || ? END, next_at = min(next_at, ?) WHERE incident = ? AND route = ? AND kind = ? AND state = 'ready'"
-            " AND attempts = 0 RETURNING id",
-            [reason, reason, stamp(next_at), incident, route, kind.value],
-        ).fetchone()
-        return found is not None
-
-    def lanes(self, now: datetime) -> list[Page]:
-        """The page that may go next of every (incident, route), the loudest first.
-
-        One at a time per lane, and nothing before its root: that keeps the order in which people
-        read. A note that waits for more posts holds up no page.
-        """
-        lanes: dict[tuple[int, str], list[Page]] = {}
-        for row in self.sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} ORDER BY id"):  # noqa: S608 - ours
-            page = record.page(row)
-            lanes.setdefault((page.incident, page.route), []).append(page)
-        heads = [head for pages in lanes.values() if (head := _head(pages, now))]
-        return sorted(heads, key=lambda p: (_LOUDNESS[p.kind], p.id))
-
-    def undelivered(self) -> list[Page]:
-        """Every page that should wake or tell somebody and has not reached its channel."""
-        rows = self.sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} AND kind != 'sync' ORDER BY id")  # noqa: S608
-        return [record.page(r) for r in rows]
-
-    def pages_of(self, incident: int) -> list[Page]:
-        """All pages of an incident, in order."""
-        rows = self.sql.execute("SELECT * FROM pages WHERE incident = ? ORDER BY id", [incident])
-        return [record.page(r) for r in rows]
-
-    def receipt(self, incident: int, route: str) -> str:
-        """Where the incident's thread is at the channel, or an empty string."""
-        row = self.sql.execute(
-            "SELECT receipt FROM pages WHERE incident = ? AND route = ? AND kind = 'root' AND state = 'sent' ORDER BY id DESC LIMIT 1",
-            [incident, route],
-        ).fetchone()
-        return row[0] if row else ""
-
-    def set_page(self, page: int, was: tuple[str, ...], state: str, **columns: object) -> bool:
-        """Move a page on if it is still where we think; times are stamped. False when it is not."""
-        values = {c: stamp(v) if isinstance(v, datetime) else v for c, v in columns.items()}
-        changes = "".join(f", {c} = ?" for c in values)
-        marks = ", ".join("?" * len(was))
-        done = self.sql.execute(
-            f"UPDATE pages SET state = ?{changes} WHERE id = ? AND state IN ({marks})",  # noqa: S608 - our own names
-            [state, *values.values(), page, *was],
-        )
-        return done.rowcount == 1
-
-    def cancel_repeats(self, incident: int) -> None:
-        """Somebody has it: what would have woken people again and has not been sent is not sent any more."""
-        self.sql.execute(
-            "UPDATE pages SET state = 'superseded' WHERE incident = ? AND kind = 'repeat' AND state IN ('ready', 'unknown')", [incident]
-        )
-
-    def crashed_sends(self, now: datetime) -> int:
-        """At start, whatever was being sent has an unknown outcome. Returns how many."""
-        done = self.sql.execute(
-            "UPDATE pages SET state = 'unknown', looks = 0, next_at = ? WHERE state = 'sending'",
-            [stamp(now + timedelta(seconds=1))],
-        )
-        return done.rowcount
-
     def note_posts(self, incident: int, page: int) -> list[Kept]:
         """The posts that this NOTE tells of: those no note told yet, now claimed by it."""
         root = self.sql.execute("SELECT min(rowid) FROM posts WHERE incident = ?", [incident]).fetchone()[0]
@@ -368,6 +311,48 @@ class Store:
             [page, incident, root],
         )
         return self.posts("incident = ? AND note = ?", (incident, page))
+
+    # --- silences and clicks ------------------------------------------------------------------------
+
+    def silences(self, now: datetime) -> tuple[Silence, ...]:
+        """Those in force."""
+        rows = self.sql.execute("SELECT * FROM silences WHERE ended_by = '' AND ends_at > ? ORDER BY id", [stamp(now)])
+        return tuple(record.silence(r) for r in rows)
+
+    def silence(self, number: int) -> Silence | None:
+        """By its number, over or not."""
+        row = self.sql.execute("SELECT * FROM silences WHERE id = ?", [number]).fetchone()
+        return record.silence(row) if row else None
+
+    def receive(self, envelope: str, dedupe: str, kind: str, body: str, now: datetime) -> bool:
+        """Write down what somebody did in a channel before it is confirmed; False when it was there already."""
+        added = self.sql.execute(
+            "INSERT OR IGNORE INTO inbox(envelope, dedupe, received_at, kind, body) VALUES(?, ?, ?, ?, ?)",
+            [envelope, dedupe, stamp(now), kind, body],
+        )
+        return bool(added.rowcount)
+
+    def received(self) -> list[sqlite3.Row]:
+        """What was written down and not yet done, in order of arrival."""
+        return self.sql.execute("SELECT * FROM inbox WHERE done_at IS NULL ORDER BY received_at, rowid LIMIT 100").fetchall()
+
+    def done(self, envelope: str, now: datetime, outcome: str) -> None:
+        """It has been acted on, or refused, as `outcome` says."""
+        self.sql.execute("UPDATE inbox SET done_at = ?, outcome = ? WHERE envelope = ?", [stamp(now), outcome[:500], envelope])
+
+    def kept(self, name: str) -> str:
+        """A small thing remembered under a name, or an empty string."""
+        row = self.sql.execute("SELECT value FROM meta WHERE key = ?", [name]).fetchone()
+        return str(row[0]) if row else ""
+
+    def keep(self, name: str, value: str) -> None:
+        """Remember a small thing."""
+        self.sql.execute("INSERT INTO meta VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", [name, value])
+
+    def beat(self, now: datetime) -> None:
+        """A write that proves that writing works, and that drops what was done in channels a month ago."""
+        self.keep("beat", stamp(now) or "")
+        self.sql.execute("DELETE FROM inbox WHERE done_at < ? AND kind != 'thread'", [stamp(now - timedelta(days=30))])
 
     # --- rulebooks and audit -----------------------------------------------------------------------
 
@@ -382,7 +367,7 @@ class Store:
         previous = last[0] if last else ""
         self.sql.execute(
             "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, ?, ?)",
-            [*row, previous, _link(previous, row)],
+            [*row, previous, link(previous, row)],
         )
 
     def broken_audit(self) -> int | None:
@@ -390,31 +375,18 @@ class Store:
         previous = ""
         for row in self.sql.execute("SELECT * FROM audit ORDER BY id"):
             fields = [row[c] for c in ("at", "actor", "action", "subject", "detail")]
-            if row["previous"] != previous or row["hash"] != _link(previous, fields):
+            if row["previous"] != previous or row["hash"] != link(previous, fields):
                 return int(row["id"])
             previous = row["hash"]
         return None
-
-
-_LOUDNESS = {PageKind.ROOT: 0, PageKind.REPEAT: 1, PageKind.NOTE: 2, PageKind.SYNC: 3}
-
-
-def _head(pages: list[Page], now: datetime) -> Page | None:
-    """Of one lane's unfinished pages, in order of writing: the one to move on now, if any."""
-    busy = next((p for p in pages if p.state != "ready"), None)
-    root = next((p for p in pages if p.kind is PageKind.ROOT), None)
-    if busy or root:
-        first = busy or root
-        return first if first and (first.next_at is None or first.next_at <= now) else None
-    due = [p for p in pages if p.next_at is None or p.next_at <= now]
-    return min(due, key=lambda p: (p.kind is not PageKind.REPEAT, p.id), default=None)
 
 
 def _version(item: Item) -> int:
     return item.version if isinstance(item, Post) else 1
 
 
-def _link(previous: str, fields: list[str | None]) -> str:
+def link(previous: str, fields: list[str | None]) -> str:
+    """The hash of an audit row: of the one before it and its own fields in the order of the table."""
     return hashlib.sha256(json.dumps([previous, *fields], ensure_ascii=False).encode()).hexdigest()
 
 

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from monitor import safe
 from monitor.blocklists import Blocklists
 from monitor.context import gather, remember
-from monitor.incidents import Event, Request
+from monitor.incidents import DRILL, Event, Request
 from monitor.model import (
     NO_CONTEXT,
     Account,
@@ -240,7 +240,7 @@ class Watch:
                 if not self._store.knows(item):  # asked one by one: a batch may name a post twice
                     self._take(item, batch, now, baseline=baseline)
                     new += 1
-            self._store.read_ok(self.account.key, now, batch.cursor)
+            self._store.read_ok(self.account.key, now, batch.cursor, batch.missed)
             if baseline:
                 self._store.audit(now, "monitor", "baseline", self.account.key, posts=new)
         if batch.missed:
@@ -304,9 +304,12 @@ class Watch:
         reasons = "; ".join(dict.fromkeys(part for t in taken for part in t.verdict.reason.split("; ")))
         text = worst.item.text if isinstance(worst.item, Post) else ""
         return Event(
-            self.account.key, self.account.name, worst.verdict.severity, _headline(taken), reasons, now,
-            tuple(h for t in taken for h in t.verdict.hosts), skeleton(text)[:500],
+            self.account.key, self.account.name, worst.verdict.severity, self._headline(taken), reasons, now,
+            tuple(h for t in taken for h in t.verdict.hosts), skeleton(text)[:500], text,
         )  # fmt: skip
+
+    def _headline(self, taken: list[_Taken]) -> str:
+        return "DRILL, not a hijack" if self.account.key == DRILL else _headline(taken)
 
     # --- what vanishes, what the profile shows ---------------------------------------------------
 

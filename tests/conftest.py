@@ -35,7 +35,10 @@ if os.environ.get("CI"):
 
 START = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 STEP = 0.25
-SECRETS = {"x_bearer_token": "x-token", "slack_bot_token": "xoxb-token"}
+SECRETS = {
+    "x_bearer_token": "x-token", "slack_bot_token": "xoxb-token", "pagerduty_routing_key": "pd-key", "webhook_key": "hook-key",
+    "deadman_url": "", "apprise_urls": "",
+}  # fmt: skip
 CONFIG: dict[str, Any] = {
     "company": {"name": "Acme Exchange", "domains": ["acme.example"], "wallets": [], "handles": ["acme", "acmesupport"]},
     "accounts": [{"handle": "acme", "id": "2244994945", "earlier": ["Good morning."]}],
@@ -88,6 +91,12 @@ class World:
             await self.service.look_at_profiles()
         if self._due("listen"):
             await self.service.listen()
+        if self._due("slack"):
+            await self.service.look_at_slack()
+        if self._due("drill"):
+            await self.service.drill_if_due()
+        if self._due("beat"):
+            await self.service.beat()
         if self._due("health"):
             self.service.check_health()
         self.service.tick()
@@ -110,21 +119,33 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, data: dict[str, Any] | None = None, extra: str = "", clock: Clock | None = None) -> AsyncIterator[World]:
-    """A monitor that has seen its accounts once."""
+async def world(
+    folder: Path, data: dict[str, Any] | None = None, extra: str = "", clock: Clock | None = None, secrets: dict[str, str] | None = None,
+    beside: World | None = None,
+) -> AsyncIterator[World]:  # fmt: skip
+    """A monitor that has seen its accounts once; `beside` another one, looking at the same X and Slack.
+
+    `extra` may begin with lines for the [slack] table, each `slack: key = value`.
+    """
     data = CONFIG if data is None else data
-    clock = clock or Clock()
+    clock = clock or (beside.clock if beside else Clock())
     async with AsyncExitStack() as stack:
-        x, slack = XWorld(clock), SlackWorld(clock)
+        x, slack = (beside.x, beside.slack) if beside else (XWorld(clock), SlackWorld(clock))
         x_base, slack_base = await serve(x.app(), stack), await serve(slack.app(), stack)
-        x.media_base = f"{x_base}/media"
-        stories.Story(data, x, slack, clock()).set_up()
+        x.media_base, slack.apps.base = f"{x_base}/media", slack_base
+        if not beside:
+            stories.Story(data, x, slack, clock()).set_up()
         file = folder / "hijack-monitor.toml"
-        file.write_text(stories.config_text(data, x_base, f"{slack_base}/api/", folder / "data") + extra, encoding="utf-8")
+        text = stories.config_text(data, x_base, f"{slack_base}/api/", folder / "data")
+        for line in [line for line in extra.splitlines() if line.startswith("slack: ")]:
+            text = text.replace("[paging]", f"{line.removeprefix('slack: ')}\n[paging]")
+        more = "\n".join(line for line in extra.splitlines() if not line.startswith("slack: "))
+        file.write_text(f"{text}{more}\n", encoding="utf-8")
         config = configuration.load(file)
-        built = await stack.enter_async_context(service.opened(config, SECRETS, clock))
+        built = await stack.enter_async_context(service.opened(config, SECRETS | (secrets or {}), clock))
         await built.watch_accounts()
         every = {"poll": config.file.x.poll_seconds, "profiles": config.file.x.profile_seconds, "health": 5.0,
+                 "slack": 60.0, "drill": 60.0, "beat": 60.0,
                  "listen": config.file.slack.thread_seconds if config.file.slack else 20.0}  # fmt: skip
         made = World(clock, x, slack, config, built, every)
         await made.run(STEP)

@@ -12,9 +12,13 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "monitor").rglob("*.py"))
 VENDORS = {
     "tweepy": {"monitor/sources/x.py"},
-    "slack_sdk": {"monitor/notifiers/slack/__init__.py"},
-    "apscheduler": {"monitor/service.py"},
+    "slack_sdk": {"monitor/notifiers/slack/api.py"},
+    "apscheduler": {"monitor/daemon.py"},
     "sqlite_utils": {"monitor/schema.py"},
+    "prometheus_client": {"monitor/metrics.py"},
+    "icalendar": {"monitor/oncall.py"},
+    "recurring_ical_events": {"monitor/oncall.py"},
+    "apprise": {"monitor/notifiers/apprise.py"},
     "pdqhash": {"monitor/pictures.py"},
     "zxingcpp": {"monitor/vision.py"},
     "rapidocr_onnxruntime": {"monitor/vision.py"},

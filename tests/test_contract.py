@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from monitor import notifiers, service, sources
+from monitor import assembly, notifiers, sources
 from monitor.model import Account, Incident, Page, PageKind, Severity
 from monitor.notifiers import interface as outgoing
 from monitor.notifiers.interface import Letter, NotifierError
@@ -23,7 +23,7 @@ from monitor.sources.interface import Batch, Faces, SourceError
 from tests.conftest import SECRETS, START, Clock
 
 SOURCES = [m.name for m in pkgutil.iter_modules(sources.__path__) if m.name != "interface" and not m.name.startswith("_")]
-NOTIFIERS = [m.name for m in pkgutil.iter_modules(notifiers.__path__) if m.name != "interface"]
+NOTIFIERS = [m.name for m in pkgutil.iter_modules(notifiers.__path__) if m.name != "interface" and not m.name.startswith("_")]
 ACCOUNT = Account("x", "1", "acme")
 
 
@@ -44,8 +44,8 @@ async def _source(name: str, stack: AsyncExitStack, folder: Path) -> tuple[incom
     day = folder / "day.jsonl"
     day.write_text('{"id": "1", "text": "Good morning.", "created_at": "2026-01-01T00:00:00Z"}\n')
     options = {"x": {"api_base": await serve(x.app(), stack)}, "replay": {"file": str(day)}}[name]
-    session = await stack.enter_async_context(service.http_session())
-    return service.build_edge(sources, name, incoming.Settings(options, session, clock), SECRETS), x
+    session = await stack.enter_async_context(assembly.http_session())
+    return assembly.build_edge(sources, name, incoming.Settings(options, session, clock), SECRETS), x
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -81,8 +81,8 @@ async def _notifier(name: str, stack: AsyncExitStack) -> tuple[outgoing.Notifier
     clock = Clock()
     slack = SlackWorld(clock)
     options = {"api_base": await serve(slack.app(), stack) + "/api/", "channel": "C0INCIDENTS"}
-    session = await stack.enter_async_context(service.http_session())
-    return service.build_edge(notifiers, name, outgoing.Settings(options, session, clock), SECRETS), slack
+    session = await stack.enter_async_context(assembly.http_session())
+    return assembly.build_edge(notifiers, name, outgoing.Settings(options, session, clock), SECRETS), slack
 
 
 def _letter(kind: PageKind, root: str = "") -> Letter:

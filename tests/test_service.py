@@ -18,9 +18,11 @@ import pytest
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor import health, journal, preflight
+from monitor.assembly import locked
 from monitor.config import ConfigError
+from monitor.daemon import _poll, schedule
 from monitor.model import State
-from monitor.service import _poll, locked, schedule, stretched
+from monitor.service import stretched
 from monitor.simulator import story as stories
 from monitor.simulator import x as stand_in
 from monitor.simulator.demo import now, serve

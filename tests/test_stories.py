@@ -341,7 +341,7 @@ async def test_the_root_is_edited_in_place_and_there_is_one_thread(tmp_path: Pat
         root = w.slack.roots()[0]
         assert "*Posts in this incident*\n20" in root.words()
         assert root.edits <= 24
-        notes = [p for p in w.service.store.pages_of(1) if p.kind is PageKind.NOTE]
+        notes = [p for p in w.service.store.pages.of(1) if p.kind is PageKind.NOTE]
         assert len(notes) <= 5
 
 
@@ -375,12 +375,12 @@ async def test_the_hostile_corpus_goes_all_the_way_and_nothing_of_it_gets_out_of
         await w.run(40)
         posts = [k for k in w.service.store.posts("baseline = 0") if isinstance(k.post, Post)]
         assert len(posts) == len(CORPUS)
-        assert not w.service.store.undelivered()
+        assert not w.service.store.pages.undelivered()
         sent = [p for method, p in w.slack.calls if method in ("chat.postMessage", "chat.update")]
         assert len(sent) > 10
         for message in sent:
             check_message({k: message[k] for k in ("text", "blocks", "parse", "link_names")})
-        assert {p.state for p in w.service.store.pages_of(1)} <= {"sent", "superseded"}
+        assert {p.state for p in w.service.store.pages.of(1)} <= {"sent", "superseded"}
 
 
 async def test_ever_new_domains_do_not_become_a_flood_of_pages(tmp_path: Path) -> None:

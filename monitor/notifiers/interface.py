@@ -44,7 +44,8 @@ class Letter:
     """A page and everything needed to word it, read from the store at the moment of sending.
 
     `root` is the receipt of the incident's first message on this route. `posts` are the incident's
-    (for a NOTE: those it tells of). `next_at` is when the next page leaves if nobody acts.
+    (for a NOTE: those it tells of). `next_at` is when the next page leaves if nobody acts. `root_key` is the key of that
+    first message.
     """
 
     page: Page
@@ -54,6 +55,9 @@ class Letter:
     root: str = ""
     next_at: datetime | None = None
     next_step: str = ""
+    root_key: str = ""
+    silenced_until: datetime | None = None
+    note: str = ""  # what is wrong with a channel's own buttons, to be said in the message
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from monitor.simulator.faults import Faults
+from monitor.simulator.slack_app import APP_TOKEN, SlackApp
 from monitor.simulator.slack_page import page
 
 Params = dict[str, Any]
@@ -38,6 +39,7 @@ class Message:
     bot: bool = True
     reactions: dict[str, list[str]] = field(default_factory=dict)
     edits: int = 0
+    channel: str = ""
 
     def words(self) -> str:
         """Everything in it that a reader reads."""
@@ -67,6 +69,9 @@ class SlackWorld:
 
     def __init__(self, clock: Callable[[], datetime], token: str = "xoxb-token", channel: str = "C0INCIDENTS") -> None:  # noqa: S107 - a stand-in
         self.clock, self.token, self.channel = clock, token, channel
+        self.channels = {channel, "C0BRAND"}
+        self.groups = {"S0SOCIAL": ["U01ALICE", "U02BOB"], "S0SECONDARY": ["U02BOB"], "S0COMMS": ["U01ALICE", "U02BOB", "U06CAROL"]}
+        self.last_user = ""  # who acted last, whose modal it is
         self.messages: dict[str, Message] = {}
         self.shown: list[tuple[datetime, Message]] = []  # every state of every message, as it was shown
         self.calls: list[tuple[str, Params]] = []
@@ -82,7 +87,9 @@ class SlackWorld:
             "U03GUEST": _person("U03GUEST", "guest") | {"is_restricted": True},
             "U04OTHER": _person("U04OTHER", "stranger") | {"team_id": "T0OTHER", "is_stranger": True},
             "U05ALLY": _person("U05ALLY", "ally") | {"team_id": "T0OTHER"},
+            "U06CAROL": _person("U06CAROL", "carol"),
         }
+        self.apps = SlackApp(self)
 
     # --- what people do ---------------------------------------------------------------------------
 
@@ -116,6 +123,8 @@ class SlackWorld:
         app = web.Application(client_max_size=1 << 20)
         app.router.add_route("*", "/api/{method}", self._handle)
         app.router.add_get("/", self._page)
+        app.router.add_get("/link", self.apps.link)
+        app.router.add_post("/respond/{user}/{number}", self.apps.respond)
         return app
 
     async def _page(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp's signature
@@ -123,10 +132,12 @@ class SlackWorld:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         method, params = request.match_info["method"], await _params(request)
+        self.apps.base = f"http://{request.host}"
         self.calls.append((method, params))
 
         async def answer() -> web.StreamResponse:
-            if request.headers.get("Authorization") != f"Bearer {self.token}":
+            token = APP_TOKEN if method == "apps.connections.open" else self.token
+            if request.headers.get("Authorization") != f"Bearer {token}":
                 return web.json_response({"ok": False, "error": "invalid_auth"})
             if method in self.refuse:
                 return web.json_response({"ok": False, "error": self.refuse[method]})
@@ -156,8 +167,11 @@ class SlackWorld:
             "reactions.get": self._reactions,
             "chat.getPermalink": lambda p: {"permalink": f"https://acme.slack.com/archives/{self.channel}/p{p.get('message_ts')}"},
             "users.info": self._user,
-            "usergroups.list": lambda _: {"usergroups": [{"id": "S0SOCIAL", "handle": "social-oncall"}]},
-            "usergroups.users.list": lambda _: {"users": ["U01ALICE", "U02BOB"]},
+            "users.lookupByEmail": self._by_email,
+            "conversations.members": lambda _: {"members": [*self.people, "U0MONITOR"]},
+            "usergroups.list": lambda _: {"usergroups": [{"id": g, "handle": g.lower()} for g in self.groups]},
+            "usergroups.users.list": self._group,
+            **self.apps.answers(),
         }
         handler = handlers.get(method)
         if handler is None:
@@ -166,7 +180,7 @@ class SlackWorld:
         return {"ok": "error" not in answer, **answer}
 
     def _post(self, p: Params) -> dict[str, Any]:
-        if p.get("channel") != self.channel:
+        if p.get("channel") not in self.channels:
             return {"error": "channel_not_found"}
         refused = _refused(p, 40_000)
         if refused:
@@ -176,11 +190,11 @@ class SlackWorld:
             return {"error": "thread_not_found"}
         message = Message(
             self._ts(), str(p.get("text", "")), self.clock(), p.get("blocks") or [], p.get("metadata") or {}, thread,
-            bool(p.get("reply_broadcast")), "U0MONITOR",
+            bool(p.get("reply_broadcast")), "U0MONITOR", channel=str(p["channel"]),
         )  # fmt: skip
         self.messages[message.ts] = message
         self.shown.append((self.clock(), replace(message)))
-        return {"channel": self.channel, "ts": message.ts, "message": message.json(metadata=True)}
+        return {"channel": message.channel, "ts": message.ts, "message": message.json(metadata=True)}
 
     def _update(self, p: Params) -> dict[str, Any]:
         message = self.messages.get(str(p.get("ts")))
@@ -190,12 +204,13 @@ class SlackWorld:
         if refused:
             return {"error": refused}
         message.text, message.blocks = str(p.get("text", "")), p.get("blocks") or []
+        message.metadata = p.get("metadata") or message.metadata
         message.edits += 1
         self.shown.append((self.clock(), replace(message)))
         return {"channel": self.channel, "ts": message.ts, "text": message.text}
 
     def _history(self, p: Params) -> dict[str, Any]:
-        shown = [m for m in self.messages.values() if not m.thread_ts or m.broadcast]
+        shown = [m for m in self.messages.values() if (not m.thread_ts or m.broadcast) and p.get("channel") == (m.channel or self.channel)]
         shown = shown[: len(shown) - self.history_lag] if self.history_lag else shown
         return self._listed(p, list(reversed(shown)))
 
@@ -218,9 +233,9 @@ class SlackWorld:
         }
 
     def _info(self, p: Params) -> dict[str, Any]:
-        if p.get("channel") != self.channel:
+        if p.get("channel") not in self.channels:
             return {"error": "channel_not_found"}
-        return {"channel": {"id": self.channel, "name": "incidents", "is_member": True, "is_archived": False}}
+        return {"channel": {"id": p["channel"], "name": "incidents", "is_member": True, "is_archived": False}}
 
     def _reactions(self, p: Params) -> dict[str, Any]:
         message = self.messages.get(str(p.get("timestamp")))
@@ -229,6 +244,14 @@ class SlackWorld:
     def _user(self, p: Params) -> dict[str, Any]:
         person = self.people.get(str(p.get("user")))
         return {"user": person} if person else {"error": "user_not_found"}
+
+    def _by_email(self, p: Params) -> dict[str, Any]:
+        found = [person for person in self.people.values() if f"{person['name']}@acme.example" == p.get("email")]
+        return {"user": found[0]} if found else {"error": "users_not_found"}
+
+    def _group(self, p: Params) -> dict[str, Any]:
+        members = self.groups.get(str(p.get("usergroup")))
+        return {"users": members} if members is not None else {"error": "no_such_subteam"}
 
     def _ts(self) -> str:
         return f"{int(self.clock().timestamp())}.{next(self._serial):06d}"
@@ -244,7 +267,7 @@ async def _params(request: web.Request) -> Params:
         return dict(await request.json())
     form = dict(await request.post()) if request.method == "POST" else {}
     raw = {**request.query, **form}
-    return {k: json.loads(v) if k in ("blocks", "metadata") and isinstance(v, str) else v for k, v in raw.items()}
+    return {k: json.loads(v) if k in ("blocks", "metadata", "view") and isinstance(v, str) else v for k, v in raw.items()}
 
 
 def _refused(p: Params, most_text: int) -> str:
@@ -260,7 +283,7 @@ def _refused(p: Params, most_text: int) -> str:
     return "msg_blocks_too_long" if len(json.dumps(blocks, ensure_ascii=False)) > _MOST_BLOCK_CHARACTERS else ""
 
 
-def _good(block: Any) -> bool:
+def _good(block: Any) -> bool:  # noqa: PLR0911 - one arm per type
     if not isinstance(block, dict) or block.get("type") not in _BLOCKS or len(str(block.get("block_id", ""))) > 255:
         return False
     match block["type"]:
@@ -273,9 +296,30 @@ def _good(block: Any) -> bool:
             return bool(fields or body) and len(fields) <= 10 and fit
         case "context":
             return 1 <= len(block["elements"]) <= 10 and all(e.get("text") for e in block["elements"])
+        case "actions":
+            return 1 <= len(block["elements"]) <= 25 and all(map(_good_button, block["elements"])) and _unique(block["elements"])
         case "rich_text":
             return bool(block["elements"]) and all(_texts([e]) and all(_texts([e])) for e in block["elements"])
-    return True
+        case _:
+            return True
+
+
+def _good_button(element: Any) -> bool:
+    """Slack's limits of a button."""
+    text, confirm = element.get("text") or {}, element.get("confirm")
+    fits = (
+        text.get("type") == "plain_text"
+        and 1 <= len(text["text"]) <= 75
+        and len(element.get("value", "")) <= 2_000
+        and len(element.get("url", "")) <= 3_000
+    )
+    asks = confirm is None or (len(confirm["title"]["text"]) <= 100 and len(confirm["text"]["text"]) <= 300)
+    return element.get("type") == "button" and fits and asks and element.get("style", "primary") in ("primary", "danger")
+
+
+def _unique(elements: list[Any]) -> bool:
+    names = [e.get("action_id") for e in elements]
+    return len(set(names)) == len(names)
 
 
 def _texts(value: Any) -> list[str]:

@@ -20,6 +20,9 @@ width:36px;height:36px;border-radius:4px;background:#7a1420}.m.h:before{backgrou
 white-space:pre-wrap;overflow-wrap:anywhere}.f{display:grid;grid-template-columns:1fr 1fr;gap:8px 16px;margin:6px 0;white-space:pre-wrap}
 .c{color:#616061;font-size:13px}.at{background:#fff3c4;color:#8a6100;border-radius:3px;padding:0 2px}code{background:#f4f4f4;
 border:1px solid #ddd;border-radius:3px;color:#e01e5a;padding:1px 3px}.x{border:1px solid #ccc;border-radius:12px;padding:1px 8px}
+.a{margin:8px 0}.b{display:inline-block;border:1px solid #bbb;border-radius:4px;padding:4px 12px;margin:0 8px 6px 0;font-weight:700;font-size:14px}
+.b.primary{background:#007a5a;border-color:#007a5a;color:#fff}.b.danger{background:#e01e5a;border-color:#e01e5a;color:#fff}
+pre{background:#f8f8f8;border:1px solid #ddd;border-radius:4px;padding:6px 8px;margin:6px 0;white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px}
 """
 _MENTION = re.compile(r"&lt;(!channel|!subteam\^\w+|@\w+)&gt;")
 _LINK = re.compile(r"&lt;(https://x\.com/i/web/status/\d+)\|([^&]+)&gt;")
@@ -59,11 +62,21 @@ def _block(block: dict[str, Any]) -> str:
             fields = "".join(f"<div>{_markup(f['text'])}</div>" for f in block.get("fields") or ())
             return text + (f"<div class=f>{fields}</div>" if fields else "")
         case "rich_text":
-            quotes = ("".join(_escape(leaf["text"]) for leaf in e["elements"]) for e in block["elements"])
-            return "".join(f"<blockquote>{q}</blockquote>" for q in quotes)
+            return "".join(_rich(e) for e in block["elements"])
         case "context":
             return "".join(f"<div class=c>{_markup(e['text'])}</div>" for e in block["elements"])
+        case "actions":
+            return f"<div class=a>{''.join(_button(e) for e in block['elements'])}</div>"
     return ""
+
+
+def _rich(element: dict[str, Any]) -> str:
+    said = "".join(_escape(leaf["text"]) for leaf in element["elements"])
+    return f"<pre>{said}</pre>" if element["type"] == "rich_text_preformatted" else f"<blockquote>{said}</blockquote>"
+
+
+def _button(element: dict[str, Any]) -> str:
+    return f'<span class="b {element.get("style", "")}">{_escape(element["text"]["text"])}</span>'
 
 
 def _escape(text: str) -> str:
@@ -73,6 +86,7 @@ def _escape(text: str) -> str:
 def _markup(text: str) -> str:
     """Slack's mrkdwn, as far as our messages use it. The text is already escaped as Slack wants it."""
     shown = text.replace("<", "&lt;").replace(">", "&gt;")
+    shown = re.sub(r"&lt;!date\^\d+\^[^|]*\|([^&]*)&gt;", r"\1", shown)
     shown = _LINK.sub(r'<a href="\1">\2</a>', shown)
     shown = _MENTION.sub(lambda m: f"<span class=at>{_NAMES.get(m[1], m[1])}</span>", shown)
     shown = re.sub(r"\*([^*\n]+)\*", r"<b>\1</b>", shown)

@@ -28,8 +28,8 @@ from monitor.model import (
 )
 from monitor.model import Kind as PostKind
 from monitor.notifiers.interface import Letter, Refusal
-from monitor.notifiers.slack import _classified
-from monitor.notifiers.slack.message import arguments, mention
+from monitor.notifiers.slack.api import classified
+from monitor.notifiers.slack.message import Look, arguments, mention
 from monitor.simulator.slack import _refused
 from monitor.store import Kept
 from tests.conftest import START
@@ -82,6 +82,9 @@ def letters(text: str) -> Iterator[Letter]:
         )  # fmt: skip
         for kind in PageKind:
             page = Page(1, "k", 1, "slack", kind, f"first; {text}", START, ("S0SOCIAL", "channel"))
+            for subject in ("silence:3", "blind:slack", "replay::drill"):
+                one = replace(incident, subject=subject, silence=1, outcome="approved", holder=text[:20])
+                yield Letter(page, one, tuple(items[:1]), START, "1.2", START, text[:50], "k", START, "Buttons may not work")
             for posts in ((), tuple(items[:1]), tuple(items), (items[2],)):
                 yield Letter(page, incident, posts, START, "1.2", START, "S0SECONDARY")
                 yield Letter(replace(page, plain=True), incident, posts, START, "1.2", START, "S0SECONDARY")
@@ -104,8 +107,11 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 LIVE = re.compile(r"(?i)https?://(?!x\.com/i/web/status/\d)|[^\s.\[\]]\.(?:com|io|xyz|example)\b")
 
 
+LOOK = Look("https://runbooks.acme.example/hijack", "<!channel> call <@U01ALICE> & *lock* the account\u202e\n" * 300)
+
+
 def check(letter: Letter) -> None:
-    check_message(arguments(letter))
+    check_message(arguments(letter, LOOK))
 
 
 def check_message(message: dict[str, Any]) -> None:
@@ -122,7 +128,8 @@ def check_message(message: dict[str, Any]) -> None:
         assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u061c\x00-\x09\x0b-\x1f\x7f]", text)
         assert not LIVE.search(re.sub(r"<https://x\.com/i/web/status/\d+\|the post on X>", "", text)), text[:300]
         if "rich_text" not in path and "plain_text" not in path:
-            live = {re.sub(r"status/\d+\|", "status/12|", found) for found in re.findall("<[^>]*>", text)}
+            ours = re.sub(r"<!date\^\d+\^\{time_secs\}\|\d\d:\d\d:\d\d UTC>", "", text)  # each reader's own time
+            live = {re.sub(r"status/\d+\|", "status/12|", found) for found in re.findall("<[^>]*>", ours)}
             assert live <= OURS, text[:300]
             assert not re.search(r"&(?!amp;|lt;|gt;)", text)
 
@@ -147,8 +154,8 @@ def test_the_first_two_lines_suffice_at_three_in_the_morning() -> None:
     first, second = (t for _, t in list(leaves(message["blocks"]))[:2])
     assert first == "🔴 Unapproved post: @acme on X · INC-42"
     assert second == (
-        "<!subteam^S0SOCIAL> *Nobody registered this post.* Posted 03:00:00 UTC, seen 0 s later. "
-        "*Acknowledge by 03:05:00 UTC* or it pages again and also wakes S0SECONDARY."
+        f"<!subteam^S0SOCIAL> *Nobody registered this post.* Posted <!date^{int(START.timestamp())}^{{time_secs}}|03:00:00 UTC>, seen 0 s later. "
+        f"*Acknowledge by <!date^{int(START.timestamp()) + 300}^{{time_secs}}|03:05:00 UTC>* or it pages again and also wakes S0SECONDARY."
     )
     assert message["text"].startswith("🔴 Unapproved post: @acme on X · INC-42. Take your BTC and run.")
 
@@ -192,9 +199,9 @@ class Response:
     ],
 )
 def test_what_each_refusal_means(status: int, data: object, refusal: Refusal) -> None:
-    assert _classified(Response(status, data)).refusal is refusal
+    assert classified(Response(status, data)).refusal is refusal
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("soon", 30), ("99999", 300), ("0", 1)])
 def test_how_long_slack_wants_us_to_wait(header: str, seconds: float) -> None:
-    assert _classified(Response(429, {}, {"Retry-After": header})).retry_after == seconds
+    assert classified(Response(429, {}, {"Retry-After": header})).retry_after == seconds

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor import service
+from monitor import assembly
 from monitor.model import Account, Kind, Post, Profile, Unreadable
 from monitor.simulator import x as stand_in
 from monitor.simulator.demo import serve
@@ -50,7 +50,7 @@ async def wired() -> AsyncIterator[Wired]:
     world = XWorld(clock)
     world.user("acme", "1")
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(service.http_session())
+        session = await stack.enter_async_context(assembly.http_session())
         base = await serve(world.app(), stack)
         yield Wired(world, x.build(interface.Settings({"api_base": base}, session, clock), SECRETS), clock)
 

@@ -1,99 +1,103 @@
-"""Slack, through slack_sdk's AsyncWebClient. Its own retrying is off: it posts twice (measured).
+"""Slack: one channel. Pages as messages, threads as their story; what people answer without buttons is read too.
 
-Errors are classified on exception, HTTP status and error string together; a string nobody knows is
-taken as an unknown outcome, never as final.
+`api.py` talks, `message.py` words, `people.py` knows who may, `app.py` answers clicks, commands and the Home tab.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-import aiohttp
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
-
 from monitor import safe
-from monitor.model import Human, PageKind
+from monitor.model import Human, PageKind, State
 from monitor.notifiers.interface import Letter, NotifierError, Refusal, Settings
-from monitor.notifiers.slack.message import arguments
+from monitor.notifiers.slack.api import Api, next_cursor
+from monitor.notifiers.slack.app import Office, SlackApp
+from monitor.notifiers.slack.front import Front
+from monitor.notifiers.slack.message import Look, arguments
+from monitor.notifiers.slack.people import People
 
 EVENT = "hijack-monitor_page"
-DEADLINE_SECONDS = 10
 _NAMESPACE = uuid.UUID("6f3c6f0e-5d1a-4f0e-9d2b-0a3f1d6c7b11")
 CLOCKS_DIFFER = timedelta(minutes=15)  # a message may carry an earlier time of Slack's than our page
 _HISTORY_PAGES = 5
 _THREAD_PAGES = 10  # two thousand messages in one thread
-_USER_CACHE = timedelta(minutes=5)
-_ACK = re.compile(r"(?i)\s*(ack|acknowledged?|resolved?)\b[\s:,.-]*(.*)", re.DOTALL)
+_ACK = re.compile(r"(?i)\s*(ack|acknowledged?|resolved?|still on it)\b[\s:,.-]*(.*)", re.DOTALL)
+_VERBS = {"resolve": "resolve", "resolved": "resolve", "still on it": "hold"}
 _ACK_REACTIONS = frozenset({"eyes", "white_check_mark", "heavy_check_mark"})
-
-# docs.slack.dev, chat.postMessage and chat.update errors, by what to do
-_SLOW = {"ratelimited", "rate_limited", "message_limit_exceeded"}
-_RETRY = {"service_unavailable", "team_added_to_org", "org_login_required"}
-_CREDENTIALS = {
-    "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope",
-    "no_permission", "not_allowed_token_type", "access_denied", "accesslimited", "ekm_access_denied",
-    "app_access_restricted", "two_factor_setup_required",
-}  # fmt: skip
-_DESTINATION = {
-    "channel_not_found", "not_in_channel", "is_archived", "is_inactive", "restricted_action", "team_not_found",
-    "messages_tab_disabled", "restricted_action_read_only_channel", "restricted_action_thread_only_channel",
-    "restricted_action_non_threadable_channel",
-}  # fmt: skip
-_CONTENT = {
-    "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "no_text", "metadata_too_large",
-    "invalid_metadata_format", "invalid_metadata_schema", "metadata_must_be_sent_from_app", "invalid_arguments",
-    "invalid_charset", "too_many_attachments",
-}  # fmt: skip
-_LOST = {
-    "message_not_found", "cant_update_message", "edit_window_closed", "block_mismatch", "update_failed",
-    "streaming_state_conflict", "cannot_reply_to_message", "restricted_action_thread_locked", "thread_not_found",
-}  # fmt: skip
 
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> SlackNotifier:
     """The Slack channel. Raises KeyError when the secret `slack_bot_token` is missing."""
-    client = AsyncWebClient(
-        token=secrets["slack_bot_token"],
-        base_url=str(settings.options.get("api_base", "https://slack.com/api/")),
-        session=settings.session,
-        timeout=DEADLINE_SECONDS,
-        retry_handlers=[],
-    )
-    return SlackNotifier(client, str(settings.options["channel"]), settings)
+    api = Api(secrets["slack_bot_token"], str(settings.options.get("api_base", "https://slack.com/api/")), settings.session)
+    return SlackNotifier(api, str(settings.options["channel"]), settings)
 
 
 class SlackNotifier:
     """See `Notifier`. A receipt is the message's `ts`."""
 
-    def __init__(self, client: AsyncWebClient, channel: str, settings: Settings) -> None:
-        self._client, self._channel, self._clock = client, channel, settings.clock
+    def __init__(self, api: Api, channel: str, settings: Settings) -> None:
+        self._api, self._channel, self._clock = api, channel, settings.clock
         self._channel_id = channel
-        self._team = ""
-        self._us = ""
-        self._people: dict[str, tuple[datetime, str]] = {}
+        responders, approvers = (tuple(settings.options.get(name) or ()) for name in ("responders", "approvers"))
+        self.people = People(api, settings.clock, responders, approvers)
+        self.look = Look(str(settings.options.get("runbook_url") or ""), _runbook(settings))
+        self._sockets = int(settings.options.get("sockets") or 1)
+
+    def front(self, office: Office, app_token: str) -> Front:
+        """Where people work with what this channel is told."""
+        app = SlackApp(self._api, self.people, self._channel, office)
+        return Front(self._api, self.people, app, app_token, self._sockets, self._clock)
+
+    async def covered(self, letter: Letter, within: timedelta) -> bool:
+        """Whether another monitor has told of the same thing here, and still does what is to be done.
+
+        Raises NotifierError when Slack does not say: then it counts as not covered.
+        """
+        oldest = str((letter.incident.opened_at - CLOCKS_DIFFER).timestamp())
+        newest, state, cursor = 0.0, "", ""
+        for _ in range(_HISTORY_PAGES):
+            call = self._api.web.conversations_history(
+                channel=self._channel_id, oldest=oldest, include_all_metadata=True, limit=200, cursor=cursor
+            )
+            answer = await self._api.call(call)
+            for message in answer.get("messages") or ():
+                payload = (message.get("metadata") or {}).get("event_payload") or {}
+                if not _same_thing(payload, letter):
+                    continue
+                newest = max(newest, float(message["ts"]))
+                if message.get("thread_ts") in (None, message["ts"]):  # its first message, edited as things change
+                    state = state or str(payload.get("state"))
+            cursor = next_cursor(answer)
+            if not cursor:
+                break
+        if state in (State.ACKNOWLEDGED, State.RESOLVED):
+            return True
+        return newest > (self._clock() - within).timestamp()
 
     async def send(self, letter: Letter) -> str:
         """Post a root, a reply or a broadcast reply; or edit the root."""
-        page, content = letter.page, arguments(letter)
+        page, content = letter.page, arguments(letter, self.look)
         if page.kind is PageKind.SYNC:
             if not letter.root:
                 return "nothing to edit"
-            await self._call(self._client.chat_update(channel=self._channel_id, ts=letter.root, **_update(content)))
+            await self._api.call(
+                self._api.web.chat_update(
+                    channel=self._channel_id, ts=letter.root, metadata=_metadata(letter, root=True), **_update(content)
+                )
+            )
             return letter.root
         thread: dict[str, Any] = {}
         if letter.root and page.kind is not PageKind.ROOT:
             thread = {"thread_ts": letter.root, "reply_broadcast": page.kind is PageKind.REPEAT}
-        payload = {"dedupe_key": page.key, "incident": letter.incident.id, "rev": page.id}
-        answer = await self._call(
-            self._client.chat_postMessage(
+        answer = await self._api.call(
+            self._api.web.chat_postMessage(
                 channel=self._channel,
-                metadata={"event_type": EVENT, "event_payload": payload},
+                metadata=_metadata(letter),
                 unfurl_links=False,
                 unfurl_media=False,
                 client_msg_id=str(uuid.uuid5(_NAMESPACE, page.key)),
@@ -112,20 +116,20 @@ class SlackNotifier:
         cursor = ""
         for _ in range(_HISTORY_PAGES):
             if letter.root and letter.page.kind is not PageKind.ROOT:
-                call = self._client.conversations_replies(
+                call = self._api.web.conversations_replies(
                     channel=self._channel_id, ts=letter.root, oldest=oldest, include_all_metadata=True, limit=200,
                     cursor=cursor,
                 )  # fmt: skip
             else:
-                call = self._client.conversations_history(
+                call = self._api.web.conversations_history(
                     channel=self._channel_id, oldest=oldest, include_all_metadata=True, limit=200, cursor=cursor
                 )
-            answer = await self._call(call)
+            answer = await self._api.call(call)
             for message in answer.get("messages") or ():
                 payload = (message.get("metadata") or {}).get("event_payload") or {}
                 if payload.get("dedupe_key") == letter.page.key:
                     return str(message["ts"])
-            cursor = _next(answer)
+            cursor = next_cursor(answer)
             if not cursor:
                 return ""
         return ""
@@ -135,11 +139,11 @@ class SlackNotifier:
         found: list[Human] = []
         cursor = ""
         for _ in range(_THREAD_PAGES):
-            call = self._client.conversations_replies(channel=self._channel_id, ts=root, limit=200, cursor=cursor)
-            answer = await self._call(call)
+            call = self._api.web.conversations_replies(channel=self._channel_id, ts=root, limit=200, cursor=cursor)
+            answer = await self._api.call(call)
             for message in answer.get("messages") or ():
                 found += await self._said(message)
-            cursor = _next(answer)
+            cursor = next_cursor(answer)
             if not cursor:
                 break
         return tuple(found)
@@ -150,11 +154,12 @@ class SlackNotifier:
         said = _ACK.match(text) if "?" not in text else None  # "resolved?" is a question
         if message.get("bot_id") or message.get("metadata"):
             return await self._reacted(message)
-        who = await self._member(str(message.get("user", ""))) if said else ""
+        who = (await self.people.may(str(message.get("user", "")), "acknowledge"))[0] if said else ""
         if not said or not who:  # the time is Slack's and not compared with ours: clocks differ
             return []
-        verb = "resolve" if said[1].lower().startswith("resolve") else "acknowledge"
-        return [Human(verb, who, "a reply in Slack", when, safe.clean(said[2], 300) if verb == "resolve" else "")]
+        verb = _VERBS.get(said[1].lower(), "acknowledge")
+        note = safe.clean(said[2], 300) if verb == "resolve" else ""
+        return [Human(verb, who, "a reply in Slack", when, note, str(message["user"]), key=f"reply:{self._channel_id}:{message['ts']}")]
 
     async def _reacted(self, message: Mapping[str, Any]) -> list[Human]:
         users = [
@@ -163,64 +168,33 @@ class SlackNotifier:
             if reaction.get("name") in _ACK_REACTIONS
             for user in reaction.get("users") or ()
         ]
+        found = []
         for user in users:
-            who = await self._member(user)
+            who, _ = await self.people.may(user, "acknowledge")
             if who:
-                return [Human("acknowledge", who, "a reaction in Slack", self._clock())]
-        return []
-
-    async def _member(self, user: str) -> str:
-        """Name and id of a full human member of our own workspace, or an empty string.
-
-        Guests, bots and people of connected workspaces can see the channel; they cannot act.
-        """
-        known = self._people.get(user)
-        if known and self._clock() - known[0] < _USER_CACHE:
-            return known[1]
-        if not self._team:
-            await self.check()
-        if not user or user == self._us:
-            return ""
-        data = (await self._call(self._client.users_info(user=user))).get("user") or {}
-        outside = ("is_bot", "deleted", "is_restricted", "is_ultra_restricted", "is_stranger")
-        ours = data.get("team_id") == self._team and not any(data.get(flag) for flag in outside)
-        name = safe.clean(str((data.get("profile") or {}).get("display_name") or data.get("name") or ""), 60)
-        self._people[user] = self._clock(), f"{name} ({user})" if ours else ""
-        return self._people[user][1]
+                key = f"reaction:{self._channel_id}:{message.get('ts')}:{user}"
+                found.append(Human("acknowledge", who, "a reaction in Slack", self._clock(), user=user, key=key))
+        return found
 
     async def check(self) -> str:
-        """`auth.test`: whose token this is."""
-        answer = await self._call(self._client.auth_test())
-        self._team, self._us = str(answer.get("team_id", "")), str(answer.get("user_id", ""))
+        """`auth.test` and whether we are in the channel."""
+        answer = await self.people.introduce()
+        info = (await self._api.call(self._api.web.conversations_info(channel=self._channel_id))).get("channel") or {}
+        if info.get("is_archived") or info.get("is_member") is False:
+            why = "is archived" if info.get("is_archived") else "does not have the bot as a member: /invite it"
+            raise NotifierError(Refusal.DESTINATION, f"channel {self._channel} {why}")
         return f"Slack as {safe.for_terminal(str(answer.get('user')))} in {safe.for_terminal(str(answer.get('team')))}, channel {self._channel}"
 
     async def shout(self, text: str) -> None:
         """A plain message that nothing in the store knows of."""
         said = safe.for_slack_sentence(text, 2_500)
-        await self._call(self._client.chat_postMessage(channel=self._channel, text=said, mrkdwn=False, parse="none"))
-
-    async def _call(self, call: Awaitable[Any]) -> Mapping[str, Any]:
-        """The answer's data. Raises NotifierError for everything else; no token in its message."""
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                answer = await call
-        except SlackApiError as error:
-            raise _classified(error.response) from None
-        except TimeoutError:
-            raise NotifierError(Refusal.UNKNOWN, f"Slack did not answer within {DEADLINE_SECONDS} s") from None
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-            raise NotifierError(Refusal.NOT_ACCEPTED, f"Slack could not be reached ({type(error).__name__})") from None
-        except (aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError) as error:
-            # AttributeError: slack_sdk 3.47 trips over an answer that is a JSON list
-            raise NotifierError(Refusal.UNKNOWN, f"the connection to Slack broke ({type(error).__name__})") from None
-        data = answer.data
-        if not isinstance(data, dict):
-            raise NotifierError(Refusal.UNKNOWN, "Slack's answer was no JSON object")
-        return data
+        await self._api.call(self._api.web.chat_postMessage(channel=self._channel, text=said, mrkdwn=False, parse="none"))
 
 
-def _next(answer: Mapping[str, Any]) -> str:
-    return str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+def _runbook(settings: Settings) -> str:
+    """The operator's own file. Raises OSError when it cannot be read."""
+    name = str(settings.options.get("runbook_file") or "")
+    return Path(name).read_text(encoding="utf-8", errors="replace") if name else ""
 
 
 def _update(content: dict[str, Any]) -> dict[str, Any]:
@@ -228,27 +202,23 @@ def _update(content: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in content.items() if k != "mrkdwn"} | ({} if "blocks" in content else {"blocks": []})
 
 
-def _classified(response: Any) -> NotifierError:
-    if getattr(response, "data", None) is None:  # cut or broken JSON: slack_sdk then gives aiohttp's own response
-        return NotifierError(Refusal.UNKNOWN, "Slack's answer could not be read")
-    data = response.data if isinstance(response.data, dict) else {}
-    status, error = int(response.status_code), str(data.get("error", ""))
-    if status == 429 or error in _SLOW:
-        return NotifierError(Refusal.SLOW_DOWN, "Slack asks us to slow down", _retry_after(response.headers))
-    for refusal, known in (
-        (Refusal.CREDENTIALS, _CREDENTIALS), (Refusal.DESTINATION, _DESTINATION), (Refusal.CONTENT, _CONTENT),
-        (Refusal.LOST, _LOST), (Refusal.NOT_ACCEPTED, _RETRY),
-    ):  # fmt: skip
-        if error in known:
-            return NotifierError(refusal, f"Slack answered {error}")
-    if status in (502, 503, 504) or (status == 200 and not error):
-        return NotifierError(Refusal.NOT_ACCEPTED, f"Slack answered {status} without a decision")
-    return NotifierError(Refusal.UNKNOWN, f"Slack answered {status} {safe.for_log(error, 60)}")
+def _same_thing(payload: Mapping[str, Any], letter: Letter) -> bool:
+    """Whether another monitor's message tells of the same account and the same first post."""
+    ours = str(payload.get("dedupe_key")).startswith(letter.page.key.split(":", 1)[0])
+    return not ours and payload.get("subject") == letter.incident.subject and payload.get("post") == _first(letter)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float:
-    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), "30")
-    try:
-        return min(300.0, max(1.0, float(value)))
-    except ValueError:
-        return 30.0
+def _first(letter: Letter) -> str:
+    """The post that opened the incident."""
+    return letter.posts[0].post.id if letter.posts and letter.page.kind in (PageKind.ROOT, PageKind.REPEAT, PageKind.SYNC) else ""
+
+
+def _metadata(letter: Letter, *, root: bool = False) -> dict[str, Any]:
+    """Ids only: any app of the workspace can read it. `subject` and `state` are for a second monitor that looks on."""
+    payload = {
+        "incident": letter.incident.id,
+        "rev": letter.page.id,
+        "subject": letter.incident.subject,
+        "state": letter.incident.state.value,
+    }
+    return {"event_type": EVENT, "event_payload": payload | {"dedupe_key": letter.root_key if root else letter.page.key}}

@@ -6,37 +6,51 @@ are far inside them. Untrusted text stands only in rich_text leaves or went thro
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from monitor import safe
+from monitor.incidents import DRILL, durations
 from monitor.model import Exact, Incident, Near, NoMatch, PageKind, Post, ProfileChange, Severity, State, Unreadable
 from monitor.notifiers.interface import Letter
 from monitor.store import Kept
 
 Block = dict[str, Any]
 RUNBOOK = (
-    "*First 5 minutes*  1. Acknowledge: reply `ack` here or react with 👀  2. Ask comms: “did we post this?”  "
+    "*First 5 minutes*  1. Acknowledge  2. Ask comms: “did we post this?”  "
     "3. If not: revoke sessions and app tokens *before* deleting  4. Delete, then lock posting  "
-    "5. Reply `resolve` with the cause"
+    "5. Resolve here with the cause. Without buttons: reply `ack` or `resolve` and the cause, or react with 👀"
 )
 NOTICE_RUNBOOK = (
-    "*Was it us?*  Then comms approve exactly this post on the host: `hijack-monitor incidents approve {number} --reason …`  "
-    "*If not*, treat it as a hijack: revoke sessions and app tokens before deleting. Reply `resolve` with the cause"
+    "*Was it us?*  Then an approver approves exactly this post.  "
+    "*If not*, treat it as a hijack: revoke sessions and app tokens before deleting. Resolve with the cause, or reply `resolve` and the cause"
 )
 BLIND_RUNBOOK = (
-    "*First 5 minutes*  1. Acknowledge: reply `ack` here or react with 👀  2. Look at the account yourself: nothing "
+    "*First 5 minutes*  1. Acknowledge, or reply `ack` here  2. Look at the account yourself: nothing "
     "else does now  3. `hijack-monitor status` on the host says more  4. Mend token, credits or network; "
     "this closes itself when the account has been read again"
 )
+OWN_RUNBOOK = "*What to do*  1. Acknowledge, or reply `ack` here  2. `hijack-monitor status` on the host says more; it closes itself when it is mended"
 _SIGNS = {State.OPEN: "🔴", State.ACKNOWLEDGED: "🟠", State.RESOLVED: "✅"}
+OWN = ("slack", "engine", "monitor", "drill")  # what can be wrong with the monitor itself, see `health`
+PARTS = 2_700  # characters of a runbook file in one section
 
 
-def arguments(letter: Letter) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the operator adds to every message: the address of a runbook, and one to be told in the thread."""
+
+    runbook_url: str = ""
+    runbook: str = ""
+
+
+def arguments(letter: Letter, look: Look = Look()) -> dict[str, Any]:
     """Everything but channel and thread that the message needs; `plain` pages have no blocks."""
     text = push_text(letter)
     common = {"text": text, "parse": "none", "link_names": False, "mrkdwn": False}
-    return common if letter.page.plain else common | {"blocks": blocks(letter)}
+    return common if letter.page.plain else common | {"blocks": blocks(letter, look)}
 
 
 def push_text(letter: Letter) -> str:
@@ -44,34 +58,49 @@ def push_text(letter: Letter) -> str:
     posts = _posts(letter)
     telling = posts[:1] if letter.page.kind in (PageKind.ROOT, PageKind.SYNC) else posts[-1:]
     quote = f". {safe.for_slack_sentence(_text(telling[0]), 120)}" if telling else ""
+    if letter.page.kind in (PageKind.EVIDENCE, PageKind.RUNBOOK):
+        return f"INC-{letter.incident.id}: {'evidence' if letter.page.kind is PageKind.EVIDENCE else 'what to do'}"
     if letter.page.kind is PageKind.NOTE:
         return safe.cut_markup(f"INC-{letter.incident.id}: {_said(letter)}{quote}", 3_000)
     lead = f" {safe.for_slack_sentence(letter.page.reason, 300)}" if letter.page.kind is PageKind.REPEAT else ""
-    who = _mentions(letter) if letter.page.plain else ""  # without blocks the text itself must wake
+    who = (
+        _mentions(letter) if letter.page.plain and letter.incident.state is not State.RESOLVED else ""
+    )  # without blocks the text itself must wake
     more = f". {safe.for_slack_sentence(letter.incident.reason, 600)}" if letter.page.plain else ""
     return safe.cut_markup(f"{who}{safe.for_slack_sentence(headline(letter.incident), 150)}{lead}{quote}{more}", 3_000)
 
 
 def headline(incident: Incident) -> str:
-    """Line one: state, what, which account, which incident."""
-    sign = _SIGNS[incident.state]
-    if incident.severity is Severity.NOTIFY and incident.state is State.OPEN:
-        sign = "🟡"
-    return f"{sign} {incident.headline}: {incident.name} · INC-{incident.id}"
+    """Line one: state, what, which account, which incident. Colour is never the only sign."""
+    return f"{_sign(incident)} {incident.headline}: {incident.name} · INC-{incident.id}"
 
 
-def blocks(letter: Letter) -> list[Block]:
-    """The blocks of a root, a repeat or a note."""
+def _sign(incident: Incident) -> str:
+    if incident.state is State.RESOLVED:
+        return "☑️" if incident.outcome == "approved" else "✅"
+    if incident.subject == DRILL:
+        return "🔵"
+    if incident.silence or incident.subject.startswith("silence:"):
+        return "🔕"
+    return "🟡" if incident.severity is Severity.NOTIFY and incident.state is State.OPEN else _SIGNS[incident.state]
+
+
+def blocks(letter: Letter, look: Look) -> list[Block]:
+    """The blocks of a root, a repeat, or an answer in the thread."""
     match letter.page.kind:
         case PageKind.ROOT | PageKind.SYNC:
-            return _root(letter)
+            return _root(letter, look)
         case PageKind.REPEAT:
             return _repeat(letter)
         case PageKind.NOTE:
             return _note(letter)
+        case PageKind.EVIDENCE:
+            return _evidence(letter)
+        case PageKind.RUNBOOK:
+            return _told_runbook(letter, look)
 
 
-def _root(letter: Letter) -> list[Block]:
+def _root(letter: Letter, look: Look) -> list[Block]:
     incident, rev = letter.incident, f"{letter.incident.id}.{letter.page.id}"
     out: list[Block] = [
         {"type": "header", "block_id": f"h.{rev}", "text": _plain(headline(incident), 150)},
@@ -80,15 +109,85 @@ def _root(letter: Letter) -> list[Block]:
     ]
     if _posts(letter):
         out.append(_facts(f"f.{rev}", letter))
-    if incident.state is not State.RESOLVED:
-        out.append(_section(f"r.{rev}", _runbook(incident)))
+    if pressed := buttons(letter, look.runbook_url):
+        out.append({"type": "actions", "block_id": f"a.{rev}", "elements": pressed})
+    if incident.state is not State.RESOLVED and (told := _runbook(incident)):
+        out.append(_section(f"r.{rev}", told))
     return [*out, _context(f"c.{rev}", _footer(letter))]
 
 
 def _runbook(incident: Incident) -> str:
-    if incident.severity is Severity.NOTIFY:
-        return NOTICE_RUNBOOK.format(number=incident.id)
-    return BLIND_RUNBOOK if incident.subject.startswith("blind:") else RUNBOOK
+    if incident.subject.startswith("silence:"):
+        return ""
+    if incident.subject.startswith("blind:"):
+        kind = incident.subject.split(":", 1)[1]
+        return OWN_RUNBOOK if kind in OWN else BLIND_RUNBOOK
+    return NOTICE_RUNBOOK if incident.severity is Severity.NOTIFY else RUNBOOK
+
+
+def _evidence(letter: Letter) -> list[Block]:
+    """What was seen, as it was kept: for whoever must explain it tomorrow."""
+    rev = f"{letter.incident.id}.{letter.page.id}"
+    kept = next(iter(_posts(letter)), None)
+    if kept is None:
+        return [_section(f"l.{rev}", "Nothing was posted; what was seen stands above")]
+    item = kept.post
+    lines = [
+        f"id {item.id}  created {item.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC  seen {kept.seen_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        f"evidence sha256 {kept.evidence or 'none'}  judged by rules {kept.rulebook[:16]}",
+        "",
+        _text(kept),
+    ]
+    leaf = {"type": "text", "text": safe.for_slack_literal("\n".join(lines), 2_500)}
+    quoted = {"type": "rich_text", "block_id": f"q.{rev}", "elements": [{"type": "rich_text_preformatted", "elements": [leaf]}]}
+    said = f"Evidence, kept as received. `hijack-monitor incidents export {letter.incident.id}` writes it for an auditor"
+    return [_section(f"l.{rev}", said), quoted]
+
+
+def _told_runbook(letter: Letter, look: Look) -> list[Block]:
+    """The operator's own file. It is text: no control sequence of it reaches Slack."""
+    rev = f"{letter.incident.id}.{letter.page.id}"
+    text = safe.for_slack_lines(look.runbook, 3 * PARTS) or "the runbook file is empty"
+    return [_section(f"r{n}.{rev}", text[at : at + PARTS]) for n, at in enumerate(range(0, len(text), PARTS))][:6]
+
+
+def buttons(letter: Letter, runbook_url: str) -> list[Block]:
+    """What can be done now, the most likely first; six at most."""
+    incident = letter.incident
+    value = json.dumps({"i": incident.id, "r": letter.page.id})
+    if incident.subject.startswith("silence:"):
+        return [] if incident.state is State.RESOLVED else [button("end_silence", "End silence", value, "primary")]
+    if incident.state is State.RESOLVED:
+        return [] if incident.outcome == "over" else [button("reopen", "Reopen", value)]
+    page = incident.severity is Severity.PAGE
+    ours = incident.subject.startswith("blind:") or incident.subject == DRILL
+    taken = incident.state is State.ACKNOWLEDGED
+    out = [button("resolve_open", "Resolve…", value, "primary"), button("hold", "Still on it", value)] if taken else []
+    out += [button("acknowledge", "Acknowledge", value, "primary")] if page and not taken else []
+    out += [] if ours else [button("approve_open", "Legit: approve…", value)]
+    out += [_escalate(letter, value)] if page else []
+    out += [] if taken else [button("resolve_open", "Resolve…", value)]
+    if (posts := _posts(letter)) and (link := _address(posts[0])):
+        out.append(button("open_post", "Open post", "", url=link))
+    if runbook_url and len(out) < 6:
+        out.append(button("open_runbook", "Runbook", "", url=runbook_url))
+    return out
+
+
+def button(action: str, text: str, value: str, style: str = "", url: str = "") -> Block:
+    """A button of ours; everything in it is ours."""
+    made: Block = {"type": "button", "action_id": action, "text": _plain(text, 70)}
+    return made | ({"value": value} if value else {}) | ({"style": style} if style else {}) | ({"url": url} if url else {})
+
+
+def _escalate(letter: Letter, value: str) -> Block:
+    """Asks once more: it wakes people."""
+    who = letter.next_step or "everybody of the last step again"
+    confirm = {
+        "title": _plain("Escalate now?", 90), "text": _plain(f"Pages {who} at once.", 280),
+        "confirm": _plain("Escalate", 25), "deny": _plain("Cancel", 25), "style": "danger",
+    }  # fmt: skip
+    return button("escalate", "Escalate now", value, "danger") | {"confirm": confirm}
 
 
 def _repeat(letter: Letter) -> list[Block]:
@@ -97,8 +196,22 @@ def _repeat(letter: Letter) -> list[Block]:
     return [
         _section(f"l.{rev}", said + safe.for_slack_sentence(letter.page.reason, 400) + _deadline(letter)),
         _quotes(f"q.{rev}", _shown(letter)[-1:]),
-        _context(f"c.{rev}", f"page {letter.incident.pages} · reply `ack` in the thread or react with 👀"),
+        *_repeat_buttons(rev, letter),
+        _context(f"c.{rev}", f"page {letter.incident.pages} · or reply `ack` in the thread or react with 👀{_warned(letter)}"),
     ]
+
+
+def _repeat_buttons(rev: str, letter: Letter) -> list[Block]:
+    if letter.incident.state is State.RESOLVED:
+        return []
+    value = json.dumps({"i": letter.incident.id, "r": letter.page.id})
+    asked = letter.incident.state is State.ACKNOWLEDGED or "still on it?" in letter.page.reason
+    first = button("hold", "Still on it", value, "primary") if asked else button("acknowledge", "Acknowledge", value, "primary")
+    return [{"type": "actions", "block_id": f"a.{rev}", "elements": [first, _escalate(letter, value)]}]
+
+
+def _warned(letter: Letter) -> str:
+    return f" · {safe.for_slack_sentence(letter.note, 200)}" if letter.note else ""
 
 
 def _note(letter: Letter) -> list[Block]:
@@ -124,13 +237,21 @@ def _second_line(letter: Letter) -> str:
     incident = letter.incident
     if incident.state is State.RESOLVED:
         cause = safe.for_slack_sentence(incident.cause, 300)
-        return f"*Resolved* by {safe.for_slack_markup(incident.resolved_by, 80)} {_clock(incident.resolved_at)}: {cause}"
+        word = "Approved after the fact" if incident.outcome == "approved" else "Resolved"
+        took = durations(incident)
+        return f"*{word}* by {safe.for_slack_markup(incident.resolved_by, 80)} {_clock(incident.resolved_at)}: {cause}" + (
+            f". {took}" if took else ""
+        )
     said = safe.for_slack_sentence(incident.reason, 500)
     reason = f"*{said[:1].upper()}{said[1:].rstrip('.')}.*"
     if incident.state is State.ACKNOWLEDGED:
         took = _took(incident.opened_at, incident.acknowledged_at)
         who = safe.for_slack_markup(incident.acknowledged_by, 80)
-        return f"*Acknowledged* by {who} {_clock(incident.acknowledged_at)} ({took}). {reason}"
+        again = f" Pages again {_clock(incident.held_until)} unless it is resolved." if incident.held_until else ""
+        return f"*Acknowledged* by {who} {_clock(incident.acknowledged_at)} ({took}).{again} {reason}"
+    if incident.silence:
+        until = f" until {_clock(letter.silenced_until)}" if letter.silenced_until else ""
+        return f"*Silenced*{until}: nobody is woken. {reason} {_posted(letter)}"
     return f"{_mentions(letter)}{reason} {_posted(letter)}{_deadline(letter)}"
 
 
@@ -191,10 +312,14 @@ def _nearest(kept: Kept) -> str:
 
 def _link(kept: Kept) -> str:
     """The only live link: ours, built from digits."""
+    address = _address(kept)
+    return f"<{address}|the post on X>" if address else ""
+
+
+def _address(kept: Kept) -> str:
     item = kept.post
-    if isinstance(item, Post) and item.url.startswith("https://x.com/i/web/status/") and item.id.isdigit():
-        return f"<https://x.com/i/web/status/{item.id}|the post on X>"
-    return ""
+    shown = isinstance(item, Post) and item.url.startswith("https://x.com/i/web/status/") and item.id.isdigit()
+    return f"https://x.com/i/web/status/{item.id}" if shown else ""
 
 
 def _footer(letter: Letter) -> str:
@@ -202,7 +327,7 @@ def _footer(letter: Letter) -> str:
     state = "not acknowledged" if incident.state is State.OPEN else incident.state.value
     previous = f" · follows INC-{incident.previous}" if incident.previous else ""
     pages = f"page {incident.pages}" if incident.severity is Severity.PAGE else "a notice, nobody is woken"
-    return f"{state} · {pages}{previous} · text as posted, links defanged, hidden characters removed"
+    return f"{state} · {pages}{previous} · text as posted, links defanged, hidden characters removed{_warned(letter)}"
 
 
 def _posts(letter: Letter) -> list[Kept]:
@@ -283,7 +408,10 @@ def _context(block_id: str, text: str) -> Block:
 
 
 def _clock(when: datetime | None) -> str:
-    return f"{when.astimezone(UTC):%H:%M:%S} UTC" if when else ""
+    """Each reader's own time, where Slack can; UTC everywhere else."""
+    if when is None:
+        return ""
+    return f"<!date^{int(when.timestamp())}^{{time_secs}}|{when.astimezone(UTC):%H:%M:%S} UTC>"
 
 
 def _took(start: datetime, end: datetime | None) -> str:

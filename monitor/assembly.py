@@ -1,0 +1,74 @@
+"""Makes the parts from the configuration: edges found by their names, the HTTP session, rules, lists, the lock."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import aiohttp
+
+from monitor import rulebook
+from monitor.blocklists import Blocklists
+from monitor.config import Config, ConfigError
+
+
+def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str]) -> Any:
+    """The module's `build`, found by name. Raises ConfigError when a secret or a file of it is missing."""
+    module = importlib.import_module(f"{package.__name__}.{name.split(':', maxsplit=1)[0]}")
+    try:
+        return module.build(settings, secrets)
+    except KeyError as error:
+        secret = str(error.args[0])
+        raise ConfigError(
+            f"{name}: the secret {secret} is missing: give it as the systemd credential {secret} or in the environment as {secret.upper()}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def http_session() -> aiohttp.ClientSession:
+    """One session and TLS context for every edge; proxies and certificate bundles from the environment."""
+    context = ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"))
+    connector = aiohttp.TCPConnector(ssl=context, limit=100, ttl_dns_cache=60)
+    timeout = aiohttp.ClientTimeout(total=10, sock_connect=5)
+    return aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True)
+
+
+def load_rules(config: Config) -> rulebook.Rulebook:
+    """The packaged rules and the operator's, all of whose own tests hold. Raises RuleError."""
+    base = config.path.parent
+    book = rulebook.load([base / folder for folder in config.file.monitor.rules])
+    broken = [f for s in book.sources for f in rulebook.failures(s)]
+    if broken:
+        raise rulebook.RuleError(broken[0])
+    return book
+
+
+def load_lists(config: Config) -> Blocklists:
+    """The operator's block lists as they are now; what is wrong with one is a note, never a stop."""
+    paths = tuple(config.path.parent / name for name in config.file.monitor.block_lists)
+    lists = Blocklists(paths, config.file.monitor.block_list_stale_days)
+    lists.refresh()
+    return lists
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Any:
+    """One daemon per data directory: two would send every page twice. Raises ConfigError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as file:
+        _lock(file, directory)
+        yield
+
+
+def _lock(file: IO[str], directory: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ConfigError(f"{directory}: another hijack-monitor is running on this data_dir; stop it first") from error

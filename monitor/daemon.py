@@ -1,0 +1,157 @@
+"""The daemon's whole life on one screen: schedule, signals, systemd. Imports apscheduler.
+
+Everything the schedule calls is a method of `Service` that a test can call too, on a clock it moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Mapping
+from datetime import UTC, timedelta
+from typing import Any
+
+from monitor import journal, vision
+from monitor.assembly import locked
+from monitor.config import Config, ConfigError
+from monitor.service import Service, opened, utc_now
+from monitor.watch import Watch
+
+log = logging.getLogger("monitor.service")
+
+TICK_SECONDS = 1
+HEALTH_SECONDS = 5
+LOOK_UP_SECONDS = 30
+BROKEN_SECONDS = 60
+LISTS_SECONDS = 60
+PICTURES_SECONDS = 2
+SLACK_SECONDS = 60
+DRILL_SECONDS = 60
+JOB = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}  # late instead of never
+
+
+async def run(config: Config, secrets: Mapping[str, str]) -> int:
+    """Until SIGTERM or SIGINT. Returns the exit code; a store that cannot be written ends it with 1."""
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with locked(config.data_dir):
+        async with opened(config, secrets) as service, contextlib.AsyncExitStack() as stack:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(signal.SIGHUP, service.reload)
+            await service.watch_accounts()
+            await stack.enter_async_context(_helpers(service))
+            scheduler = AsyncIOScheduler(timezone=UTC)
+            schedule(scheduler, service)
+            scheduler.start()
+            journal.notify("READY=1\nSTATUS=" + service.status())
+            log.info("watching %d account(s) with %d rules", len(service.watches), len(service.judge.rulebook.sources))
+            await _until(stop, service)
+            scheduler.shutdown(wait=False)
+            journal.notify("STOPPING=1")
+            log.info("stopping: %s", service.broken or "asked to")
+            if service.broken:  # systemd starts us again; a full disk must not shout every two seconds
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), BROKEN_SECONDS)
+            return 1 if service.broken else 0
+
+
+@contextlib.asynccontextmanager
+async def _helpers(service: Service) -> Any:
+    """What runs beside the schedule: sockets, figures for Prometheus."""
+    async with contextlib.AsyncExitStack() as stack:
+        if service.front:
+            await service.front.start()
+            stack.push_async_callback(service.front.stop)
+        if service.config.file.metrics:
+            from monitor import metrics
+
+            figures = metrics.Figures(service.store, service.clock, lambda: service.check.vitals, service.check.audit)
+            try:
+                await metrics.serve(figures, service.check.audit, service.config.file.metrics.port, stack)
+            except OSError as error:
+                raise ConfigError(
+                    f"{service.config.path}: metrics.port: {service.config.file.metrics.port} cannot be used: {error.strerror}"
+                ) from error
+        await service.look_at_schedule()
+        if service.deadman:
+            await service.deadman.start()
+        yield
+
+
+async def _until(stop: asyncio.Event, service: Service) -> None:
+    """Send what is written as soon as it is written; the schedule is only the safety net."""
+    stopping = asyncio.create_task(stop.wait())
+    while not stop.is_set() and not service.broken:
+        waking = asyncio.create_task(service.wake.wait())
+        await asyncio.wait([stopping, waking], return_when=asyncio.FIRST_COMPLETED)
+        waking.cancel()
+        if service.wake.is_set():
+            service.wake.clear()
+            service.tick()
+    stopping.cancel()
+
+
+def schedule(scheduler: Any, service: Service) -> None:
+    """One job per account and one for each of our own duties; late jobs run late instead of never."""
+    for number, watch in enumerate(service.watches):
+        _add_poll(scheduler, service, watch, number)
+    scheduler.add_job(_look_up, "interval", args=[service, scheduler], seconds=LOOK_UP_SECONDS, **JOB)
+    every = {
+        service.look_at_profiles: service.config.file.x.profile_seconds,
+        _tick: TICK_SECONDS,
+        _health: HEALTH_SECONDS,
+        _lists: LISTS_SECONDS,
+    }
+    file = service.config.file
+    every |= {service.look_at_slack: SLACK_SECONDS} if service.front else {}
+    every |= {service.beat: service.deadman.every} if service.deadman else {}
+    every |= {service.look_at_schedule: file.oncall.refresh_minutes * 60} if file.oncall else {}
+    every |= {service.drill_if_due: DRILL_SECONDS} if file.drill else {}
+    if vision.installed():
+        every[service.look_into_pictures] = PICTURES_SECONDS
+    if service.config.file.slack:
+        every[service.listen] = service.config.file.slack.thread_seconds
+    for duty, seconds in every.items():
+        args = [service] if duty in (_tick, _health, _lists) else []
+        scheduler.add_job(duty, "interval", args=args, seconds=seconds, next_run_time=utc_now(), **JOB)
+
+
+def _add_poll(scheduler: Any, service: Service, watch: Watch, number: int) -> None:
+    seconds = service.config.poll_seconds(watch.account.platform)
+    start = utc_now() + timedelta(seconds=seconds * number / len(service.watches))  # spread, not in bursts
+    args = [service, watch, scheduler, seconds]
+    scheduler.add_job(_poll, "interval", args=args, seconds=seconds, next_run_time=start, id=watch.account.key, **JOB)
+
+
+async def _look_up(service: Service, scheduler: Any) -> None:
+    """Accounts whose id could not be looked up at the start."""
+    for watch in await service.look_up() if service.pending else ():
+        _add_poll(scheduler, service, watch, 0)
+
+
+async def _poll(service: Service, watch: Watch, scheduler: Any, configured: float) -> None:
+    """One poll; a limit that would not last moves the next run further away."""
+    seconds = await service.poll(watch)
+    if seconds > configured * 1.2:
+        scheduler.modify_job(watch.account.key, next_run_time=utc_now() + timedelta(seconds=seconds))
+        log.warning("the platform's limit stretches the interval to %d s", seconds, extra={"account": watch.account.key})
+
+
+async def _tick(service: Service) -> None:
+    """Also notes how late it is itself, by a clock that nobody sets, and when the other clock was set or we slept."""
+    service.check.ran(time.monotonic(), utc_now(), TICK_SECONDS)
+    service.tick()
+
+
+async def _health(service: Service) -> None:
+    service.check_health()
+
+
+async def _lists(service: Service) -> None:
+    service.look_at_lists()

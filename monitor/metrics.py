@@ -1,0 +1,117 @@
+"""What Prometheus may ask, on loopback: /metrics and /healthz. Read from the store at the moment of asking.
+
+The only module that imports prometheus_client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import datetime
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from monitor import record
+from monitor.health import Vitals
+from monitor.incidents import DRILL
+from monitor.store import Store
+
+BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)  # seconds: to page, to acknowledge
+_LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Figures(Collector):
+    """Figures of the store and of the daemon. Real incidents and drills are told apart."""
+
+    def __init__(
+        self, store: Store, clock: Callable[[], datetime], vitals: Callable[[], Vitals], wrong: Callable[[], tuple[str, ...]]
+    ) -> None:
+        self._store, self._clock, self._vitals, self._wrong = store, clock, vitals, wrong
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything, fresh."""
+        yield from self._accounts()
+        yield from self._pages()
+        yield from self._times()
+        yield from self._rules()
+        vitals = self._vitals()
+        yield GaugeMetricFamily("hijack_monitor_tick_lateness_seconds", "The worst of the last minute.", vitals.late)
+        yield GaugeMetricFamily("hijack_monitor_slack_deaf_seconds", "How long no click could have come through.", vitals.deaf_seconds)
+        yield GaugeMetricFamily("hijack_monitor_disk_free_bytes", "Where the database is.", vitals.disk_free_mb * 1e6)
+        yield GaugeMetricFamily(
+            "hijack_monitor_healthy", "1 while the audit passes: what the dead-man's switch is held by.", float(not self._wrong())
+        )
+
+    def _accounts(self) -> Iterator[Metric]:
+        lag = GaugeMetricFamily("hijack_monitor_account_lag_seconds", "Since the account was last read.", labels=["account", "handle"])
+        failures = GaugeMetricFamily("hijack_monitor_account_failures", "Reads in a row that failed.", labels=["account", "handle"])
+        for row in self._store.sql.execute("SELECT key, handle, last_ok, failures FROM accounts WHERE key != ?", [DRILL]):
+            last = record.moment(row["last_ok"])
+            if last:
+                lag.add_metric([row["key"], row["handle"]], (self._clock() - last).total_seconds())
+            failures.add_metric([row["key"], row["handle"]], row["failures"])
+        yield from (lag, failures)
+
+    def _pages(self) -> Iterator[Metric]:
+        pages = GaugeMetricFamily("hijack_monitor_pages", "Pages by route, kind and state.", labels=["route", "kind", "state"])
+        for row in self._store.sql.execute("SELECT route, kind, state, count(*) FROM pages GROUP BY 1, 2, 3"):
+            pages.add_metric([row[0], row[1], row[2]], row[3])
+        incidents = GaugeMetricFamily("hijack_monitor_incidents", "Incidents by state and severity.", labels=["state", "severity"])
+        for row in self._store.sql.execute("SELECT state, severity, count(*) FROM incidents WHERE subject != ? GROUP BY 1, 2", [DRILL]):
+            incidents.add_metric([row[0], str(row[1])], row[2])
+        yield from (pages, incidents)
+
+    def _times(self) -> Iterator[Metric]:
+        first = "SELECT i.opened_at, min(p.sent_at) FROM incidents i JOIN pages p ON p.incident = i.id AND p.sent_at NOT NULL WHERE i.subject {0} ? AND i.severity = 3 GROUP BY i.id"
+        taken = "SELECT opened_at, acknowledged_at FROM incidents WHERE acknowledged_at NOT NULL AND subject {0} ?"
+        for name, query, said in (
+            ("time_to_page", first, "From opening to the first channel's acceptance."),
+            ("time_to_acknowledge", taken, "From opening to the acknowledgement."),
+        ):
+            family = HistogramMetricFamily(f"hijack_monitor_{name}_seconds", said, labels=["drill"])
+            for drill, sign in (("no", "!="), ("yes", "=")):
+                rows = self._store.sql.execute(query.format(sign), [DRILL])
+                seconds = [(b - a).total_seconds() for r in rows if (a := record.moment(r[0])) and (b := record.moment(r[1]))]
+                counts = [(str(float(top)), float(sum(s <= top for s in seconds))) for top in BUCKETS]
+                family.add_metric([drill], [*counts, ("+Inf", float(len(seconds)))], sum_value=sum(seconds))
+            yield family
+
+    def _rules(self) -> Iterator[Metric]:
+        hits = CounterMetricFamily("hijack_monitor_rule_hits", "Posts that a rule accused, baseline excluded.", labels=["rule"])
+        query = (
+            "SELECT json_extract(f.value, '$.rule'), count(*) FROM posts, json_each(posts.verdict, '$.findings') f"
+            " WHERE baseline = 0 AND account != ? GROUP BY 1"
+        )
+        for row in self._store.sql.execute(query, [DRILL]):
+            hits.add_metric([row[0]], row[1])
+        yield hits
+
+
+async def serve(figures: Figures, wrong: Callable[[], tuple[str, ...]], port: int, stack: AsyncExitStack) -> int:
+    """Answer on 127.0.0.1 until the stack is closed; returns the port. Raises OSError when it is taken."""
+    registry = CollectorRegistry()
+    registry.register(figures)
+
+    async def metrics(request: web.Request) -> web.Response:
+        if request.url.host not in _LOCAL:  # a web page that resolves its own name to us
+            raise web.HTTPForbidden
+        return web.Response(body=generate_latest(registry), content_type="text/plain", charset="utf-8")
+
+    async def healthz(request: web.Request) -> web.Response:
+        if request.url.host not in _LOCAL:
+            raise web.HTTPForbidden
+        found = wrong()
+        return web.json_response({"ok": not found, "wrong": list(found)}, status=503 if found else 200)
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/healthz", healthz)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, "127.0.0.1", port)
+    await site.start()
+    return int(runner.addresses[0][1])

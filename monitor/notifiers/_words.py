@@ -1,0 +1,65 @@
+"""A page in plain words, for routes that know no blocks: mail, PagerDuty, Alertmanager, webhooks."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from monitor import safe
+from monitor.model import Post, ProfileChange, State
+from monitor.notifiers.interface import Letter
+from monitor.store import Kept
+
+_FIRST_MINUTES = (
+    "First 5 minutes: 1. Acknowledge: in Slack, or `hijack-monitor incidents ack {number}` on the host. 2. Ask comms: did we post this? "
+    "3. If not: revoke sessions and app tokens before deleting. 4. Delete, then lock posting. 5. Resolve with the cause."
+)
+_SIGNS = {State.OPEN: "🔴", State.ACKNOWLEDGED: "🟠", State.RESOLVED: "✅"}
+
+
+def line(text: str, limit: int = 300) -> str:
+    """Untrusted or not: one line, links defanged."""
+    return safe.for_header(text, limit)
+
+
+def headline(letter: Letter) -> str:
+    """What, which account, which incident: the first line wherever it is read."""
+    incident = letter.incident
+    return line(f"{_SIGNS[incident.state]} {incident.headline}: {incident.name} · INC-{incident.id}", 200)
+
+
+def body(letter: Letter) -> str:
+    """Everything on-call needs when this is all they have."""
+    incident = letter.incident
+    lines = [
+        headline(letter),
+        "",
+        line(incident.reason, 600) + ".",
+        f"Opened {incident.opened_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC. {line(letter.page.reason, 300)}.",
+    ]
+    if incident.state is State.ACKNOWLEDGED:
+        lines.append(f"Acknowledged by {line(incident.acknowledged_by, 80)}.")
+    if incident.state is State.RESOLVED:
+        lines.append(f"Resolved by {line(incident.resolved_by, 80)}: {line(incident.cause, 300)}.")
+    for kept in letter.posts[:5]:
+        lines += ["", *(f"> {part}" for part in said(kept, 1_200).splitlines()), link(kept)]
+    if incident.state is State.OPEN:
+        lines += ["", _FIRST_MINUTES.format(number=incident.id)]
+    return "\n".join(lines) + "\n"
+
+
+def said(kept: Kept, limit: int) -> str:
+    """What was posted, defanged."""
+    item = kept.post
+    match item:
+        case Post():
+            return safe.for_mail(item.text, limit)
+        case ProfileChange():
+            return safe.for_mail(f"{item.field}: “{item.before}” became “{item.after}”", limit)
+    return safe.for_mail(f"(post {item.id} could not be read: {item.reason})", limit)
+
+
+def link(kept: Kept) -> str:
+    """Our own link to the post, from digits only; or nothing."""
+    item = kept.post
+    shown = isinstance(item, Post) and item.url.startswith("https://x.com/i/web/status/") and item.id.isdigit()
+    return f"https://x.com/i/web/status/{item.id}" if shown else ""

@@ -1,0 +1,187 @@
+"""The pages: what has to reach a channel, and how far it has come. Rows of the store.
+
+A page is one message for one route. Its key is its step and its route, so that the same step is
+never twice on a route, whoever asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import datetime, timedelta
+
+from monitor import record
+from monitor.model import Page, PageKind
+from monitor.record import stamp
+
+LAST_RESORT = "stderr"
+UNFINISHED = "('ready', 'sending', 'unknown')"
+
+
+class Pages:
+    """The table `pages`. Callers hold the transaction; see `Store`."""
+
+    def __init__(self, sql: sqlite3.Connection, install: str) -> None:
+        self._sql, self._install = sql, install
+
+    def last_sent(self, incident: int, kind: PageKind) -> datetime | None:
+        """When a page of this kind last reached a channel."""
+        row = self._sql.execute("SELECT max(sent_at) FROM pages WHERE incident = ? AND kind = ?", [incident, kind.value]).fetchone()
+        return record.moment(row[0])
+
+    def enqueue(
+        self, incident: int, route: str, kind: PageKind, reason: str, now: datetime,
+        mentions: tuple[str, ...] = (), next_at: datetime | None = None, fallback_at: datetime | None = None,
+        step: str = "",
+    ) -> None:  # fmt: skip
+        """Write a page down: the same step never twice on one route. A waiting NOTE or SYNC that nobody
+        tried yet says the new thing too; a REPEAT takes the place of one that still waits.
+        """
+        if kind in (PageKind.NOTE, PageKind.SYNC) and self._merged(incident, route, kind, reason, next_at or now):
+            return
+        if kind is PageKind.REPEAT:
+            self._overtaken(incident, route, mentions)
+        step = step or self.next_step(incident, kind)
+        self._sql.execute(
+            "INSERT OR IGNORE INTO pages(key, incident, route, kind, reason, mentions, created_at, next_at,"
+            " fallback_at, step) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [f"{step}:{route}", incident, route, kind.value, reason, json.dumps(mentions), stamp(now), stamp(next_at or now),
+             stamp(fallback_at), step],
+        )  # fmt: skip
+
+    def next_step(self, incident: int, kind: PageKind) -> str:
+        """A name, for ever and everywhere, of the next thing to be said of an incident."""
+        number = self._sql.execute("SELECT count(*) FROM pages WHERE incident = ?", [incident]).fetchone()[0]
+        return f"{self._install}:inc{incident}:{kind}:{number}"
+
+    def _overtaken(self, incident: int, route: str, mentions: tuple[str, ...]) -> None:
+        """After an outage people get one page about how it is now, not one for every five minutes of it."""
+        self._sql.execute(
+            "UPDATE pages SET state = 'superseded' WHERE incident = ? AND route = ? AND kind = 'repeat' AND state = 'ready'",
+            [incident, route],
+        )
+        self._sql.execute(
+            "UPDATE pages SET mentions = ? WHERE incident = ? AND route = ? AND kind = 'root' AND state = 'ready'",
+            [json.dumps(mentions), incident, route],
+        )
+
+    def routes_told(self, incident: int) -> list[str]:
+        """The routes that were given a page of the incident that wakes."""
+        query = (
+            "SELECT DISTINCT route FROM pages WHERE incident = ? AND kind IN ('root', 'repeat') AND state IN ('sent', 'sending', 'unknown')"
+        )
+        return [row[0] for row in self._sql.execute(query, [incident])]
+
+    def _merged(self, incident: int, route: str, kind: PageKind, reason: str, next_at: datetime) -> bool:
+        found = self._sql.execute(
+            "UPDATE pages SET reason = CASE WHEN instr(reason, ?) OR length(reason) > 600 THEN reason"
+            " ELSE reason || '; ' || ? END, next_at = min(next_at, ?) WHERE incident = ? AND route = ? AND kind = ? AND state = 'ready'"
+            " AND attempts = 0 RETURNING id",
+            [reason, reason, stamp(next_at), incident, route, kind.value],
+        ).fetchone()
+        return found is not None
+
+    def lanes(self, now: datetime) -> list[Page]:
+        """The page that may go next of every (incident, route), the loudest first.
+
+        One at a time per lane, and nothing before its root: that keeps the order in which people
+        read. A note that waits for more posts holds up no page.
+        """
+        lanes: dict[tuple[int, str], list[sqlite3.Row]] = {}
+        for row in self._sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} ORDER BY id"):  # noqa: S608 - ours
+            lanes.setdefault((row["incident"], row["route"]), []).append(row)
+        moment = stamp(now) or ""
+        heads = [head for rows in lanes.values() if (head := _head(rows, moment))]
+        return [record.page(r) for r in sorted(heads, key=lambda r: (_LOUDNESS[r["kind"]], r["id"]))]
+
+    def undelivered(self) -> list[Page]:
+        """Every page that should wake or tell somebody and has not reached its channel."""
+        rows = self._sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} AND kind IN ('root', 'repeat', 'note') ORDER BY id")  # noqa: S608
+        return [record.page(r) for r in rows]
+
+    def unaccepted(self, now: datetime) -> list[Page]:
+        """Waking pages whose channel has had its time: the next route gets them too."""
+        query = f"SELECT * FROM pages WHERE state IN {UNFINISHED} AND fallback_at <= ? ORDER BY id LIMIT 500"  # noqa: S608 - ours
+        return [record.page(r) for r in self._sql.execute(query, [stamp(now)])]
+
+    def stuck(self, route: str, now: datetime) -> int:
+        """How many pages of a route that always accepts are half a minute late."""
+        late = stamp(now - timedelta(seconds=30))
+        query = f"SELECT count(*) FROM pages WHERE state IN {UNFINISHED} AND route = ? AND next_at <= ?"  # noqa: S608 - ours
+        return int(self._sql.execute(query, [route, late]).fetchone()[0])
+
+    def caught_up(self, incident: int, route: str) -> None:
+        """The first message arrived late: repeats that wait behind it have nothing to add."""
+        self._sql.execute(
+            "UPDATE pages SET state = 'superseded' WHERE incident = ? AND route = ? AND kind = 'repeat' AND state = 'ready'",
+            [incident, route],
+        )
+
+    def waiting(self) -> dict[str, datetime]:
+        """Since when the oldest waking page of each route waits."""
+        query = f"SELECT route, min(created_at) FROM pages WHERE state IN {UNFINISHED} AND kind IN ('root', 'repeat') GROUP BY route"  # noqa: S608 - ours
+        return {row[0]: since for row in self._sql.execute(query) if (since := record.moment(row[1]))}
+
+    def proven(self, page: int, receipt: str, now: datetime) -> None:
+        """Somebody clicked in it: a message whose fate was unknown has arrived."""
+        self._sql.execute(
+            "UPDATE pages SET state = 'sent', receipt = ?, sent_at = ?, fallback_at = NULL WHERE id = ? AND state = 'unknown'"
+            " AND kind IN ('root', 'repeat')", [receipt, stamp(now), page],
+        )  # fmt: skip
+
+    def handed_on(self, page: int) -> None:
+        """Another route has it too; this one keeps being tried."""
+        self._sql.execute("UPDATE pages SET fallback_at = NULL WHERE id = ?", [page])
+
+    def of(self, incident: int) -> list[Page]:
+        """All pages of an incident, in order."""
+        rows = self._sql.execute("SELECT * FROM pages WHERE incident = ? ORDER BY id", [incident])
+        return [record.page(r) for r in rows]
+
+    def thread(self, incident: int, route: str) -> tuple[str, str]:
+        """(receipt, key) of the incident's first message at the channel; empty while there is none."""
+        row = self._sql.execute(
+            "SELECT receipt, key FROM pages WHERE incident = ? AND route = ? AND kind = 'root' AND state = 'sent' ORDER BY id DESC LIMIT 1",
+            [incident, route],
+        ).fetchone()
+        return (row[0], row[1]) if row else ("", "")
+
+    def move(self, page: int, was: tuple[str, ...], state: str, **columns: object) -> bool:
+        """Move a page on if it is still where we think; times are stamped. False when it is not."""
+        values = {c: stamp(v) if isinstance(v, datetime) else v for c, v in columns.items()}
+        changes = "".join(f", {c} = ?" for c in values)
+        marks = ", ".join("?" * len(was))
+        done = self._sql.execute(
+            f"UPDATE pages SET state = ?{changes} WHERE id = ? AND state IN ({marks})",  # noqa: S608 - our own names
+            [state, *values.values(), page, *was],
+        )
+        return done.rowcount == 1
+
+    def cancel_waking(self, incident: int, routes: tuple[str, ...]) -> None:
+        """Somebody has it: what would have woken people again, or on another route, is not sent any more."""
+        first = ", ".join("?" * len(routes))
+        self._sql.execute(  # only marks are put into it
+            "UPDATE pages SET state = 'superseded' WHERE incident = ? AND state IN ('ready', 'unknown') AND"  # noqa: S608
+            f" (kind = 'repeat' OR (kind = 'root' AND route NOT IN ({first}) AND state = 'ready'))",
+            [incident, *routes],
+        )
+
+    def crashed_sends(self, now: datetime) -> int:
+        """At start, whatever was being sent has an unknown outcome. Returns how many."""
+        done = self._sql.execute(
+            "UPDATE pages SET state = 'unknown', looks = 0, next_at = ? WHERE state = 'sending'",
+            [stamp(now + timedelta(seconds=1))],
+        )
+        return done.rowcount
+
+
+_LOUDNESS = {"root": 0, "repeat": 1, "note": 2, "evidence": 2, "runbook": 2, "sync": 3}
+
+
+def _head(rows: list[sqlite3.Row], now: str) -> sqlite3.Row | None:
+    """Of one lane's unfinished pages, in order of writing: the one to move on now, if any."""
+    first = next((r for r in rows if r["state"] != "ready"), None) or next((r for r in rows if r["kind"] == "root"), None)
+    if first is not None:
+        return first if first["next_at"] <= now else None
+    due = [r for r in rows if r["next_at"] <= now]
+    return min(due, key=lambda r: (r["kind"] != "repeat", r["id"]), default=None)

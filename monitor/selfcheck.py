@@ -1,0 +1,175 @@
+"""Watches the watcher: gathers how the monitor is, opens and closes the incidents about itself."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from monitor import health, incidents, record
+from monitor.health import Reading, Vitals
+from monitor.incidents import DRILL, Request
+from monitor.model import Account, ApprovedPost, Company, Exact, Incident, Kind, PageKind, Post, Severity, State
+from monitor.outbox import Outbox
+from monitor.pager import Pager
+from monitor.pages import LAST_RESORT
+from monitor.store import Store
+from monitor.verdict import judge
+from monitor.verdict.approved import Queue
+from monitor.verdict.rules import Rules
+
+log = logging.getLogger("monitor.health")
+
+CANARY_EVERY = timedelta(days=1)
+DRILL_LASTS = timedelta(hours=1)
+CLOCK_JUMPS = timedelta(seconds=30)
+WAITED = timedelta(seconds=60)  # of a waking page on one route
+LATE_REMEMBERED = timedelta(minutes=1)
+_PLANNED = "Canary: our planned maintenance begins on Monday at 10:00 UTC."
+_SCAM = "Canary: send any amount of BTC to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa and get double back! Claim at https://canary-airdrop.xyz"
+
+
+def canary(company: Company, rules: Rules, now: datetime) -> str:
+    """Why the engine cannot be trusted, or an empty string: a known planned post and a known scam, judged."""
+    account = Account("canary", "1", "canary")
+    window = (now - timedelta(hours=1), now + timedelta(hours=1))
+    queue = Queue([ApprovedPost(1, account.key, Kind.POST, _PLANNED, *window)])
+    planned = judge(Post(account.key, "1", Kind.POST, _PLANNED, now), account, company, queue, rules)
+    scam = judge(Post(account.key, "2", Kind.POST, _SCAM, now), account, company, Queue([]), rules)
+    if not isinstance(planned.match, Exact) or planned.severity > Severity.RECORD:
+        return f"a registered post was not taken for it ({planned.reason})"
+    return "" if scam.severity is Severity.PAGE else f"a known scam would not page ({scam.reason})"
+
+
+class SelfCheck:
+    """Called every few seconds. `slack` and `drill` say how those are: (trouble, seconds, deaf seconds, connections, ours)."""
+
+    def __init__(self, store: Store, outbox: Outbox, pager: Pager, clock: Callable[[], datetime], started: datetime) -> None:
+        self._store, self._outbox, self._pager, self._clock, self._started = store, outbox, pager, clock, started
+        self.slack: Callable[[], tuple[str, float, float, int, int]] = lambda: ("", 0, 0, 0, 0)
+        self.drill: Callable[[datetime], str] = lambda _: ""
+        self.engine = ""
+        self._tried_at: datetime | None = None
+        self._ran: tuple[float, datetime] | None = None
+        self._late: tuple[datetime, float] = (started, 0.0)
+        self.blind: tuple[health.Blindness, ...] = ()
+        self.vitals = Vitals()
+
+    def ran(self, monotonic: float, wall: datetime, every: float) -> None:
+        """The pager's tick runs now: how late, remembered for a minute; and whether the clock was set or we slept."""
+        before, self._ran = self._ran, (monotonic, wall)
+        if before is None:
+            return
+        passed = monotonic - before[0]
+        self.ran_late(max(0.0, passed - every))
+        jumped = (wall - before[1]).total_seconds() - passed
+        if abs(jumped) > CLOCK_JUMPS.total_seconds():
+            log.warning("the clock jumped by %d s: it was set, or the machine slept", jumped)
+            with self._store.transaction():
+                self._store.audit(wall, "monitor", "clock jumped", "clock", seconds=round(jumped))
+
+    def ran_late(self, seconds: float) -> None:
+        """The pager's tick came so much later than it was due; remembered for a minute."""
+        if seconds >= self._late[1] or self._clock() - self._late[0] > LATE_REMEMBERED:
+            self._late = self._clock(), seconds
+
+    def try_engine(self, company: Company, rules: Rules, *, now: datetime) -> None:
+        """Once a day, and whenever `tried_at` was reset by new rules."""
+        if self._tried_at is None or now - self._tried_at >= CANARY_EVERY:
+            self._tried_at, self.engine = now, canary(company, rules, now)
+
+    def forget_engine(self) -> None:
+        """New rules: try them at the next look."""
+        self._tried_at = None
+
+    def look(self, readings: tuple[Reading, ...], seconds: dict[str, float]) -> bool:
+        """Open and close the incidents about ourselves; whether anything was written."""
+        now = self._clock()
+        self.blind = health.blindness(readings, now, self._started, seconds)
+        self.vitals = self._vitals(now)
+        found = health.symptoms(self.vitals)
+        before = self._store.sql.total_changes
+        with self._store.transaction():
+            for blindness in self.blind:
+                self._blind(blindness, now)
+            for symptom in found:
+                self._symptom(symptom, now)
+            for incident in self._store.unresolved():
+                self._over(incident, readings, {b.subject for b in self.blind}, {s.subject for s in found}, now)
+        self._pager.note = (
+            "Buttons may not work: reply `ack` in this thread" if self.vitals.deaf_seconds > WAITED.seconds and self.vitals.expected else ""
+        )
+        return self._store.sql.total_changes > before
+
+    def _vitals(self, now: datetime) -> Vitals:
+        why, slack_seconds, deaf, connections, expected = self.slack()
+        late = self._late[1] if now - self._late[0] <= LATE_REMEMBERED else 0.0
+        return Vitals(
+            late, shutil.disk_usage(self._store.path.parent).free / 1e6, why, slack_seconds, deaf, connections, expected, self.engine,
+            tuple(self._slow_routes(now, slack_is_told=bool(why))), self.drill(now),
+        )  # fmt: skip
+
+    def _slow_routes(self, now: datetime, *, slack_is_told: bool) -> Iterator[tuple[str, float]]:
+        """Routes on which a waking page has waited for a minute, with how long."""
+        for route, since in self._store.pages.waiting().items():
+            told = slack_is_told and route.split(":")[0] == "slack"
+            if route != LAST_RESORT and not told and now - since > WAITED:
+                yield route, (now - since).total_seconds()
+
+    def _blind(self, blindness: health.Blindness, now: datetime) -> None:
+        """Open the incident, or page again for accounts that it does not name yet."""
+        incident = self._store.open_incident(blindness.subject)
+        if incident is None:
+            self._outbox.happened(blindness.event(now), now)
+        elif len(incident.hosts) < incidents.KEPT and (more := [n for n in blindness.names if n not in incident.hosts]):
+            grown = replace(incident, hosts=(*incident.hosts, *more))
+            self._outbox.say(grown, (Request(PageKind.REPEAT, f"now not being watched either: {', '.join(more)}", wakes=True),), now)
+
+    def _symptom(self, symptom: health.Symptom, now: datetime) -> None:
+        """Told once; again only when it has become worse than a notice. The journal has what only the journal would be told."""
+        if symptom.subject.startswith("blind:route-") and self._outbox.paging(symptom.subject).routes == (LAST_RESORT,):
+            return
+        incident = self._store.open_incident(symptom.subject)
+        if incident is None or symptom.severity > incident.severity:
+            log.warning("%s: %s", symptom.headline, symptom.reason)
+            self._outbox.happened(symptom.event(now), now)
+
+    def _over(self, incident: Incident, readings: tuple[Reading, ...], blind: set[str], ill: set[str], now: datetime) -> None:
+        """Close what is over, with a word on what was and was not checked."""
+        if incident.subject == DRILL:
+            if incident.state is State.ACKNOWLEDGED:
+                self._outbox.recovered(incident, now, f"The drill is over: {incidents.durations(incident)}")
+            elif now - incident.opened_at > DRILL_LASTS:
+                self._outbox.recovered(incident, now, "Nobody acknowledged the drill within an hour: a real page may wake nobody either")
+        elif incident.subject.startswith("blind:") and incident.subject not in blind | ill:
+            ours = incident.name == health.OURSELVES
+            sentence = (
+                health.OVER.get(incident.subject, "It takes pages again")
+                if ours
+                else health.recovered(incident.hosts, incident.opened_at, readings, now)
+            )
+            if sentence:
+                self._outbox.recovered(incident, now, sentence)
+
+    def audit(self) -> tuple[str, ...]:
+        """Why whoever waits outside must not be told that all is well. Writes, to know that it can."""
+        now = self._clock()
+        with self._store.transaction():
+            self._store.beat(now)
+        steps = {
+            i.id: incidents.next_due(i, self._outbox.paging(i.subject))
+            for i in self._store.unresolved()
+            if i.severity is Severity.PAGE and not i.silence
+        }
+        return health.audit(self.blind, steps, self._pager.overdue(now), self.vitals, self._pager.ticked_at, now)
+
+
+def reading(row: record.Row, key: str, name: str) -> Reading:
+    """How reading an account has gone, from its row."""
+    since, until = record.moment(row["gap_from"]), record.moment(row["gap_to"])
+    return Reading(
+        key, name, record.moment(row["last_ok"]), record.moment(row["failing_since"]), row["failures"], row["last_error"] or "",
+        row["error_kind"] or "", row["good"], (since, until) if since and until else None, row["missed"],
+    )  # fmt: skip
