@@ -203,7 +203,7 @@ class Pager:
                 self._store.pages.move(page.id, ("sending",), "unknown", next_at=look, looks=0, last_error=str(error))
             case Refusal.CREDENTIALS | Refusal.DESTINATION:
                 with self._store.transaction():
-                    self._again(page, now + timedelta(seconds=15), error)
+                    self._again(page, now + timedelta(seconds=max(15.0, error.retry_after)), error)
                     if page.kind in LOUD:
                         self._hand_on(page, now)
             case Refusal.CONTENT:

@@ -25,7 +25,7 @@ log = logging.getLogger("monitor.health")
 CANARY_EVERY = timedelta(days=1)
 DRILL_LASTS = timedelta(hours=1)
 CLOCK_JUMPS = timedelta(seconds=30)
-WAITED = timedelta(seconds=60)  # of a waking page on one route
+WAITED, WAITED_SLACK = timedelta(seconds=60), timedelta(seconds=150)  # of a waking page on one route
 LATE_REMEMBERED = timedelta(minutes=1)
 _PLANNED = "Canary: our planned maintenance begins on Monday at 10:00 UTC."
 _SCAM = "Canary: send any amount of BTC to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa and get double back! Claim at https://canary-airdrop.xyz"
@@ -114,8 +114,8 @@ class SelfCheck:
     def _slow_routes(self, now: datetime, *, slack_is_told: bool) -> Iterator[tuple[str, float]]:
         """Routes on which a waking page has waited for a minute, with how long."""
         for route, since in self._store.pages.waiting().items():
-            told = slack_is_told and route.split(":")[0] == "slack"
-            if route != LAST_RESORT and not told and now - since > WAITED:
+            slack = route.split(":")[0] == "slack"  # it is looked at by itself too, which says why
+            if route != LAST_RESORT and not (slack and slack_is_told) and now - since > (WAITED_SLACK if slack else WAITED):
                 yield route, (now - since).total_seconds()
 
     def _blind(self, blindness: health.Blindness, now: datetime) -> None:

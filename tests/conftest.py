@@ -108,6 +108,21 @@ class World:
             return True
         return False
 
+    async def sockets(self) -> None:
+        """Open the sockets, as `run` does; waits in real time until they are there."""
+        assert self.service.front
+        await self.service.front.start()
+        assert await wait_for(lambda: len(self.slack.apps.sockets) == len(self.service.front.sockets if self.service.front else ()))
+
+    async def settled(self) -> None:
+        """Let what a click began come to its end."""
+        assert self.service.front
+        app = self.service.front.app
+        while app._tasks:
+            await asyncio.gather(*app._tasks)
+        self.service.tick()
+        await self.service.pager.settle()
+
     def register(self, text: str, handle: str = "acme", **more: Any) -> int:
         """What comms planned, for the next hour unless said otherwise."""
         account = next(w.account for w in self.service.watches if w.account.handle == handle)
@@ -149,7 +164,13 @@ async def world(
                  "listen": config.file.slack.thread_seconds if config.file.slack else 20.0}  # fmt: skip
         made = World(clock, x, slack, config, built, every)
         await made.run(STEP)
+        stack.push_async_callback(_stop, made)
         yield made
+
+
+async def _stop(made: World) -> None:
+    if made.service.front:
+        await made.service.front.stop()
 
 
 @pytest.fixture

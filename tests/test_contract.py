@@ -21,6 +21,7 @@ from monitor.simulator.x import XWorld
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Batch, Faces, SourceError
 from tests.conftest import SECRETS, START, Clock
+from tests.receivers import MAIL, Mailbox, Receiver, mailbox
 
 SOURCES = [m.name for m in pkgutil.iter_modules(sources.__path__) if m.name != "interface" and not m.name.startswith("_")]
 NOTIFIERS = [m.name for m in pkgutil.iter_modules(notifiers.__path__) if m.name != "interface" and not m.name.startswith("_")]
@@ -80,9 +81,15 @@ async def test_a_source_raises_its_own_error_and_nothing_else(name: str, kind: s
 async def _notifier(name: str, stack: AsyncExitStack) -> tuple[outgoing.Notifier, SlackWorld]:
     clock = Clock()
     slack = SlackWorld(clock)
-    options = {"api_base": await serve(slack.app(), stack) + "/api/", "channel": "C0INCIDENTS"}
+    far = (await Receiver().start(stack)).base
+    options: dict[str, Any] = {
+        "slack": {"api_base": await serve(slack.app(), stack) + "/api/", "channel": "C0INCIDENTS"},
+        "pagerduty": {"api_base": far}, "alertmanager": {"urls": [far]}, "webhook": {"url": far}, "apprise": {}, "stderr": {},
+        "smtp": MAIL | {"port": await stack.enter_async_context(mailbox(Mailbox()))},
+    }[name]  # fmt: skip
     session = await stack.enter_async_context(assembly.http_session())
-    return assembly.build_edge(notifiers, name, outgoing.Settings(options, session, clock), SECRETS), slack
+    secrets = SECRETS | {"apprise_urls": far.replace("http://", "json://")}
+    return assembly.build_edge(notifiers, name, outgoing.Settings(options, session, clock), secrets), slack
 
 
 def _letter(kind: PageKind, root: str = "") -> Letter:
@@ -101,7 +108,8 @@ async def test_a_notifier_has_the_methods_and_delivers_every_kind_of_page(name: 
             assert await notifier.send(_letter(kind, root))
         assert isinstance(await notifier.find(_letter(PageKind.ROOT)), str)
         assert await notifier.humans(root) == ()
-        assert "xoxb" not in await notifier.check()
+        said = await notifier.check()
+        assert not [secret for secret in SECRETS.values() if secret and secret in said]
         await notifier.shout("The disk is full.")
 
 

@@ -40,7 +40,7 @@ class Story:
     def set_up(self) -> None:
         """The accounts with their earlier posts, before the monitor first looks."""
         for account in self.data["accounts"]:
-            profile = {k: v for k, v in account.items() if k not in ("handle", "id", "earlier")}
+            profile = {k: v for k, v in account.items() if k not in ("handle", "id", "earlier", "paging")}
             self.x.user(account["handle"], str(account["id"]), **profile)
             for text in account.get("earlier", ()):
                 self.x.post(account["handle"], text)
@@ -170,7 +170,7 @@ def config_text(data: dict[str, Any], x_base: str, slack_base: str, data_dir: Pa
         "[monitor]", f"data_dir = {json.dumps(str(data_dir))}",
         "[company]", *(f"{k} = {json.dumps(v)}" for k, v in company.items()),
         "[x]", f'api_base = "{x_base}"', f'media_hosts = ["{x_base.removeprefix("http://")}"]', f"poll_seconds = {data.get('poll_seconds', 1)}", f"profile_seconds = {data.get('profile_seconds', 2)}",
-        *(f'[[accounts]]\nplatform = "x"\nhandle = "{a["handle"]}"' for a in data["accounts"]),
+        *(f'[[accounts]]\nplatform = "x"\nhandle = "{a["handle"]}"\n{a.get("paging", "")}' for a in data["accounts"]),
         "[slack]", f'api_base = "{slack_base}"', 'channel = "C0INCIDENTS"', 'mention = ["S0SOCIAL"]',
         f"thread_seconds = {data.get('thread_seconds', 1)}",
         "[paging]", f"repeat_minutes = {paging.get('repeat_minutes', 5)}",

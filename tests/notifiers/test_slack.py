@@ -180,7 +180,7 @@ class Response:
     ("status", "data", "refusal"),
     [
         (429, {"ok": False, "error": "ratelimited"}, Refusal.SLOW_DOWN),
-        (200, {"ok": False, "error": "message_limit_exceeded"}, Refusal.SLOW_DOWN),
+        (200, {"ok": False, "error": "message_limit_exceeded"}, Refusal.DESTINATION),
         (503, {}, Refusal.NOT_ACCEPTED),
         (200, {}, Refusal.NOT_ACCEPTED),
         (200, {"ok": False, "error": "service_unavailable"}, Refusal.NOT_ACCEPTED),

@@ -29,7 +29,7 @@ log = logging.getLogger("monitor.slack")
 DEADLINE_SECONDS = 10
 
 # docs.slack.dev, chat.postMessage and chat.update errors, by what to do
-_SLOW = {"ratelimited", "rate_limited", "message_limit_exceeded"}
+_SLOW = {"ratelimited", "rate_limited"}
 _RETRY = {"service_unavailable", "team_added_to_org", "org_login_required"}
 _CREDENTIALS = {
     "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope",
@@ -103,6 +103,8 @@ def classified(response: Any) -> NotifierError:
     status, error = int(response.status_code), str(data.get("error", ""))
     if status == 429 or error in _SLOW:
         return NotifierError(Refusal.SLOW_DOWN, "Slack asks us to slow down", _retry_after(response.headers))
+    if error == "message_limit_exceeded":  # of the whole workspace, on the free plan: waiting a minute cures nothing
+        return NotifierError(Refusal.DESTINATION, f"Slack answered {error}", 300)
     for refusal, known in (
         (Refusal.CREDENTIALS, _CREDENTIALS), (Refusal.DESTINATION, _DESTINATION), (Refusal.CONTENT, _CONTENT),
         (Refusal.LOST, _LOST), (Refusal.NOT_ACCEPTED, _RETRY),

@@ -1,0 +1,269 @@
+"""Who is woken, where, and when again: acknowledgements that end, steps, silences, accounts with routes of their own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor import desk
+from monitor.desk import DeskError
+from monitor.model import Human, PageKind, State
+from monitor.outbox import Outbox
+from tests.conftest import CONFIG, World, world
+
+TWO = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}, {"handle": "brand", "id": "2"}]}
+
+
+def act(w: World, verb: str, who: str = "alice", user: str = "U01ALICE", number: int = 1) -> str:
+    with w.service.store.transaction():
+        return w.service.outbox.act(number, Human(verb, who, "a test", w.clock(), user=user, cause="hijack" if verb == "resolve" else ""))
+
+
+async def hijack(w: World, text: str = "We are sold.", handle: str = "acme") -> None:
+    w.x.post(handle, text)
+    await w.run(2)
+
+
+async def test_an_acknowledgement_ends_by_itself_and_who_had_it_is_asked_first(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        assert act(w, "acknowledge") == ""
+        await w.run(29 * 60)
+        assert len(w.slack.waking()) == 1
+        await w.run(2 * 60)
+        asked = w.slack.waking()[1]
+        assert "still on it?" in asked.words()
+        assert "<@U01ALICE>" in asked.words()
+        assert "<!subteam" not in asked.words()
+        await w.run(5 * 60)
+        assert "<!subteam^S0SOCIAL>" in w.slack.waking()[2].words(), "then everybody again"
+
+
+async def test_still_on_it_gives_another_half_hour(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        act(w, "acknowledge")
+        await w.run(25 * 60)
+        assert act(w, "hold") == ""
+        await w.run(25 * 60)
+        assert len(w.slack.waking()) == 1
+        assert any("still on it" in m.words() for m in w.slack.thread(w.slack.roots()[0].ts))
+
+
+async def test_an_old_ack_in_the_thread_does_not_count_again_when_it_has_ended(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        w.slack.say("U01ALICE", "ack", w.slack.roots()[0].ts)
+        await w.run(32 * 60)
+        assert w.service.store.incidents()[0].state is State.OPEN
+        assert len(w.slack.waking()) == 2
+        w.slack.say("U01ALICE", "still on it", w.slack.roots()[0].ts)
+        await w.run(4)
+        assert w.service.store.incidents()[0].state is State.ACKNOWLEDGED
+
+
+async def test_escalate_now_pages_the_next_step_and_takes_the_acknowledgement_back(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        act(w, "acknowledge")
+        assert act(w, "escalate", "bob") == ""
+        await w.run(2)
+        page = w.slack.waking()[1]
+        assert "bob escalated to step 1 of 2" in page.words()
+        assert "<!subteam^S0SECONDARY>" in page.words()
+        assert w.service.store.incidents()[0].state is State.OPEN
+
+
+async def test_after_three_rounds_of_the_last_step_the_whole_channel_is_woken(tmp_path: Path) -> None:
+    data = CONFIG | {"paging": {"repeat_minutes": 5}}
+    async with world(tmp_path, data) as w:
+        w.service.outbox._paging = type(w.service.outbox._paging)(("S0SOCIAL",), 5, (), 60, 30, ("slack",))
+        await hijack(w)
+        await w.run(11 * 60)
+        assert not any("<!channel>" in m.words() for m in w.slack.waking())
+        await w.run(5 * 60)
+        assert "<!channel>" in w.slack.waking()[-1].words()
+
+
+async def test_what_was_resolved_can_be_reopened_for_a_day_and_pages(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        act(w, "resolve")
+        await w.run(600)
+        assert act(w, "reopen", "bob") == ""
+        await w.run(2)
+        assert "bob reopened it" in w.slack.waking()[1].words()
+        act(w, "resolve")
+        w.clock.move(25 * 3600)
+        assert "more than 24 h ago" in act(w, "reopen")
+
+
+async def test_an_old_incident_is_not_reopened_beside_a_new_one(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        act(w, "resolve")
+        await hijack(w, "And again.")
+        assert "INC-2 of the same account is open" in act(w, "reopen", number=1)
+
+
+async def test_a_post_after_the_acknowledgement_wakes_who_has_it_at_most_every_five_minutes(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        act(w, "acknowledge")
+        for minute in range(8):
+            w.x.post("acme", f"Still sold, {minute}.")
+            await w.run(60)
+        woken = w.slack.waking()[1:]
+        assert len(woken) == 1
+        assert "<@U01ALICE>" in woken[0].words()
+
+
+async def test_twenty_posts_in_two_minutes_are_one_mention_few_edits_and_few_digests(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for number in range(20):
+            w.x.post("acme", f"We are sold, part {number}.")
+            await w.run(6)
+        root = w.slack.roots()[0]
+        assert len(w.slack.roots()) == 1
+        assert len(w.slack.waking()) == 1
+        assert root.edits <= 24
+        digests = [m for m in w.slack.thread(root.ts) if "posts" in m.words() and "in all" in m.words()]
+        assert 1 <= len(digests) <= 5
+
+
+async def test_the_person_on_call_is_woken_first_and_the_group_at_the_next_page(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.service.outbox.oncall = ("U02BOB",)
+        await hijack(w)
+        assert "<@U02BOB>" in w.slack.waking()[0].words()
+        assert "<!subteam" not in w.slack.waking()[0].words()
+        await w.run(5 * 60 + 4)
+        assert "<@U02BOB> <!subteam^S0SOCIAL>" in w.slack.waking()[1].words()
+
+
+# --- accounts with routes of their own --------------------------------------------------------------
+
+
+async def test_an_account_can_have_its_own_channel_people_and_fallback(tmp_path: Path) -> None:
+    own = '[accounts.paging]\nchannel = "C0BRAND"\nmention = ["S0BRAND"]\nfallback = []\n'
+    data = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}, {"handle": "brand", "id": "2", "paging": own}]}
+    async with world(tmp_path, data) as w:
+        await hijack(w, handle="brand")
+        await hijack(w, "We too.", handle="acme")
+        channels = {m.channel: m.words() for m in w.slack.roots()}
+        assert "<!subteam^S0BRAND>" in channels["C0BRAND"]
+        assert "<!subteam^S0SOCIAL>" in channels["C0INCIDENTS"]
+        w.slack.say("U01ALICE", "ack", next(m.ts for m in w.slack.roots() if m.channel == "C0BRAND"))
+        await w.run(3)
+        assert [i.state for i in w.service.store.incidents()][::-1] == [State.ACKNOWLEDGED, State.OPEN]
+
+
+# --- silences ---------------------------------------------------------------------------------------
+
+
+def silence(w: World, handle: str = "acme", words: str = "", hours: float = 2) -> int:
+    account = next((x.account for x in w.service.watches if x.account.handle == handle), None)
+    return desk.silence(w.service.store, w.service.outbox, account, words, timedelta(hours=hours), "a campaign", "alice", w.clock())
+
+
+async def test_a_silence_mutes_and_hides_nothing_and_pages_when_it_ends_with_the_incident_open(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        silence(w, hours=1)
+        await hijack(w)
+        announced, quiet = w.slack.roots()
+        assert "Silence: @acme on X" in announced.words()
+        assert "🔕" in quiet.words()
+        assert "We are sold." in quiet.words()
+        assert w.slack.waking() == []
+        await w.run(30 * 60)
+        assert w.slack.waking() == []
+        await w.run(31 * 60)
+        assert "the silence has ended and this is still open" in w.slack.waking()[0].words()
+        assert "its time is over" in announced.words()
+
+
+async def test_ending_a_silence_early_pages_what_is_open(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        number = silence(w)
+        await hijack(w)
+        desk.end_silence(w.service.store, w.service.outbox, number, "bob", w.clock())
+        await w.run(2)
+        assert len(w.slack.waking()) == 1
+        with pytest.raises(DeskError, match="was ended by bob"):
+            desk.end_silence(w.service.store, w.service.outbox, number, "bob", w.clock())
+
+
+async def test_a_new_domain_breaks_through_a_silence(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        silence(w)
+        await hijack(w, "Claim at https://acme-drop.xyz now")
+        assert len(w.slack.waking()) == 1
+
+
+async def test_five_posts_in_five_minutes_break_through_a_silence(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        silence(w)
+        for number in range(4):
+            await hijack(w, f"We are sold, {number}.")
+        assert w.slack.waking() == []
+        await hijack(w, "The fifth.")
+        (page,) = w.slack.waking()
+        assert "more than the silence covers" in page.words()
+        await hijack(w, "The sixth.")
+        await w.run(5 * 60)
+        assert len(w.slack.waking()) == 2, "and from then on it is an incident like any other"
+
+
+async def test_another_account_is_not_silenced(tmp_path: Path) -> None:
+    async with world(tmp_path, TWO) as w:
+        silence(w, "acme")
+        await hijack(w, handle="brand")
+        assert len(w.slack.waking()) == 1
+
+
+async def test_a_silence_about_words_covers_only_posts_that_hold_them(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        silence(w, words="spring sale")
+        await hijack(w, "Our Spring Sale begins.")
+        assert w.slack.waking() == []
+        await hijack(w, "We are sold.")
+        assert len(w.slack.waking()) == 1
+
+
+@pytest.mark.parametrize(("hours", "reason"), [(9, "long"), (0, "none"), (1, "  ")])
+async def test_a_silence_needs_an_end_within_eight_hours_and_a_reason(tmp_path: Path, hours: float, reason: str) -> None:
+    async with world(tmp_path) as w:
+        with pytest.raises(DeskError):
+            desk.silence(w.service.store, w.service.outbox, None, "", timedelta(hours=hours), reason, "alice", w.clock())
+
+
+async def test_a_silence_never_covers_our_own_blindness(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        silence(w, "nobody")
+        w.x.faults.add("html", "", times=10_000, value=503)
+        await w.run(90)
+        assert any("Not being watched" in m.words() for m in w.slack.waking())
+
+
+async def test_an_incident_that_was_open_before_the_silence_goes_on_paging(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        silence(w)
+        await w.run(5 * 60 + 4)
+        assert len(w.slack.waking()) == 2
+
+
+# --- after an outage ---------------------------------------------------------------------------------
+
+
+async def test_the_same_step_is_never_twice_on_a_route(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        box: Outbox = w.service.outbox
+        step = w.service.store.pages.next_step(1, PageKind.REPEAT)
+        for _ in range(3):
+            w.service.store.pages.enqueue(1, "slack", PageKind.REPEAT, "again", w.clock(), step=step)
+        assert sum(p.step == step for p in w.service.store.pages.of(1)) == 1
+        assert box.paging("x::1").routes == ("slack",)
