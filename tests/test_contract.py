@@ -82,14 +82,14 @@ async def _notifier(name: str, stack: AsyncExitStack) -> tuple[outgoing.Notifier
     clock = Clock()
     slack = SlackWorld(clock)
     far = (await Receiver().start(stack)).base
-    options: dict[str, Any] = {
+    every: dict[str, dict[str, Any]] = {
         "slack": {"api_base": await serve(slack.app(), stack) + "/api/", "channel": "C0INCIDENTS"},
         "pagerduty": {"api_base": far}, "alertmanager": {"urls": [far]}, "webhook": {"url": far}, "apprise": {}, "stderr": {},
         "smtp": MAIL | {"port": await stack.enter_async_context(mailbox(Mailbox()))},
-    }[name]  # fmt: skip
+    }  # fmt: skip
     session = await stack.enter_async_context(assembly.http_session())
     secrets = SECRETS | {"apprise_urls": far.replace("http://", "json://")}
-    return assembly.build_edge(notifiers, name, outgoing.Settings(options, session, clock), secrets), slack
+    return assembly.build_edge(notifiers, name, outgoing.Settings(every[name], session, clock), secrets), slack
 
 
 def _letter(kind: PageKind, root: str = "") -> Letter:

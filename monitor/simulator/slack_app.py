@@ -7,6 +7,7 @@ socket chosen at random, what is not confirmed in time is not delivered again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
@@ -150,7 +151,8 @@ class SlackApp:
         self.world.last_user = str((payload.get("user") or {}).get("id") or payload.get("user_id") or "")
         envelope, socket = f"e{next(self._serial)}-{self._dice.getrandbits(32):x}", self._dice.choice(there)
         self._acks[envelope] = asyncio.get_running_loop().create_future()
-        await socket.send_json({"type": kind, "envelope_id": envelope, "payload": payload, "accepts_response_payload": True})
+        with contextlib.suppress(ConnectionError):  # then nobody gets it, and nobody confirms
+            await socket.send_json({"type": kind, "envelope_id": envelope, "payload": payload, "accepts_response_payload": True})
         if self.lose_next:
             self.lose_next = False
             self.cut()

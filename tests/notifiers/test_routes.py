@@ -45,12 +45,12 @@ async def json_route(name: str) -> AsyncIterator[tuple[Notifier, Receiver]]:
     """One of the routes that POST JSON, with what stands at its far end."""
     async with AsyncExitStack() as stack:
         far = await Receiver().start(stack)
-        options: dict[str, Any] = {
+        every: dict[str, dict[str, Any]] = {
             "pagerduty": {"api_base": far.base},
             "alertmanager": {"urls": [far.base]},
             "webhook": {"url": f"{far.base}/hook"},
-        }[name]
-        yield await stack.enter_async_context(route(name, options)), far
+        }
+        yield await stack.enter_async_context(route(name, every[name])), far
 
 
 # --- PagerDuty --------------------------------------------------------------------------------------

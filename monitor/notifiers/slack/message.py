@@ -327,6 +327,8 @@ def _footer(letter: Letter) -> str:
     state = "not acknowledged" if incident.state is State.OPEN else incident.state.value
     previous = f" · follows INC-{incident.previous}" if incident.previous else ""
     pages = f"page {incident.pages}" if incident.severity is Severity.PAGE else "a notice, nobody is woken"
+    if incident.subject.startswith(("silence:", "blind:")):
+        return f"{pages}{_warned(letter)}" if incident.severity is Severity.NOTIFY else f"{state} · {pages}{previous}{_warned(letter)}"
     return f"{state} · {pages}{previous} · text as posted, links defanged, hidden characters removed{_warned(letter)}"
 
 
