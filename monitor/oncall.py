@@ -19,7 +19,7 @@ MOST_BYTES = 2 * 1024 * 1024
 DEADLINE_SECONDS = 20
 STALE = timedelta(days=2)  # an old copy may no longer be true: then the group is paged without a name
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_USER = re.compile(r"\b[UW][A-Z0-9]{8,20}\b")
+_USER = re.compile(r"\b[UW](?=[A-Z]*\d)[A-Z0-9]{6,20}\b")  # with a digit: UPDATE and WEEKEND are words
 
 
 class Schedule:

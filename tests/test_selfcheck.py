@@ -1,0 +1,428 @@
+"""The monitor proves that it works: what is wrong with it is told where it is not broken, and a drill wakes people."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from monitor import desk, drill, health, metrics, oncall, selfcheck
+from monitor.health import Vitals
+from monitor.model import Company, Human, Severity, State
+from monitor.oncall import Schedule
+from monitor.rulebook import load
+from monitor.verdict.rules import Rules
+from tests.conftest import CONFIG, START, World, world
+from tests.receivers import Receiver
+
+GOOD = Vitals(disk_free_mb=10_000, connections=2, expected=2)
+
+
+# --- the table of signals -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("vitals", "subject", "severity"),
+    [
+        (replace(GOOD, late=11), "blind:monitor", Severity.NOTIFY),
+        (replace(GOOD, late=61), "blind:monitor", Severity.PAGE),
+        (replace(GOOD, disk_free_mb=400), "blind:disk", Severity.NOTIFY),
+        (replace(GOOD, disk_free_mb=90), "blind:disk", Severity.PAGE),
+        (replace(GOOD, slack="token_revoked", slack_seconds=60), "blind:slack", Severity.NOTIFY),
+        (replace(GOOD, slack="token_revoked", slack_seconds=1_801), "blind:slack", Severity.PAGE),
+        (replace(GOOD, deaf_seconds=181), "blind:buttons", Severity.NOTIFY),
+        (replace(GOOD, connections=3), "blind:connections", Severity.NOTIFY),
+        (replace(GOOD, engine="a known scam would not page"), "blind:engine", Severity.PAGE),
+        (replace(GOOD, routes=(("smtp", 90),)), "blind:route-smtp", Severity.NOTIFY),
+        (replace(GOOD, drill="nobody acknowledged INC-3"), "blind:drill", Severity.NOTIFY),
+    ],
+)
+def test_every_signal_has_its_incident(vitals: Vitals, subject: str, severity: Severity) -> None:
+    (symptom,) = health.symptoms(vitals)
+    assert (symptom.subject, symptom.severity) == (subject, severity)
+    assert symptom.subject in health.OVER or symptom.subject.startswith("blind:route-"), "and its word when it is over"
+
+
+def test_while_all_is_well_nothing_is_said() -> None:
+    assert health.symptoms(GOOD) == ()
+    assert health.symptoms(replace(GOOD, deaf_seconds=10_000, expected=0, connections=0)) == (), "without sockets nobody is deaf"
+
+
+async def test_broken_slack_is_told_on_another_route_once_and_closes_itself(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        duty = await Receiver().start(stack)
+        w = await stack.enter_async_context(world(tmp_path, extra=f'[pagerduty]\napi_base = "{duty.base}"\n'))
+        w.slack.refuse |= {"auth.test": "token_revoked", "chat.postMessage": "token_revoked"}
+        await w.run(200)
+        (told,) = duty.bodies
+        assert "Slack cannot be used: the monitor itself" in told["payload"]["summary"]
+        assert told["payload"]["severity"] == "warning"
+        await w.run(20 * 60)
+        assert len(duty.bodies) == 1, "once, then quiet"
+        await w.run(12 * 60)
+        assert [b["payload"]["severity"] for b in duty.bodies if b["event_action"] == "trigger"][:2] == ["warning", "critical"], (
+            "after half an hour it pages"
+        )
+        w.slack.refuse.clear()
+        await w.run(70)
+        assert duty.bodies[-1]["event_action"] == "resolve"
+        assert all(i.state is State.RESOLVED for i in w.service.store.incidents())
+
+
+async def test_blindness_closes_after_two_good_reads_and_says_which_gap_was_checked(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.run(10)
+        w.x.faults.add("html", "", times=10_000, value=503)
+        await w.run(90)
+        root = w.slack.roots()[0]
+        w.x.post("acme", "Posted while nobody looked.")
+        w.x.faults.script.clear()
+        await w.run(20)
+        assert "Nothing was read from 03:00:10 to 03:01:" in root.words()
+        assert "Everything posted in between has been read and judged" in root.words()
+        assert any("Posted while nobody looked." in m.words() for m in w.slack.waking())
+
+
+def test_what_of_a_gap_is_not_yet_checked_is_said() -> None:
+    reading = health.Reading(
+        "x::1",
+        "@acme on X",
+        START + timedelta(minutes=9),
+        None,
+        0,
+        "",
+        "",
+        2,
+        (START, START + timedelta(minutes=8)),
+        "the rest is read next",
+    )
+    said = health.recovered(("@acme on X",), START, (reading,), START + timedelta(minutes=9))
+    assert said.endswith("Nothing was read from 03:00:00 to 03:08:00 UTC. Not yet checked: @acme on X: the rest is read next")
+    assert health.recovered(("@acme on X",), START, (replace(reading, good=1),), START) == "", "one good read may be luck"
+
+
+def _rules() -> Rules:
+    return load([]).rules
+
+
+def test_the_engine_is_tried_on_a_known_post_and_a_known_scam() -> None:
+    company = Company("Acme", ("acme.example",))
+    assert selfcheck.canary(company, _rules(), START) == ""
+    assert "would not page" not in selfcheck.canary(company, Rules(()), START), "without any rule an unregistered post still pages"
+
+
+async def test_an_engine_that_judges_wrongly_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(tmp_path) as w:
+        monkeypatch.setattr(selfcheck, "canary", lambda *_: "a known scam would not page")
+        w.service.check.forget_engine()
+        await w.run(6)
+        assert "Posts are judged wrongly" in w.slack.waking()[0].words()
+
+
+async def test_new_rules_are_tried_at_once_and_the_engine_once_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(tmp_path) as w:
+        tried: list[int] = []
+
+        def canary(*_: object) -> str:
+            tried.append(1)
+            return ""
+
+        monkeypatch.setattr(selfcheck, "canary", canary)
+        await w.run(30)
+        assert tried == []
+        w.clock.move(24 * 3600)
+        await w.run(12)
+        assert tried == [1]
+        w.service.check.forget_engine()
+        await w.run(12)
+        assert tried == [1, 1]
+
+
+async def test_a_tick_that_ran_late_is_told_and_forgotten_after_a_minute(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        check = w.service.check
+        check.ran(100.0, w.clock(), 1)
+        check.ran(115.0, w.clock() + timedelta(seconds=15), 1)
+        await w.run(6)
+        assert "pager ran 14 s late" in w.slack.roots()[0].words()
+        await w.run(70)
+        assert "It runs in time again" in w.slack.roots()[0].words()
+
+
+async def test_a_clock_that_was_set_or_slept_is_written_down(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.service.check.ran(100.0, w.clock(), 1)
+        w.service.check.ran(101.0, w.clock() + timedelta(hours=1), 1)
+        row = w.service.store.sql.execute("SELECT detail FROM audit WHERE action = 'clock jumped'").fetchone()
+        assert json.loads(row[0]) == {"seconds": 3599}
+
+
+# --- the dead-man's switch -------------------------------------------------------------------------------
+
+
+DEADMAN = "[deadman]\nevery_seconds = 60\n"
+
+
+async def test_somebody_outside_is_pinged_only_while_all_is_well(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        outside = await Receiver().start(stack)
+        w = await stack.enter_async_context(world(tmp_path, extra=DEADMAN, secrets={"deadman_url": f"{outside.base}/ping/abc"}))
+        assert w.service.deadman
+        await w.service.deadman.start()
+        await w.run(62)
+        assert [path for path, *_ in outside.got][:3] == ["/ping/abc/start", "/ping/abc", "/ping/abc"] or [p for p, *_ in outside.got][
+            :2
+        ] == ["/ping/abc", "/ping/abc/start"]
+        w.x.faults.add("html", "", times=10_000, value=503)
+        await w.run(130)
+        failed = [body for path, body, *_ in outside.got if path.endswith("/fail")]
+        assert any("not read: @acme on X" in str(body) for body in failed)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("UPDATE pages SET state = 'ready', fallback_at = '2020-01-01', next_at = '2099-01-01', sent_at = NULL", "page(s) overdue"),
+        ("UPDATE incidents SET last_paged_at = '2020-01-01T00:00:00+00:00', since = '2020-01-01T00:00:00+00:00'", "INC-1 has no next step"),
+        ("CREATE TRIGGER full BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'disk full'); END", "cannot be written"),
+    ],
+)
+async def test_what_makes_the_audit_fail(spoil: str, said: str, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        outside = await Receiver().start(stack)
+        w = await stack.enter_async_context(world(tmp_path, extra=DEADMAN, secrets={"deadman_url": f"{outside.base}/p"}))
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        await w.service.beat()
+        before = len(outside.got)
+        w.service.store.sql.execute(spoil)
+        await w.service.beat()
+        path, body, *_ = outside.got[before]
+        assert path == "/p/fail"
+        assert said in str(body)
+
+
+async def test_opsgenie_and_alertmanager_know_us_alive_only_while_we_say_so(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        genie, manager = await Receiver().start(stack), await Receiver().start(stack)
+        extra = f'[alertmanager]\nurls = ["{manager.base}"]\n[deadman]\nopsgenie_heartbeat = "hijack"\nopsgenie_base = "{genie.base}"\nalertmanager = true\n'
+        w = await stack.enter_async_context(world(tmp_path, extra=extra, secrets={"opsgenie_key": "genie"}))
+        manager.got.clear()
+        genie.got.clear()
+        await w.service.beat()
+        path, _, headers, _ = genie.got[0]
+        assert (path, headers["authorization"]) == ("/v2/heartbeats/hijack/ping", "GenieKey genie")
+        alert = manager.bodies[0][0]
+        assert alert["labels"]["alertname"] == "HijackMonitorAlive"
+        assert datetime.fromisoformat(alert["endsAt"]) == w.clock() + timedelta(seconds=180)
+        w.service.store.sql.execute("CREATE TRIGGER full BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        await w.service.beat()
+        assert len(genie.got) == len(manager.got) == 1
+
+
+async def test_an_outside_that_does_not_answer_breaks_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path, extra=DEADMAN, secrets={"deadman_url": "http://127.0.0.1:1/x"}) as w:
+        await w.service.beat()
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        assert len(w.slack.waking()) == 1
+
+
+# --- drills -------------------------------------------------------------------------------------------
+
+
+async def test_a_drill_goes_the_real_path_needs_a_human_and_closes_itself(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        number = await w.service.begin_drill("alice")
+        await w.run(2)
+        root = w.slack.roots()[0]
+        assert root.words().startswith("🔵 DRILL, not a hijack: @drill on replay · INC-1")
+        assert "<!subteam^S0SOCIAL>" in root.words()
+        assert "double" in root.words(), "the real rules speak"
+        await w.run(5 * 60 + 4)
+        assert len(w.slack.waking()) == 2, "it escalates like a real one"
+        w.slack.say("U01ALICE", "ack", root.ts)
+        await w.run(10)
+        one = w.service.store.incident(number)
+        assert one
+        assert (one.state, one.outcome) == (State.RESOLVED, "over")
+        assert "The drill is over: acknowledged after 5 min" in root.words()
+        assert "paged after 0 s" in drill.words(w.service.store)
+        assert "acknowledged after 5 min by alice" in drill.words(w.service.store)
+
+
+async def test_a_real_hijack_during_a_drill_is_told_apart_even_with_the_drills_own_words(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.service.begin_drill("alice")
+        await w.run(2)
+        w.x.post("acme", drill.TEXT.format(who="alice"))
+        await w.run(3)
+        told = [m.words() for m in w.slack.waking()]
+        assert told[0].startswith("🔵 DRILL")
+        assert told[1].startswith("🔴 Unapproved post: @acme on X · INC-2")
+        assert "the same text" not in told[1]
+        assert "DRILL, not a hijack" not in told[1]
+
+
+async def test_a_drill_that_nobody_acknowledges_ends_after_an_hour_and_is_told(tmp_path: Path) -> None:
+    async with world(tmp_path, extra="[drill]\nevery_days = 7\nhour = 23\n") as w:
+        await w.service.begin_drill("alice")
+        await w.run(61 * 60)
+        assert "Nobody acknowledged the drill within an hour" in w.slack.roots()[0].words()
+        assert any("The drill is overdue" in m.words() for m in w.slack.roots())
+        await w.service.begin_drill("bob")
+        await w.run(2)
+        w.slack.say("U01ALICE", "ack", [m for m in w.slack.roots() if "DRILL, not" in m.words()][-1].ts)
+        await w.run(20)
+        assert any("A drill was acknowledged" in m.words() for m in w.slack.roots())
+
+
+async def test_the_schedule_begins_one_drill_a_week(tmp_path: Path) -> None:
+    async with world(tmp_path, extra='[drill]\nevery_days = 7\nweekday = "saturday"\nhour = 3\n') as w:
+        await w.run(70)
+        assert [i.subject for i in w.service.store.incidents()] == ["replay::drill"], "START is a Saturday at 03:00"
+        await w.run(30 * 60)
+        assert len(w.service.store.incidents()) == 1
+
+
+@pytest.mark.parametrize(
+    ("latest", "now", "weekday", "begins"),
+    [
+        (None, START, "", True),
+        (None, START + timedelta(minutes=59), "", True),
+        (None, START + timedelta(minutes=61), "", False),
+        (None, START - timedelta(minutes=1), "", False),
+        (None, START, "sunday", False),
+        (START - timedelta(days=6), START, "", False),
+        (START - timedelta(days=7), START, "", True),
+        (START - timedelta(days=7) + timedelta(minutes=40), START, "saturday", True),
+    ],
+)
+def test_when_a_drill_is_due(latest: datetime | None, now: datetime, weekday: str, begins: bool) -> None:
+    assert drill.due(latest, now, 7, weekday, 3) is begins
+
+
+async def test_a_drill_is_not_watched_like_an_account_and_can_be_recomputed(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.service.begin_drill("alice")
+        await w.run(200)
+        assert [i.subject for i in w.service.store.incidents()] == ["replay::drill"]
+        (kept,) = w.service.store.posts("account = 'replay::drill'")
+        assert desk.recompute(w.service.store, kept) == kept.verdict
+
+
+# --- who is on call --------------------------------------------------------------------------------------
+
+
+CALENDAR = """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//schedule//EN
+BEGIN:VEVENT
+UID:1
+DTSTART;TZID=Europe/Berlin:20261116T200000
+DTEND;TZID=Europe/Berlin:20261117T080000
+RRULE:FREQ=DAILY
+SUMMARY:On call - Bob
+ATTENDEE:mailto:bob@acme.example
+END:VEVENT
+BEGIN:VEVENT
+UID:2
+DTSTART:20261116T070000Z
+DTEND:20261116T190000Z
+RRULE:FREQ=DAILY
+SUMMARY:On call U01ALICE by day
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+def test_whose_shift_it_is_by_repeating_events_in_their_own_zones() -> None:
+    assert oncall.on_call(CALENDAR, START) == ("bob@acme.example",), "03:00 UTC is 04:00 in Berlin"
+    assert oncall.on_call(CALENDAR, START.replace(hour=12)) == ("U01ALICE",)
+
+
+class Calendar(Receiver):
+    """Serves a calendar."""
+
+    text: str = CALENDAR
+
+    async def _take(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
+        return aiohttp.web.Response(text=self.text, status=self.status)
+
+
+async def test_the_person_on_call_is_looked_up_and_named_first(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        calendar = await Calendar(status=200).start(stack)
+        w = await stack.enter_async_context(world(tmp_path, extra="[oncall]\n", secrets={"oncall_url": f"{calendar.base}/secret.ics"}))
+        await w.service.look_at_schedule()
+        assert w.service.outbox.oncall == ("U02BOB",)
+        w.x.post("acme", "We are sold.")
+        await w.run(2)
+        assert "<@U02BOB>" in w.slack.waking()[0].words()
+        calendar.status = 500
+        w.clock.move(9 * 3600)
+        await w.service.look_at_schedule()
+        assert w.service.outbox.oncall == ("U01ALICE",), "the last good copy goes on being right"
+        w.clock.move(3 * 86_400)
+        await w.service.look_at_schedule()
+        assert not w.service.outbox.oncall, "and then the group is paged"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "nonsense", "BEGIN:VCALENDAR\nEND:VCALENDAR", "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:x\n", CALENDAR.replace("bob@", "nobody@")],
+)
+async def test_a_schedule_that_says_nothing_leaves_the_group(text: str, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        calendar = Calendar(status=200)
+        calendar.text = text
+        await calendar.start(stack)
+        w: World = await stack.enter_async_context(world(tmp_path))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+
+        async def lookup(address: str) -> str:
+            return {"bob@acme.example": "U02BOB"}.get(address, "")
+
+        assert await Schedule(f"{calendar.base}/x.ics", w.service.store, session, lookup).now(START) == ()
+
+
+# --- figures -------------------------------------------------------------------------------------------
+
+
+async def test_prometheus_and_healthz_on_loopback(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        w = await stack.enter_async_context(world(tmp_path))
+        w.x.post("acme", "Send 1 BTC and get double back <script>")
+        await w.run(3)
+        with w.service.store.transaction():
+            w.service.outbox.act(1, Human("acknowledge", "alice", "a test", w.clock() + timedelta(seconds=40)))
+        figures = metrics.Figures(w.service.store, w.clock, lambda: w.service.check.vitals, w.service.check.audit)
+        port = await metrics.serve(figures, w.service.check.audit, 0, stack)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        said = await (await session.get(f"http://127.0.0.1:{port}/metrics")).text()
+        for line in ('hijack_monitor_account_lag_seconds{account="x::2244994945",handle="acme"}', 'hijack_monitor_pages{kind="root",route="slack",state="sent"} 1.0',
+                     'hijack_monitor_time_to_acknowledge_seconds_count{drill="no"} 1.0', 'hijack_monitor_time_to_page_seconds_bucket{drill="no",le="1.0"} 1.0',
+                     "hijack_monitor_healthy 1.0", "hijack_monitor_tick_lateness_seconds", 'hijack_monitor_rule_hits_total{rule="'):  # fmt: skip
+            assert line in said, line
+        good = await session.get(f"http://127.0.0.1:{port}/healthz")
+        assert (good.status, await good.json()) == (200, {"ok": True, "wrong": []})
+        w.service.store.sql.execute("UPDATE pages SET state = 'ready', fallback_at = '2020-01-01', sent_at = NULL")
+        bad = await session.get(f"http://127.0.0.1:{port}/healthz")
+        assert (bad.status, (await bad.json())["wrong"]) == (503, [f"{len(w.service.store.pages.of(1))} page(s) overdue"])
+        foreign = await session.get(f"http://127.0.0.1:{port}/metrics", headers={"Host": "evil.example"})
+        assert foreign.status == 403
+
+
+async def test_a_monitor_that_hangs_in_the_middle_of_the_loop_is_seen_by_nobody_being_told(tmp_path: Path) -> None:
+    async with world(tmp_path, CONFIG) as w:
+        w.service.pager.ticked_at -= timedelta(seconds=40)
+        wrong: Any = w.service.check.audit()
+        assert wrong == ("the pager does not run",)
+        await asyncio.sleep(0)
