@@ -180,7 +180,8 @@ def next_page(incident: Incident, now: datetime, paging: Paging) -> Request | No
         reason = f"nobody acknowledged for {minutes(waited)}: escalated to step {steps} of {len(paging.escalate)}"
         return Request(PageKind.REPEAT, reason + late, wakes=True)
     last = incident.last_paged_at or incident.opened_at
-    if now - last >= timedelta(minutes=paging.repeat_minutes):
+    set_back = last - now > timedelta(minutes=1)  # the clock was: rather a page too many
+    if set_back or now - last >= timedelta(minutes=paging.repeat_minutes):
         return Request(PageKind.REPEAT, f"nobody acknowledged for {minutes(waited)}{late}", wakes=True)
     return None
 

@@ -158,7 +158,7 @@ class Outbox:
     def _when(self, number: int, kind: PageKind, now: datetime) -> datetime:
         last = self._store.pages.last_sent(number, kind)
         gap = SYNC_GAP if kind is PageKind.SYNC else NOTE_GAP
-        return max(now, last + gap) if last else now
+        return min(max(now, last + gap), now + gap) if last else now  # never longer, though the clock was set back
 
     def _close(self, notice: Incident, now: datetime, why: str) -> None:
         closed = replace(

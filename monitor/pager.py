@@ -18,7 +18,7 @@ from monitor.incidents import next_due
 from monitor.model import Human, Page, PageKind, State
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
 from monitor.outbox import Outbox
-from monitor.pages import LAST_RESORT
+from monitor.pages import FAR, LAST_RESORT
 from monitor.store import Kept, Store
 
 log = logging.getLogger("monitor.pager")
@@ -44,7 +44,7 @@ class _Route:
 
     def may_send(self, now: datetime) -> bool:
         """Take one token if there is one. The last resort is never limited."""
-        if self.paused_until and now < self.paused_until:
+        if self.paused_until and now < self.paused_until < now + FAR:
             return False
         if self.filled_at:
             self.tokens = min(BURST, self.tokens + max(0.0, (now - self.filled_at).total_seconds()))

@@ -15,6 +15,7 @@ from monitor.model import Page, PageKind
 from monitor.record import stamp
 
 LAST_RESORT = "stderr"
+FAR = timedelta(minutes=30)  # nothing is ever put off for longer: a later time is from before the clock was set back
 UNFINISHED = "('ready', 'sending', 'unknown')"
 
 
@@ -90,8 +91,8 @@ class Pages:
         lanes: dict[tuple[int, str], list[sqlite3.Row]] = {}
         for row in self._sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} ORDER BY id"):  # noqa: S608 - ours
             lanes.setdefault((row["incident"], row["route"]), []).append(row)
-        moment = stamp(now) or ""
-        heads = [head for rows in lanes.values() if (head := _head(rows, moment))]
+        moment, far = stamp(now) or "", stamp(now + FAR) or ""
+        heads = [head for rows in lanes.values() if (head := _head(rows, moment, far))]
         return [record.page(r) for r in sorted(heads, key=lambda r: (_LOUDNESS[r["kind"]], r["id"]))]
 
     def undelivered(self) -> list[Page]:
@@ -101,8 +102,8 @@ class Pages:
 
     def unaccepted(self, now: datetime) -> list[Page]:
         """Waking pages whose channel has had its time: the next route gets them too."""
-        query = f"SELECT * FROM pages WHERE state IN {UNFINISHED} AND fallback_at <= ? ORDER BY id LIMIT 500"  # noqa: S608 - ours
-        return [record.page(r) for r in self._sql.execute(query, [stamp(now)])]
+        query = f"SELECT * FROM pages WHERE state IN {UNFINISHED} AND (fallback_at <= ? OR fallback_at > ?) ORDER BY id LIMIT 500"  # noqa: S608 - ours
+        return [record.page(r) for r in self._sql.execute(query, [stamp(now), stamp(now + FAR)])]
 
     def stuck(self, route: str, now: datetime) -> int:
         """How many pages of a route that always accepts are half a minute late."""
@@ -178,10 +179,13 @@ class Pages:
 _LOUDNESS = {"root": 0, "repeat": 1, "note": 2, "evidence": 2, "runbook": 2, "sync": 3}
 
 
-def _head(rows: list[sqlite3.Row], now: str) -> sqlite3.Row | None:
+def _head(rows: list[sqlite3.Row], now: str, far: str) -> sqlite3.Row | None:
     """Of one lane's unfinished pages, in order of writing: the one to move on now, if any."""
+
+    def due(row: sqlite3.Row) -> bool:
+        return bool(row["next_at"] <= now or row["next_at"] > far)
+
     first = next((r for r in rows if r["state"] != "ready"), None) or next((r for r in rows if r["kind"] == "root"), None)
     if first is not None:
-        return first if first["next_at"] <= now else None
-    due = [r for r in rows if r["next_at"] <= now]
-    return min(due, key=lambda r: (r["kind"] != "repeat", r["id"]), default=None)
+        return first if due(first) else None
+    return min(filter(due, rows), key=lambda r: (r["kind"] != "repeat", r["id"]), default=None)

@@ -150,6 +150,7 @@ async def world(
         x.media_base, slack.apps.base = f"{x_base}/media", slack_base
         if not beside:
             stories.Story(data, x, slack, clock()).set_up()
+        await asyncio.to_thread(folder.mkdir, exist_ok=True)
         file = folder / "hijack-monitor.toml"
         text = stories.config_text(data, x_base, f"{slack_base}/api/", folder / "data")
         for line in [line for line in extra.splitlines() if line.startswith("slack: ")]:

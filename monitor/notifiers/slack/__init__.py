@@ -219,6 +219,7 @@ def _metadata(letter: Letter, *, root: bool = False) -> dict[str, Any]:
         "incident": letter.incident.id,
         "rev": letter.page.id,
         "subject": letter.incident.subject,
+        "post": _first(letter),
         "state": letter.incident.state.value,
     }
     return {"event_type": EVENT, "event_payload": payload | {"dedupe_key": letter.root_key if root else letter.page.key}}

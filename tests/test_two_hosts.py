@@ -1,0 +1,97 @@
+"""Two monitors: one as witness of the other, or both at once in front of one Alertmanager."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from monitor.model import Human, State
+from tests.conftest import World, world
+from tests.receivers import Receiver
+
+WITNESS = "[witness]\nafter_seconds = 60\n"
+
+
+async def both(first: World, second: World, seconds: float) -> None:
+    """Let time pass for two monitors with one clock; the second looks without moving it."""
+    for _ in range(round(seconds)):
+        await first.run(1)
+        second.elapsed = first.elapsed
+        await second._turn()
+
+
+async def test_a_witness_is_silent_while_the_first_monitor_does_its_work(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first, world(tmp_path / "b", extra=WITNESS, beside=first) as second:
+        first.x.post("acme", "We are sold.")
+        await both(first, second, 100)
+        assert [(m.words(), m.metadata) for m in first.slack.roots()[1:]] == []
+        assert len(second.service.store.incidents()) == 1, "the witness knows"
+        await both(first, second, 6 * 60)
+        assert ["escalated to step 1" in m.words() for m in first.slack.waking()] == [False, True], "each page once, from the first"
+        with first.service.store.transaction():
+            first.service.outbox.act(1, Human("acknowledge", "alice", "a test", first.clock(), user="U01ALICE"))
+        await both(first, second, 20 * 60)
+        assert len(first.slack.waking()) == 2, "an acknowledgement at the first counts for both"
+
+
+async def test_a_witness_pages_when_the_first_monitor_does_not(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first, world(tmp_path / "b", extra=WITNESS, beside=first) as second:
+        first.x.post("acme", "We are sold.")
+        await second.run(58)
+        assert first.slack.roots() == []
+        await second.run(8)
+        (page,) = first.slack.waking()
+        assert "We are sold." in page.words()
+
+
+async def test_a_witness_takes_over_when_the_first_monitor_dies_after_its_page(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first, world(tmp_path / "b", extra=WITNESS, beside=first) as second:
+        first.x.post("acme", "We are sold.")
+        await both(first, second, 10)
+        assert len(first.slack.waking()) == 1
+        await second.run(15 * 60)  # the first is gone
+        assert len(first.slack.waking()) >= 2
+        assert {m.metadata["event_payload"]["dedupe_key"][:8] for m in first.slack.waking()} == {
+            first.service.store.install,
+            second.service.store.install,
+        }
+
+
+async def test_a_witness_pages_for_a_new_hijack_although_the_last_one_was_resolved(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first, world(tmp_path / "b", extra=WITNESS, beside=first) as second:
+        first.x.post("acme", "We are sold.")
+        await both(first, second, 70)
+        for one in (first, second):
+            with one.service.store.transaction():
+                one.service.outbox.act(1, Human("resolve", "alice", "a test", first.clock()))
+        await both(first, second, 30)
+        first.x.post("acme", "And again.")
+        await second.run(90)  # the first is gone
+        assert "And again." in first.slack.waking()[-1].words()
+
+
+async def test_a_witness_that_cannot_look_pages_by_its_own_routes(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        duty = await Receiver().start(stack)
+        first = await stack.enter_async_context(world(tmp_path / "a"))
+        extra = f'{WITNESS}[pagerduty]\napi_base = "{duty.base}"\n'
+        second = await stack.enter_async_context(world(tmp_path / "b", extra=extra, beside=first))
+        first.x.post("acme", "We are sold.")
+        first.slack.refuse |= {"conversations.history": "missing_scope", "chat.postMessage": "token_revoked"}
+        await second.run(70)
+        assert [b["event_action"] for b in duty.bodies if b["dedup_key"].endswith(":inc:1")] == ["trigger"]
+
+
+async def test_two_monitors_before_one_alertmanager_make_one_alert(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        manager = await Receiver().start(stack)
+        extra = f'fallback = ["alertmanager"]\n[alertmanager]\nurls = ["{manager.base}"]\n'
+        first = await stack.enter_async_context(world(tmp_path / "a", extra=extra))
+        second = await stack.enter_async_context(world(tmp_path / "b", extra=extra, beside=first))
+        first.slack.refuse["chat.postMessage"] = "token_revoked"
+        first.x.post("acme", "We are sold.")
+        await both(first, second, 5)
+        labels = [b[0]["labels"] for b in manager.bodies if b[0]["labels"]["alertname"] == "HijackMonitor"]
+        assert len(labels) == 2
+        assert labels[0] == labels[1]
+        assert all(w.service.store.incidents()[0].state is State.OPEN for w in (first, second))
