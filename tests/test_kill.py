@@ -1,12 +1,13 @@
-"""SIGKILL at random moments, with Slack dropping requests before and after it accepted them.
+"""SIGKILL at random moments, with Slack dropping requests before and after it accepted them, and people clicking.
 
-Every hostile post is paged, none twice, and no approved post at all. The daemon is the real one,
-in its own process, in real time. HIJACK_MONITOR_KILLS sets how often it is killed.
+Every hostile post is paged, none twice, and no approved post at all. A click that was confirmed is never lost,
+and counts once. The daemon is the real one, in its own process, in real time. HIJACK_MONITOR_KILLS sets how often it is killed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -35,7 +36,7 @@ HOSTILE = 40
 
 
 async def _start(file: Path, log: Path) -> asyncio.subprocess.Process:
-    environment = os.environ | {"X_BEARER_TOKEN": "x-token", "SLACK_BOT_TOKEN": "xoxb-token"}
+    environment = os.environ | {"X_BEARER_TOKEN": "x-token", "SLACK_BOT_TOKEN": "xoxb-token", "SLACK_APP_TOKEN": "xapp-token"}
     with log.open("a") as stderr:
         command = (sys.executable, "-m", "monitor", "--config", str(file), "run")
         return await asyncio.create_subprocess_exec(*command, env=environment, stderr=stderr)
@@ -45,6 +46,18 @@ def _approve(store: Store, handles: list[str]) -> None:
     for handle in handles:
         plan = Plan(f"x::{store.pinned('x', handle)}", Kind.POST, f"Planned words of {handle}.", now(), now() + timedelta(hours=1))
         desk.register(store, plan, "comms", now())
+
+
+async def _click(slack: SlackWorld, confirmed: set[int]) -> None:
+    """Somebody acknowledges whatever is new; a click that shows ⚠ is clicked again."""
+    while True:
+        for root in slack.roots():
+            number = root.metadata["event_payload"]["incident"]
+            if number not in confirmed and number % 2:
+                with contextlib.suppress(LookupError):  # somebody has it: the button is gone
+                    if await slack.apps.click("U01ALICE", root, "acknowledge") is not None:
+                        confirmed.add(number)
+        await asyncio.sleep(0.1)
 
 
 @pytest.mark.slow
@@ -69,7 +82,10 @@ async def test_killed_at_random_moments_it_loses_no_page_and_sends_none_twice(tm
         _approve(store, handles)
         slack.faults.chance = {"drop_before": 0.1, "drop_after": 0.1}
         slack.faults.random_path = "chat.postMessage"
-        before = 0
+        before, confirmed = 0, set[int]()
+        slack.apps.base = slack_base
+        clicking = asyncio.create_task(_click(slack, confirmed))
+        stack.callback(clicking.cancel)
         for kill in range(KILLS):
             for handle in handles[kill * HOSTILE // KILLS : (kill + 1) * HOSTILE // KILLS]:
                 x.post(handle, f"Planned words of {handle}.")
@@ -82,6 +98,10 @@ async def test_killed_at_random_moments_it_loses_no_page_and_sends_none_twice(tm
         done = "SELECT count(*) FROM pages WHERE kind = 'root' AND state = 'sent'"
         finished = await wait_for(lambda: store.sql.execute(done).fetchone()[0] == HOSTILE, 120)
         assert await wait_for(lambda: "watching" in log.read_text()[before:])
+        assert await wait_for(lambda: len(confirmed) == HOSTILE // 2, 60), "everybody who clicks long enough is heard"
+        clicking.cancel()
+        have = "SELECT count(*) FROM incidents WHERE state = 'acknowledged'"
+        assert await wait_for(lambda: store.sql.execute(have).fetchone()[0] == HOSTILE // 2), "a confirmed click is never lost"
         daemon.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(daemon.wait(), 5) == 0, "SIGTERM stops it within 5 s"
         assert finished, log.read_text()[-3_000:]
@@ -96,5 +116,7 @@ def _judge_the_outcome(slack: SlackWorld, store: Store, handles: list[str]) -> N
         assert sum(f"Hostile words on {handle}." in t for t in told) == 1, f"{handle} lost or doubled"
         assert not any(f"Planned words of {handle}." in t for t in told), f"{handle}'s approved post paged"
     assert len(told) == len(handles)
+    twice = "SELECT subject, count(*) FROM audit WHERE action = 'acknowledge' GROUP BY subject HAVING count(*) > 1"
+    assert store.sql.execute(twice).fetchall() == [], "and counts once"
     assert store.broken_audit() is None
     assert store.sql.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
