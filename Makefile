@@ -3,16 +3,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast lint bench eval lock confusables wheel clean
+.PHONY: demo test test-fast lint bench eval interop pictures lock confusables wheel clean
 
 demo: .venv/run  ## a hijack, caught, within a minute
 	$(BIN)/hijack-monitor demo
 
 test: .venv/dev  ## every test, the kill test included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not interop"
 
 test-fast: .venv/dev  ## without real processes and real time
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not interop"
+
+interop: .venv/dev tests/interop/node_modules  ## checked from outside: Slack's own clients and types, emulate, a real Alertmanager
+	command -v prometheus-alertmanager >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends prometheus-alertmanager >/dev/null; }
+	$(BIN)/python -m pytest -m interop tests/interop
+
+tests/interop/node_modules: tests/interop/package-lock.json
+	cd tests/interop && npm ci --silent
+	touch $@
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .
@@ -51,4 +59,4 @@ wheel: .venv/dev
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:
-	rm -rf .venv dist build .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv dist build tests/interop/node_modules .mypy_cache .ruff_cache .hypothesis

@@ -189,7 +189,7 @@ class SlackWorld:
         if thread and thread not in self.messages:
             return {"error": "thread_not_found"}
         message = Message(
-            self._ts(), str(p.get("text", "")), self.clock(), p.get("blocks") or [], p.get("metadata") or {}, thread,
+            self._ts(), "\n".join(filter(None, [str(p.get("text") or ""), *_texts(p.get("attachments") or [])])), self.clock(), p.get("blocks") or [], p.get("metadata") or {}, thread,
             bool(p.get("reply_broadcast")), "U0MONITOR", channel=str(p["channel"]),
         )  # fmt: skip
         self.messages[message.ts] = message
@@ -273,7 +273,7 @@ async def _params(request: web.Request) -> Params:
 def _refused(p: Params, most_text: int) -> str:
     """Why Slack would refuse this message, or an empty string."""
     blocks = p.get("blocks") or []
-    if not p.get("text") and not blocks:
+    if not p.get("text") and not blocks and not p.get("attachments"):
         return "no_text"
     if len(str(p.get("text", ""))) > most_text:
         return "msg_too_long"

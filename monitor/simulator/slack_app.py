@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Params = dict[str, Any]
 ACK_SECONDS = 3.0
 MOST_SOCKETS = 10
+PING_SECONDS = 5
 APP_TOKEN = "xapp-token"  # noqa: S105 - a stand-in's
 _SAMPLE_LIFE_SECONDS = 18_060
 _ELEMENTS = {"plain_text_input", "checkboxes", "radio_buttons", "static_select", "datetimepicker", "number_input"}
@@ -192,6 +193,21 @@ class SlackApp:
                  "debug_info": {"host": "applink-7", "build_number": 4, "approximate_connection_time": _SAMPLE_LIFE_SECONDS}}  # fmt: skip
         if not self.muted:
             await socket.send_json(hello)
+        pinging = asyncio.create_task(self._ping(socket))
+        try:
+            await self._hear(socket)
+        finally:
+            pinging.cancel()
+
+    async def _ping(self, socket: web.WebSocketResponse) -> None:
+        """Slack pings, too."""
+        with contextlib.suppress(ConnectionError):
+            while not socket.closed:
+                await asyncio.sleep(PING_SECONDS)
+                if not self.muted:
+                    await socket.ping(b"Ping from applink-7")
+
+    async def _hear(self, socket: web.WebSocketResponse) -> None:
         async for message in socket:
             if self.muted:
                 continue
