@@ -5,7 +5,9 @@ the same run. Ratios travel between machines; absolute times do not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
+import io
 import logging
 import math
 import random
@@ -311,6 +313,33 @@ async def paging() -> None:
             print(f"{'this process, stand-ins and benchmark included':<62} {memory / 1024:17.0f} MiB")
 
 
+async def load() -> None:
+    """A thousand incidents open and ten thousand pages due, for ten minutes of the moved clock, repeats included."""
+    from tests.test_load import flood
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+        async with world(Path(folder), CONFIG) as w:
+            flood(w)
+            ticks, memory = [], []
+            for second in range(600):
+                start = time.perf_counter()
+                w.service.tick()
+                ticks.append(time.perf_counter() - start)
+                await w.service.pager.settle()
+                w.clock.move(1)
+                if second % 100 == 99:
+                    memory.append(_resident())
+            line("tick, 1,000 incidents open and 10,000 pages due", ticks)
+            print(f"{'  the worst tick (limit 1 s: it comes every second)':<62} {max(ticks) * 1e3:17.0f} ms")
+            print(
+                f"{'  memory after 100 s and after 600 s':<62} {memory[0]:10.0f} / {memory[-1]:.0f} MiB, the stand-in's {len(w.slack.messages)} messages included"
+            )
+
+
+def _resident() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
 def idle_memory() -> None:
     """What the idle daemon keeps resident: everything `run` imports and builds, as installed and with the extras.
 
@@ -322,7 +351,7 @@ def idle_memory() -> None:
 
 def _idle(what: str, first: str, limit: str) -> None:
     code = first + (
-        "import asyncio,sys,pathlib,tempfile;from monitor import config,service;import tweepy,slack_sdk,apscheduler.schedulers.asyncio\n"
+        "import asyncio,sys,pathlib,tempfile;from monitor import config,service;from monitor import daemon;import tweepy,slack_sdk,apscheduler.schedulers.asyncio\n"
         "async def main():\n"
         "  folder=pathlib.Path(tempfile.mkdtemp());text=pathlib.Path('systemd/hijack-monitor.toml').read_text()\n"
         "  file=folder/'c.toml';file.write_text(text.replace('/var/lib/hijack-monitor',str(folder)))\n"
@@ -341,4 +370,5 @@ if __name__ == "__main__":
     plot(drawn, against_yara())
     loading()
     asyncio.run(paging())
+    asyncio.run(load())
     idle_memory()
