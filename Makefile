@@ -33,6 +33,9 @@ bench: .venv/dev  ## speed, ours and what one would write instead, in one run
 eval: .venv/dev  ## how well posts are told apart, on ../shared/data if present
 	$(BIN)/python -m tests.evaluate
 
+pictures: .venv/dev  ## what Slack shows, state by state; needs Chromium
+	$(BIN)/python -m tests.pictures
+
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv

@@ -25,6 +25,7 @@ from monitor.model import Kind, Post, ProfileChange, Severity
 from monitor.planning import Plan
 from monitor.simulator import story as stories
 from monitor.simulator.slack import Message, SlackWorld
+from monitor.simulator.slack_app import APP_TOKEN
 from monitor.simulator.story import Story
 from monitor.simulator.x import XWorld
 from monitor.store import Kept, Store
@@ -89,7 +90,12 @@ async def _play(data: dict[str, Any], console: Console, *, keep: bool, svg: str 
 
 async def _start(file: Path, folder: Path, x_token: str, slack_token: str) -> asyncio.subprocess.Process:
     """The real daemon, told nothing but where its configuration is."""
-    environment = os.environ | {"X_BEARER_TOKEN": x_token, "SLACK_BOT_TOKEN": slack_token, "NO_PROXY": "127.0.0.1"}
+    environment = os.environ | {
+        "X_BEARER_TOKEN": x_token,
+        "SLACK_BOT_TOKEN": slack_token,
+        "SLACK_APP_TOKEN": APP_TOKEN,
+        "NO_PROXY": "127.0.0.1",
+    }
     environment.pop("CREDENTIALS_DIRECTORY", None)
     with (folder / "log").open("w") as log:
         return await asyncio.create_subprocess_exec(

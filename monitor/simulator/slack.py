@@ -22,6 +22,7 @@ Params = dict[str, Any]
 _BLOCKS = {"header", "section", "rich_text", "context", "actions", "divider", "image", "input"}
 _MOST_BLOCK_CHARACTERS = 13_200  # bolt-js#2509, undocumented
 TEAM = "T0ACME"
+HANDLES = {"S0SOCIAL": "social-oncall", "S0SECONDARY": "social-secondary", "S0COMMS": "comms"}
 
 
 @dataclass
@@ -169,7 +170,7 @@ class SlackWorld:
             "users.info": self._user,
             "users.lookupByEmail": self._by_email,
             "conversations.members": lambda _: {"members": [*self.people, "U0MONITOR"]},
-            "usergroups.list": lambda _: {"usergroups": [{"id": g, "handle": g.lower()} for g in self.groups]},
+            "usergroups.list": lambda _: {"usergroups": [{"id": g, "handle": HANDLES.get(g, g.lower())} for g in self.groups]},
             "usergroups.users.list": self._group,
             **self.apps.answers(),
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,18 +35,18 @@ _ACK_REACTIONS = frozenset({"eyes", "white_check_mark", "heavy_check_mark"})
 def build(settings: Settings, secrets: Mapping[str, str]) -> SlackNotifier:
     """The Slack channel. Raises KeyError when the secret `slack_bot_token` is missing."""
     api = Api(secrets["slack_bot_token"], str(settings.options.get("api_base", "https://slack.com/api/")), settings.session)
-    return SlackNotifier(api, str(settings.options["channel"]), settings)
+    return SlackNotifier(api, str(settings.options["channel"]), settings, pressed=bool(secrets.get("slack_app_token")))
 
 
 class SlackNotifier:
     """See `Notifier`. A receipt is the message's `ts`."""
 
-    def __init__(self, api: Api, channel: str, settings: Settings) -> None:
+    def __init__(self, api: Api, channel: str, settings: Settings, *, pressed: bool) -> None:
         self._api, self._channel, self._clock = api, channel, settings.clock
         self._channel_id = channel
         responders, approvers = (tuple(settings.options.get(name) or ()) for name in ("responders", "approvers"))
         self.people = People(api, settings.clock, responders, approvers)
-        self.look = Look(str(settings.options.get("runbook_url") or ""), _runbook(settings))
+        self.look = Look(str(settings.options.get("runbook_url") or ""), _runbook(settings), pressed=pressed)
         self._sockets = int(settings.options.get("sockets") or 1)
 
     def front(self, office: Office, app_token: str) -> Front:
@@ -81,7 +82,7 @@ class SlackNotifier:
 
     async def send(self, letter: Letter) -> str:
         """Post a root, a reply or a broadcast reply; or edit the root."""
-        page, content = letter.page, arguments(letter, self.look)
+        page, content = letter.page, arguments(letter, replace(self.look, names=self.people.names))
         if page.kind is PageKind.SYNC:
             if not letter.root:
                 return "nothing to edit"

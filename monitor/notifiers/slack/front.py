@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -54,6 +55,8 @@ class Front:
             log.warning("Slack: %s", error)
         else:
             self._failed, self._since, self._why = 0, None, ""
+            with contextlib.suppress(NotifierError):  # a plan without groups, or no scope: ids are shown
+                await self._people.learn_names()
 
     def trouble(self) -> tuple[str, float]:
         """(why Slack cannot be used, for how many seconds), once it has lasted."""

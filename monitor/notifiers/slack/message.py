@@ -32,6 +32,10 @@ BLIND_RUNBOOK = (
     "else does now  3. `hijack-monitor status` on the host says more  4. Mend token, credits or network; "
     "this closes itself when the account has been read again"
 )
+DRILL_RUNBOOK = (
+    "*This is a drill*: acknowledge it and it closes itself. In a real one you would now ask comms “did we post this?”, and if not revoke "
+    "sessions and app tokens *before* deleting. Without buttons: reply `ack` or react with 👀"
+)
 OWN_RUNBOOK = "*What to do*  1. Acknowledge, or reply `ack` here  2. `hijack-monitor status` on the host says more; it closes itself when it is mended"
 _SIGNS = {State.OPEN: "🔴", State.ACKNOWLEDGED: "🟠", State.RESOLVED: "✅"}
 OWN = ("slack", "engine", "monitor", "drill")  # what can be wrong with the monitor itself, see `health`
@@ -44,6 +48,8 @@ class Look:
 
     runbook_url: str = ""
     runbook: str = ""
+    names: tuple[tuple[str, str], ...] = ()  # what groups are called, by their ids
+    pressed: bool = True  # whether buttons do something: without sockets only links are shown
 
 
 def arguments(letter: Letter, look: Look = Look()) -> dict[str, Any]:
@@ -91,7 +97,7 @@ def blocks(letter: Letter, look: Look) -> list[Block]:
         case PageKind.ROOT | PageKind.SYNC:
             return _root(letter, look)
         case PageKind.REPEAT:
-            return _repeat(letter)
+            return _repeat(letter, look)
         case PageKind.NOTE:
             return _note(letter)
         case PageKind.EVIDENCE:
@@ -104,12 +110,13 @@ def _root(letter: Letter, look: Look) -> list[Block]:
     incident, rev = letter.incident, f"{letter.incident.id}.{letter.page.id}"
     out: list[Block] = [
         {"type": "header", "block_id": f"h.{rev}", "text": _plain(headline(incident), 150)},
-        _section(f"l.{rev}", _second_line(letter)),
+        _section(f"l.{rev}", _second_line(letter, look)),
         _quotes(f"q.{rev}", _shown(letter)),
     ]
     if _posts(letter):
         out.append(_facts(f"f.{rev}", letter))
-    if pressed := buttons(letter, look.runbook_url):
+    pressed = [b for b in buttons(letter, look) if look.pressed or "url" in b]
+    if pressed:
         out.append({"type": "actions", "block_id": f"a.{rev}", "elements": pressed})
     if incident.state is not State.RESOLVED and (told := _runbook(incident)):
         out.append(_section(f"r.{rev}", told))
@@ -122,6 +129,8 @@ def _runbook(incident: Incident) -> str:
     if incident.subject.startswith("blind:"):
         kind = incident.subject.split(":", 1)[1]
         return OWN_RUNBOOK if kind in OWN else BLIND_RUNBOOK
+    if incident.subject == DRILL:
+        return DRILL_RUNBOOK
     return NOTICE_RUNBOOK if incident.severity is Severity.NOTIFY else RUNBOOK
 
 
@@ -151,7 +160,7 @@ def _told_runbook(letter: Letter, look: Look) -> list[Block]:
     return [_section(f"r{n}.{rev}", text[at : at + PARTS]) for n, at in enumerate(range(0, len(text), PARTS))][:6]
 
 
-def buttons(letter: Letter, runbook_url: str) -> list[Block]:
+def buttons(letter: Letter, look: Look) -> list[Block]:
     """What can be done now, the most likely first; six at most."""
     incident = letter.incident
     value = json.dumps({"i": incident.id, "r": letter.page.id})
@@ -165,12 +174,12 @@ def buttons(letter: Letter, runbook_url: str) -> list[Block]:
     out = [button("resolve_open", "Resolve…", value, "primary"), button("hold", "Still on it", value)] if taken else []
     out += [button("acknowledge", "Acknowledge", value, "primary")] if page and not taken else []
     out += [] if ours else [button("approve_open", "Legit: approve…", value)]
-    out += [_escalate(letter, value)] if page else []
+    out += [_escalate(letter, value, look)] if page else []
     out += [] if taken else [button("resolve_open", "Resolve…", value)]
     if (posts := _posts(letter)) and (link := _address(posts[0])):
         out.append(button("open_post", "Open post", "", url=link))
-    if runbook_url and len(out) < 6:
-        out.append(button("open_runbook", "Runbook", "", url=runbook_url))
+    if look.runbook_url and len(out) < 6:
+        out.append(button("open_runbook", "Runbook", "", url=look.runbook_url))
     return out
 
 
@@ -180,9 +189,9 @@ def button(action: str, text: str, value: str, style: str = "", url: str = "") -
     return made | ({"value": value} if value else {}) | ({"style": style} if style else {}) | ({"url": url} if url else {})
 
 
-def _escalate(letter: Letter, value: str) -> Block:
+def _escalate(letter: Letter, value: str, look: Look) -> Block:
     """Asks once more: it wakes people."""
-    who = letter.next_step or "everybody of the last step again"
+    who = _who(letter.next_step, look) if letter.next_step else "everybody of the last step again"
     confirm = {
         "title": _plain("Escalate now?", 90), "text": _plain(f"Pages {who} at once.", 280),
         "confirm": _plain("Escalate", 25), "deny": _plain("Cancel", 25), "style": "danger",
@@ -190,24 +199,24 @@ def _escalate(letter: Letter, value: str) -> Block:
     return button("escalate", "Escalate now", value, "danger") | {"confirm": confirm}
 
 
-def _repeat(letter: Letter) -> list[Block]:
+def _repeat(letter: Letter, look: Look) -> list[Block]:
     rev = f"{letter.incident.id}.{letter.page.id}"
     said = f"{_mentions(letter)}*{safe.for_slack_sentence(headline(letter.incident), 200)}*: "
     return [
-        _section(f"l.{rev}", said + safe.for_slack_sentence(letter.page.reason, 400) + _deadline(letter)),
+        _section(f"l.{rev}", said + safe.for_slack_sentence(letter.page.reason, 400) + _deadline(letter, look)),
         _quotes(f"q.{rev}", _shown(letter)[-1:]),
-        *_repeat_buttons(rev, letter),
+        *(_repeat_buttons(rev, letter, look) if look.pressed else ()),
         _context(f"c.{rev}", f"page {letter.incident.pages} · or reply `ack` in the thread or react with 👀{_warned(letter)}"),
     ]
 
 
-def _repeat_buttons(rev: str, letter: Letter) -> list[Block]:
+def _repeat_buttons(rev: str, letter: Letter, look: Look) -> list[Block]:
     if letter.incident.state is State.RESOLVED:
         return []
     value = json.dumps({"i": letter.incident.id, "r": letter.page.id})
     asked = letter.incident.state is State.ACKNOWLEDGED or "still on it?" in letter.page.reason
     first = button("hold", "Still on it", value, "primary") if asked else button("acknowledge", "Acknowledge", value, "primary")
-    return [{"type": "actions", "block_id": f"a.{rev}", "elements": [first, _escalate(letter, value)]}]
+    return [{"type": "actions", "block_id": f"a.{rev}", "elements": [first, _escalate(letter, value, look)]}]
 
 
 def _warned(letter: Letter) -> str:
@@ -232,7 +241,7 @@ def _said(letter: Letter) -> str:
 # --- parts -----------------------------------------------------------------------------------------
 
 
-def _second_line(letter: Letter) -> str:
+def _second_line(letter: Letter, look: Look) -> str:
     """Who is woken, the verdict, when, and what happens if nobody acts."""
     incident = letter.incident
     if incident.state is State.RESOLVED:
@@ -252,7 +261,7 @@ def _second_line(letter: Letter) -> str:
     if incident.silence:
         until = f" until {_clock(letter.silenced_until)}" if letter.silenced_until else ""
         return f"*Silenced*{until}: nobody is woken. {reason} {_posted(letter)}"
-    return f"{_mentions(letter)}{reason} {_posted(letter)}{_deadline(letter)}"
+    return f"{_mentions(letter)}{reason} {_posted(letter)}{_deadline(letter, look)}"
 
 
 def _posted(letter: Letter) -> str:
@@ -264,10 +273,10 @@ def _posted(letter: Letter) -> str:
     return f"Posted {_clock(kept.post.created_at)}, seen {_took(kept.post.created_at, kept.seen_at)} later."
 
 
-def _deadline(letter: Letter) -> str:
+def _deadline(letter: Letter, look: Look) -> str:
     if letter.next_at is None:
         return ""
-    more = f" and also wakes {_who(letter.next_step)}" if letter.next_step else ""
+    more = f" and also wakes {_who(letter.next_step, look)}" if letter.next_step else ""
     return f" *Acknowledge by {_clock(letter.next_at)}* or it pages again{more}."
 
 
@@ -326,7 +335,8 @@ def _footer(letter: Letter) -> str:
     incident = letter.incident
     state = "not acknowledged" if incident.state is State.OPEN else incident.state.value
     previous = f" · follows INC-{incident.previous}" if incident.previous else ""
-    pages = f"page {incident.pages}" if incident.severity is Severity.PAGE else "a notice, nobody is woken"
+    waking = incident.severity is Severity.PAGE and incident.pages
+    pages = f"page {incident.pages}" if waking else "nobody is woken"
     if incident.subject.startswith(("silence:", "blind:")):
         return f"{pages}{_warned(letter)}" if incident.severity is Severity.NOTIFY else f"{state} · {pages}{previous}{_warned(letter)}"
     return f"{state} · {pages}{previous} · text as posted, links defanged, hidden characters removed{_warned(letter)}"
@@ -340,7 +350,7 @@ def _shown(letter: Letter) -> list[tuple[str, str]]:
     """The first post, which says what this is, and the newest."""
     posts = _posts(letter)
     if not posts:
-        return [("", letter.incident.reason if letter.incident.state is State.RESOLVED else letter.incident.headline)]
+        return [("", ", ".join(letter.incident.hosts[:10]) or letter.incident.name)]
     chosen = posts[:1] if len(posts) == 1 else [posts[0], posts[-1]]
     return [(_when(k) if len(posts) > 1 else "", _text(k)) for k in chosen]
 
@@ -388,9 +398,12 @@ def mention(who: str) -> str:
     return f"<!subteam^{who}>" if who.startswith("S") else f"<@{who}>"
 
 
-def _who(step: str) -> str:
+def _who(step: str, look: Look) -> str:
     """Whom the next step wakes, named without waking them."""
-    return ", ".join(safe.for_slack_markup(w, 40) for w in step.split(", "))
+    names = dict(look.names)
+    return ", ".join(
+        safe.for_slack_sentence(names.get(w, "everybody in the channel" if w == "channel" else w), 40) for w in step.split(", ")
+    )
 
 
 def _plain(text: str, limit: int) -> Block:

@@ -26,6 +26,7 @@ class People:
     approvers: tuple[str, ...] = ()
     team: str = ""
     us: str = ""
+    names: tuple[tuple[str, str], ...] = ()  # of groups, by their ids
     _users: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     _groups: dict[str, tuple[datetime, frozenset[str]]] = field(default_factory=dict)
 
@@ -34,6 +35,11 @@ class People:
         answer = await self.api.call(self.api.web.auth_test())
         self.team, self.us = str(answer.get("team_id", "")), str(answer.get("user_id", ""))
         return dict(answer)
+
+    async def learn_names(self) -> None:
+        """What groups are called: an id says nothing at 03:00. Raises NotifierError."""
+        answer = await self.api.call(self.api.web.usergroups_list())
+        self.names = tuple((str(g["id"]), f"@{safe.clean(str(g.get('handle', '')), 40)}") for g in answer.get("usergroups") or ())
 
     async def member(self, user: str) -> str:
         """Name and id of a full human member of our own workspace, or an empty string. Raises NotifierError."""
