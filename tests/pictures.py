@@ -116,7 +116,7 @@ def _shoot(chromium: str, html: str, out: Path, folder: Path) -> None:
         flat = picture.convert("RGB")
         box = ImageChops.difference(flat, Image.new("RGB", flat.size, "white")).getbbox()
         bottom = (box[3] if box else flat.height) + 12
-        flat.crop((0, 0, flat.width, min(flat.height, bottom))).quantize(64).save(out, optimize=True)
+        flat.crop((0, 0, flat.width, min(flat.height, bottom))).quantize(200).save(out, optimize=True)
 
 
 if __name__ == "__main__":

@@ -123,11 +123,35 @@ def test_every_table_and_secret_is_in_the_configuration_example_and_loads_when_i
 def test_the_manifest_in_the_readme_asks_for_no_more_than_is_used() -> None:
     (block,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     manifest = json.loads(block)
-    assert "chat:write" in manifest["oauth_config"]["scopes"]["bot"]
+    scopes = manifest["oauth_config"]["scopes"]["bot"]
+    assert {"chat:write", "commands", "usergroups:read"} <= set(scopes)
+    assert manifest["settings"]["socket_mode_enabled"]
+    assert {c["command"] for c in manifest["features"]["slash_commands"]} == {"/hijack"}
     assert not {"files:write", "chat:write.public", "chat:write.customize"} & set(manifest["oauth_config"]["scopes"]["bot"])
     schema = DATA / "slack_manifest_schema_2.0.0.json"
     if schema.is_file():
         jsonschema.Draft7Validator(json.loads(schema.read_text())).validate(manifest)
+
+
+def test_every_picture_of_a_state_is_shown_and_can_be_made_again() -> None:
+    from tests.pictures import STATES
+
+    for name in STATES:
+        assert f".pictures/{name}.png" in README
+        assert (ROOT / ".pictures" / f"{name}.png").is_file()
+
+
+def test_the_unit_knows_every_secret() -> None:
+    unit = (ROOT / "systemd" / "hijack-monitor.service").read_text()
+    assert all(f"LoadCredential={secret}:/etc/hijack-monitor/{secret}" in unit for secret in config.SECRETS)
+
+
+def test_every_word_of_the_slash_command_is_in_the_readme_and_in_its_help() -> None:
+    from monitor.notifiers.slack.app import HELP
+
+    for word in ("status", "incidents", "silence", "test", "plan", "planned"):
+        assert f"`{word}" in README or f"/hijack {word}" in README
+        assert word in HELP
 
 
 def test_the_stories_in_the_readme_are_the_stories_we_ship() -> None:
@@ -140,6 +164,7 @@ def test_the_figures_in_the_readme_are_printed_by_a_command() -> None:
         "incident posts that page with an empty queue", "that the rules alone page", "scam core disguised", "harmless alterations excused",
         "dangerous alterations excused or only noticed", "slips of the hand", "addresses found", "invalid addresses taken for valid ones",
         "thefuzz over the queue", "rapidfuzz ratio over the queue", "difflib over the queue", "rapidfuzz ratio over all of them", "YARA-X, the same words",
+        "1,000 incidents open and 10,000 pages due",
     ):  # fmt: skip
         assert phrase in printed
 
