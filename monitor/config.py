@@ -327,6 +327,8 @@ def _check(path: Path, file: File) -> None:
         seen.add(key)
         if account.platform == "replay" and file.replay is None:
             raise ConfigError(f"{path}: accounts.{number}.platform: 'replay' needs a [replay] table with `file`")
+        if account.platform == "replay" and account.handle.lower() == "drill":
+            raise ConfigError(f"{path}: accounts.{number}.handle: 'drill' on 'replay' is the drill's own account; call it otherwise")
         if account.paging.channel and file.slack is None:
             raise ConfigError(f"{path}: accounts.{number}.paging.channel: found {account.paging.channel!r} without a [slack] table")
         _check_routes(f"{path}: accounts.{number}.paging.fallback", account.paging.fallback, file)

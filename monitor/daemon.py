@@ -71,9 +71,9 @@ async def _helpers(service: Service) -> Any:
         if service.config.file.metrics:
             from monitor import metrics
 
-            figures = metrics.Figures(service.store, service.clock, lambda: service.check.vitals, service.check.audit)
+            figures = metrics.Figures(service.store, service.clock, lambda: service.check.vitals, service.audit)
             try:
-                await metrics.serve(figures, service.check.audit, service.config.file.metrics.port, stack)
+                await metrics.serve(figures, service.audit, service.config.file.metrics.port, stack)
             except OSError as error:
                 raise ConfigError(
                     f"{service.config.path}: metrics.port: {service.config.file.metrics.port} cannot be used: {error.strerror}"

@@ -17,14 +17,16 @@ import aiohttp
 log = logging.getLogger("monitor.deadman")
 
 DEADLINE_SECONDS = 10
-Alive = Callable[[float], Awaitable[None]]  # a notifier that says for how many seconds we are alive
+Alive = Callable[[str, float], Awaitable[None]]  # a notifier that says who is alive, and for how many seconds
 
 
 class Deadman:
     """`alive` is Alertmanager's part, where it is configured."""
 
-    def __init__(self, options: Mapping[str, Any], secrets: Mapping[str, str], session: aiohttp.ClientSession, alive: Alive | None) -> None:
-        self._options, self._session, self._alive = options, session, alive
+    def __init__(
+        self, options: Mapping[str, Any], secrets: Mapping[str, str], session: aiohttp.ClientSession, install: str, alive: Alive | None
+    ) -> None:  # fmt: skip
+        self._options, self._session, self._install, self._alive = options, session, install, alive
         self._url = secrets.get("deadman_url", "").rstrip("/")
         self._genie = secrets.get("opsgenie_key", "")
         self.every = float(options["every_seconds"])
@@ -49,7 +51,7 @@ class Deadman:
             await self._ask("GET", url, {"Authorization": f"GenieKey {self._genie}"}, "")
         if self._alive:
             try:
-                await self._alive(3 * self.every)
+                await self._alive(self._install, 3 * self.every)
             except Exception as error:  # noqa: BLE001 - the absence says enough
                 log.warning("Alertmanager did not take the sign of life: %s", error)
 

@@ -34,6 +34,7 @@ class Event:
     hosts: tuple[str, ...] = ()
     skeleton: str = ""
     text: str = ""
+    silenceable: bool = True  # not a change of the profile, nor what a critical rule accuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +144,10 @@ def covering(event: Event, silences: tuple[Silence, ...], recent: tuple[datetime
     """The silence that keeps this event from waking anybody, or None.
 
     It breaks through when the post leads to a host that the silence does not name, or is the fifth within
-    five minutes (`recent`: when the earlier posts under it came). A silence never covers our own blindness.
+    five minutes (`recent`: when the earlier posts under it came). A silence never covers our own blindness,
+    a changed profile, nor what a critical rule accuses.
     """
-    if event.subject.startswith(("blind:", "silence:")) or event.subject == DRILL:
+    if event.subject.startswith(("blind:", "silence:")) or event.subject == DRILL or not event.silenceable:
         return None
     if current and current.severity is Severity.PAGE and current.silence is None:
         return None  # it broke through, or was there before the silence began

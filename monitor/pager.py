@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from monitor.incidents import next_due
@@ -26,10 +26,11 @@ log = logging.getLogger("monitor.pager")
 BACKOFF_SECONDS = (1, 2, 4, 8, 15)
 LOOKS_SECONDS = (3, 7)  # after an unknown outcome: look at 3 s, again 7 s later, for history may lag
 UNREADABLE_SECONDS, UNREADABLE_LOOKS = 5, 6  # then a page is sent again: twice is better than never
-MOST_THREADS = 20  # read at a time for acknowledgements, those that wake people first
+MOST_THREADS = 15  # read at a time for acknowledgements, those that wake people first
 BURST = 4  # messages at once to one channel; then one a second (Slack's limit)
 MOST_AT_ONCE = 8  # a route
 _NOT_TAKEN = "not accepted "
+CLOCKS_AGREE = timedelta(minutes=2)
 LOUD = (PageKind.ROOT, PageKind.REPEAT)
 
 
@@ -170,8 +171,8 @@ class Pager:
 
     async def _is_covered(self, letter: Letter, witness: Callable[[Letter, timedelta], Awaitable[bool]]) -> bool:
         """We are the second monitor: what the first has told is not told again. When that cannot be known, it is told."""
-        if letter.page.kind not in LOUD:
-            return not letter.root
+        if letter.page.kind not in LOUD:  # said only where we have said something
+            return letter.page.route not in self._store.pages.routes_told(letter.incident.id)
         paging = self._outbox.paging(letter.incident.subject)
         try:
             return await witness(letter, timedelta(minutes=paging.repeat_minutes) + 2 * self._outbox.delay)
@@ -314,6 +315,8 @@ class Pager:
     def _heard(self, number: int, human: Human) -> None:
         """Act once on what somebody wrote or reacted; the thread is read again and again."""
         now = self._clock()
+        if abs(now - human.at) > CLOCKS_AGREE:  # an acknowledgement counts from when it was heard, not by another's clock
+            human = replace(human, at=now)
         with self._store.transaction():
             if not self._store.receive(human.key, human.key, "thread", human.verb, now):
                 return

@@ -114,6 +114,11 @@ async def _ask_everybody(built: service.Service) -> None:
             click.echo(f"live           {await notifier.check()}")
         except NotifierError as error:
             raise ConfigError(f"{name}: {error}") from error
+    if built.front:
+        try:
+            click.echo(f"live           {await built.front.check()}")
+        except NotifierError as error:
+            raise ConfigError(f"slack_app_token: {error}: it needs connections:write and Socket Mode switched on") from error
     for table in built.config.file.accounts:
         try:
             found = table.id or await built.sources[table.platform].resolve(table.handle)

@@ -192,14 +192,17 @@ class Service:
             name = self.config.account(table, "").name
             yield health.Reading(f"{table.platform}:{table.handle}", name, None, self.started, 1, self.pending_why, "")
 
+    def audit(self) -> tuple[str, ...]:
+        """Why whoever waits outside must not be told that all is well."""
+        try:
+            return self.check.audit()
+        except sqlite3.Error as error:
+            return (f"the database cannot be written: {error}",)
+
     async def beat(self) -> None:
         """Tell whoever waits outside that all is well, or why not."""
         if self.deadman:
-            try:
-                wrong = self.check.audit()
-            except sqlite3.Error as error:
-                wrong = (f"the database cannot be written: {error}",)
-            await self.deadman.beat(wrong)
+            await self.deadman.beat(self.audit())
 
     async def look_at_slack(self) -> None:
         """Whether Slack would take a page now."""
@@ -324,7 +327,7 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
         made.oncall = Schedule(url, made.store, session, slack.people.by_email)
     if file.deadman:
         alive = routes["alertmanager"].alive if file.deadman.alertmanager and "alertmanager" in routes else None
-        made.deadman = Deadman(file.deadman.model_dump(), secrets, session, alive)
+        made.deadman = Deadman(file.deadman.model_dump(), secrets, session, made.store.install, alive)
     if file.drill:
         days = file.drill.every_days
         made.check.drill = lambda now: drill.overdue(made.store, now, days)

@@ -306,7 +306,14 @@ class Watch:
         return Event(
             self.account.key, self.account.name, worst.verdict.severity, self._headline(taken), reasons, now,
             tuple(h for t in taken for h in t.verdict.hosts), skeleton(text)[:500], text,
+            all(self._silenceable(t) for t in taken),
         )  # fmt: skip
+
+    def _silenceable(self, taken: _Taken) -> bool:
+        """A post that no rule accuses which accuses registered posts too."""
+        critical = {r.id for r in self._judge.rulebook.rules.rules if r.even_if_approved}
+        accused = any(f.rule in critical and f.severity is Severity.PAGE for f in taken.verdict.accusations)
+        return isinstance(taken.item, Post) and not accused
 
     def _headline(self, taken: list[_Taken]) -> str:
         return "DRILL, not a hijack" if self.account.key == DRILL else _headline(taken)

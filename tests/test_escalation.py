@@ -216,6 +216,18 @@ async def test_five_posts_in_five_minutes_break_through_a_silence(tmp_path: Path
         assert len(w.slack.waking()) == 2, "and from then on it is an incident like any other"
 
 
+async def test_what_a_critical_rule_accuses_and_a_changed_profile_break_through_a_silence(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        silence(w)
+        await hijack(w, "Send BTC to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa and get double back")
+        assert len(w.slack.waking()) == 1
+    async with world(tmp_path / "profile") as w:
+        silence(w)
+        w.x.change("acme", name="ACME GIVEAWAY")
+        await w.run(4)
+        assert len(w.slack.waking()) == 1
+
+
 async def test_another_account_is_not_silenced(tmp_path: Path) -> None:
     async with world(tmp_path, TWO) as w:
         silence(w, "acme")

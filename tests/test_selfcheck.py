@@ -221,6 +221,7 @@ async def test_opsgenie_and_alertmanager_know_us_alive_only_while_we_say_so(tmp_
         assert (path, headers["authorization"]) == ("/v2/heartbeats/hijack/ping", "GenieKey genie")
         alert = manager.bodies[0][0]
         assert alert["labels"]["alertname"] == "HijackMonitorAlive"
+        assert alert["labels"]["monitor"] == w.service.store.install
         assert datetime.fromisoformat(alert["endsAt"]) == w.clock() + timedelta(seconds=180)
         w.service.store.sql.execute("CREATE TRIGGER full BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'disk full'); END")
         await w.service.beat()

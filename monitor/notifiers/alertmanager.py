@@ -86,12 +86,16 @@ class AlertmanagerNotifier:
             }
         )
 
-    async def alive(self, seconds: float) -> None:
-        """An alert that fires while we live and resolves by itself when we do not renew it: route its end to a pager."""
+    async def alive(self, install: str, seconds: float) -> None:
+        """An alert of this monitor's own that resolves by itself when it is not renewed: route its end to a pager."""
         end = self._clock() + timedelta(seconds=seconds)
         said = "hijack-monitor is alive; when this resolves, it is not"
         await self._post(
-            {"labels": self._labels | {"alertname": "HijackMonitorAlive"}, "annotations": {"summary": said}, "endsAt": end.isoformat()}
+            {
+                "labels": self._labels | {"alertname": "HijackMonitorAlive", "monitor": install},
+                "annotations": {"summary": said},
+                "endsAt": end.isoformat(),
+            }
         )
 
 

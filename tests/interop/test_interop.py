@@ -313,11 +313,9 @@ async def test_two_daemons_before_a_real_alertmanager_cluster_wake_people_once(t
         await asyncio.sleep(4)
         assert len(told("HijackMonitor")) == 1, "two monitors, two Alertmanagers, one page"
         assert "Take your BTC and run." in told("HijackMonitor")[0]["annotations"]["description"]
+        assert len({a["labels"]["monitor"] for a in told("HijackMonitorAlive")}) == 2
         daemons[0].send_signal(signal.SIGKILL)
-        await asyncio.sleep(5)
-        assert told("HijackMonitorAlive", "resolved") == [], "one of two still lives"
-        daemons[1].send_signal(signal.SIGKILL)
-        assert await wait_for(lambda: bool(told("HijackMonitorAlive", "resolved")), 20), "silence is the alarm"
+        assert await wait_for(lambda: len(told("HijackMonitorAlive", "resolved")) == 1, 20), "silence is the alarm, of each of them"
 
 
 async def test_what_is_needed_is_there() -> None:

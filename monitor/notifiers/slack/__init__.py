@@ -47,6 +47,7 @@ class SlackNotifier:
         responders, approvers = (tuple(settings.options.get(name) or ()) for name in ("responders", "approvers"))
         self.people = People(api, settings.clock, responders, approvers)
         self.look = Look(str(settings.options.get("runbook_url") or ""), _runbook(settings), pressed=pressed)
+        self._mention = tuple(settings.options.get("mention") or ())
         self._sockets = int(settings.options.get("sockets") or 1)
 
     def front(self, office: Office, app_token: str) -> Front:
@@ -184,7 +185,21 @@ class SlackNotifier:
         if info.get("is_archived") or info.get("is_member") is False:
             why = "is archived" if info.get("is_archived") else "does not have the bot as a member: /invite it"
             raise NotifierError(Refusal.DESTINATION, f"channel {self._channel} {why}")
-        return f"Slack as {safe.for_terminal(str(answer.get('user')))} in {safe.for_terminal(str(answer.get('team')))}, channel {self._channel}"
+        outside = await self._outside()
+        said = f"; not in the channel, so not surely woken: {', '.join(outside)}" if outside else ""
+        return f"Slack as {safe.for_terminal(str(answer.get('user')))} in {safe.for_terminal(str(answer.get('team')))}, channel {self._channel}{said}"
+
+    async def _outside(self) -> list[str]:
+        """Members of the groups we mention who are not in the channel: Slack does not reliably notify them."""
+        groups = [who for who in self._mention if who.startswith("S")]
+        if not groups:
+            return []
+        there = set((await self._api.call(self._api.web.conversations_members(channel=self._channel_id, limit=1000))).get("members") or ())
+        found = []
+        for group in groups:
+            members = (await self._api.call(self._api.web.usergroups_users_list(usergroup=group))).get("users") or ()
+            found += [f"{user} of {group}" for user in members if user not in there]
+        return found[:10]
 
     async def shout(self, text: str) -> None:
         """A plain message that nothing in the store knows of."""

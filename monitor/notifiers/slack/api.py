@@ -153,6 +153,15 @@ class Socket:
         """How long no click could have come through; `began` is when we first tried."""
         return time.monotonic() - (self.up_at if self.up_at is not None else began)
 
+    async def renew(self) -> None:
+        """Another connection in the place of this one."""
+        client = self._client
+        if client is not None:
+            client.wss_uri = None
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(DEADLINE_SECONDS):
+                    await client.connect_to_new_endpoint(force=True)
+
     async def keep(self) -> None:
         """For ever."""
         while True:

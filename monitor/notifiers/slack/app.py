@@ -13,13 +13,13 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from monitor import approvals, desk, safe
 from monitor.approvals import Approval
 from monitor.desk import DeskError
-from monitor.model import Account, Company, Human, Incident, Kind, Post
+from monitor.model import Account, Company, Human, Incident, Post
 from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack import views
 from monitor.notifiers.slack.api import Api
@@ -33,6 +33,7 @@ from monitor.verdict.rules import Rules
 log = logging.getLogger("monitor.slack")
 
 Payload = Mapping[str, Any]
+MOST_SECONDS = 60
 _ACTS = {"acknowledge": "acknowledge", "hold": "hold", "escalate": "escalate", "reopen": "reopen"}
 _MODALS = {"approve_open": ("approve", "Legit: approve"), "resolve_open": ("resolve", "Resolve")}
 _SILENCE = re.compile(
@@ -68,7 +69,6 @@ class SlackApp:
     def __init__(self, api: Api, people: People, channel: str, office: Office) -> None:
         self._api, self._people, self._channel, self._office = api, people, channel, office
         self._store = office.store
-        self._working = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def receive(self, envelope: str, kind: str, payload: Payload) -> Mapping[str, Any] | None:
@@ -77,7 +77,7 @@ class SlackApp:
         with self._store.transaction():
             new = self._store.receive(envelope, _dedupe(envelope, kind, payload), kind, json.dumps(payload), self._office.clock())
         if new:
-            task = asyncio.create_task(self.work())
+            task = asyncio.create_task(self._done(envelope, kind, dict(payload)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return answer
@@ -100,21 +100,27 @@ class SlackApp:
         return None
 
     async def work(self) -> None:
-        """Do everything that was written down and not done yet, in order."""
-        async with self._working:
-            for row in self._store.received():
-                outcome = "failed"
-                try:
-                    async with asyncio.timeout(60):
-                        outcome = await self._do(row["kind"], json.loads(row["body"]), row["envelope"])
-                except sqlite3.Error:
-                    log.exception("a click could not be acted on; it is tried again")
-                    return
-                except Exception as error:
-                    log.exception("a click was not understood")
-                    outcome = f"failed: {type(error).__name__}"
-                with self._store.transaction():
-                    self._store.done(row["envelope"], self._office.clock(), outcome)
+        """Do what was written down and confirmed before the last stop."""
+        for row in self._store.received():
+            await self._done(row["envelope"], row["kind"], json.loads(row["body"]))
+
+    async def _done(self, envelope: str, kind: str, payload: dict[str, Any]) -> None:
+        """Act on one envelope. A slow answer of Slack's to one person holds up nobody else's click."""
+        outcome = "failed"
+        try:
+            async with asyncio.timeout(MOST_SECONDS):
+                outcome = await self._do(kind, payload | {"envelope": envelope}, envelope)
+        except sqlite3.Error:
+            log.exception("a click could not be acted on; it is tried again at the next start")
+            return
+        except NotifierError as error:
+            outcome = f"failed: {error}"
+            log.warning("a click could not be answered: %s", error)
+        except Exception as error:
+            log.exception("a click was not understood")
+            outcome = f"failed: {type(error).__name__}"
+        with self._store.transaction():
+            self._store.done(envelope, self._office.clock(), outcome)
         self._office.wake()
 
     async def _do(self, kind: str, payload: Payload, envelope: str) -> str:
@@ -153,8 +159,7 @@ class SlackApp:
         who, why = await self._people.may(user, verb, _team(payload))
         if not why:
             human = Human(verb, who, "a button in Slack", self._office.clock(), user=user, key=f"click:{user}:{stamp}")
-            with self._store.transaction():
-                why = _shown(self._office.outbox.act(number, human))
+            why = self._acted(payload, number, human)
         return await self._told(payload, why, f"INC-{number}: {verb} by {who}")
 
     async def _told(self, payload: Payload, why: str, done: str) -> str:
@@ -207,14 +212,15 @@ class SlackApp:
         subject = incident.subject if incident else ""
         if not why:
             why = self._tried(
-                lambda: desk.end_silence(self._store, self._office.outbox, int(subject.partition(":")[2] or 0), who, self._office.clock())
+                payload,
+                lambda: desk.end_silence(self._store, self._office.outbox, int(subject.partition(":")[2] or 0), who, self._office.clock()),
             )
         return await self._told(payload, why, f"{subject} ended by {who}")
 
     async def _withdraw(self, payload: Payload, number: int) -> str:
         who, why = await self._people.may(_user(payload), "withdraw", _team(payload))
         if not why:
-            why = self._tried(lambda: desk.withdraw(self._store, number, who, self._office.clock()))
+            why = self._tried(payload, lambda: desk.withdraw(self._store, number, who, self._office.clock()))
         view = payload.get("view") or {}
         if view.get("type") == "home":
             await self.show_home(_user(payload))
@@ -223,10 +229,12 @@ class SlackApp:
             await self._api.call(self._api.web.views_update(view_id=str(view.get("id")), view=shown))
         return f"refused: {why}" if why else f"#{number} withdrawn by {who}"
 
-    def _tried(self, what: Callable[[], object]) -> str:
-        """The refusal of the desk, in words, or an empty string."""
+    def _tried(self, payload: Payload, what: Callable[[], object]) -> str:
+        """The refusal of the desk, in words, or an empty string. Done and marked in one transaction."""
         try:
-            what()
+            with self._store.transaction():
+                what()
+                self._store.done(str(payload["envelope"]), self._office.clock(), "done")
         except DeskError as error:
             return safe.for_slack_sentence(str(error))
         return ""
@@ -268,9 +276,15 @@ class SlackApp:
         )))  # fmt: skip
         if not why:
             human = Human("resolve", who, "Slack", self._office.clock(), note, user, str(filled.get("cause", "")))
-            with self._store.transaction():
-                why = _shown(self._office.outbox.act(number, human))
+            why = self._acted(payload, number, human)
         return await self._told(payload, why, f"INC-{number}: resolved by {who}")
+
+    def _acted(self, payload: Payload, number: int, human: Human) -> str:
+        """The act and its mark in one transaction: a kill in between must not escalate twice."""
+        with self._store.transaction():
+            why = self._office.outbox.act(number, human)
+            self._store.done(str(payload["envelope"]), human.at, why or human.verb)
+        return safe.for_slack_sentence(why) if why else ""
 
     def _plan_checked(self, envelope: str, filled: dict[str, Any]) -> Mapping[str, Any]:
         """Complaints beside their fields, or what the lint says."""
@@ -283,24 +297,7 @@ class SlackApp:
         return {"response_action": "update", "view": views.checked(notes, made.text, envelope)}
 
     def _plan(self, filled: dict[str, Any]) -> Plan:
-        """What the modal was filled with. Raises ValueError naming the block and what was expected."""
-        known = {a.key for a in self._office.accounts()}
-        if filled.get("account") not in known:
-            raise ValueError("account: choose one of the accounts that are watched")
-        if not str(filled.get("text", "")).strip():
-            raise ValueError("text: the text is empty")
-        start, end = (datetime.fromtimestamp(int(filled.get(k) or 0), UTC) for k in ("from", "until"))
-        if end <= start:
-            raise ValueError("until: the window ends before it begins")
-        if end < self._office.clock():
-            raise ValueError("until: the window is over; a registration is for what comes")
-        links = tuple(str(filled.get("links", "")).split())
-        if any(not link.startswith(("https://", "http://")) for link in links):
-            raise ValueError("links: one a line, each beginning with https://")
-        media = str(filled.get("media") or "0")
-        if not media.isdigit() or int(media) > 10:
-            raise ValueError("media: how many pictures and videos, 0 to 10")
-        return Plan(str(filled["account"]), Kind.POST, str(filled["text"]).rstrip("\n"), start, end, links, int(media))
+        return views.planned_post(filled, {a.key for a in self._office.accounts()}, self._office.clock())
 
     async def _save_plan(self, payload: Payload, draft: str) -> str:
         """Register what was shown with its lint: the submission that was written down then."""
@@ -379,7 +376,7 @@ class SlackApp:
             return why
         office, now = self._office, self._office.clock()
         if rest.startswith("end ") and rest[4:].strip().isdigit():
-            return self._tried(lambda: desk.end_silence(self._store, office.outbox, int(rest[4:]), who, now)) or "Ended."
+            return self._tried(payload, lambda: desk.end_silence(self._store, office.outbox, int(rest[4:]), who, now)) or "Ended."
         asked = _SILENCE.fullmatch(rest)
         if asked is None:
             return f"I did not understand that.\n{HELP}"
@@ -389,7 +386,7 @@ class SlackApp:
         lasts = timedelta(hours=int(asked["number"])) if asked["unit"] == "h" else timedelta(minutes=int(asked["number"]))
         reason = safe.clean(asked["reason"], 200)
         done = lambda: desk.silence(self._store, office.outbox, account, asked["words"] or "", lasts, reason, who, now)  # noqa: E731 - the one line says it
-        return self._tried(done) or "Silenced; it is announced in the channel, with a button that ends it."
+        return self._tried(payload, done) or "Silenced; it is announced in the channel, with a button that ends it."
 
     async def _test(self, payload: Payload) -> str:
         who, why = await self._people.may(str(payload.get("user_id", "")), "test", str(payload.get("team_id", "")))
@@ -439,11 +436,6 @@ def _dedupe(envelope: str, kind: str, payload: Payload) -> str:
     if kind == "events_api":
         return f"event:{payload.get('event_id') or envelope}"
     return f"{kind}:{envelope}"
-
-
-def _shown(sentence: str) -> str:
-    """A refusal may quote somebody's name."""
-    return safe.for_slack_sentence(sentence) if sentence else ""
 
 
 def _resolved(incident: Incident) -> str:

@@ -23,14 +23,21 @@ class Front:
     """The sockets of one app. Without an app token there are none, and threads are read instead."""
 
     def __init__(self, api: Api, people: People, app: SlackApp, app_token: str, count: int, clock: Callable[[], datetime]) -> None:
-        self._people, self._clock = people, clock
+        self._api, self._people, self._clock, self._app_token = api, people, clock, app_token
         self.app = app
         self.sockets = tuple(Socket(api, app_token, app.receive) for _ in range(count)) if app_token else ()
         self._tasks: list[asyncio.Task[None]] = []
         self._began = time.monotonic()
-        self._failed = 0
+        self._failed = self._counted = 0
         self._since: datetime | None = None
         self._why = ""
+
+    async def check(self) -> str:
+        """Whether Slack would open a socket for us. Raises NotifierError."""
+        if not self.sockets:
+            return "no slack_app_token: no buttons and no commands; answers in threads work"
+        await self._api.call(self._api.web.apps_connections_open(app_token=self._app_token))
+        return f"buttons and commands over {len(self.sockets)} sockets"
 
     async def start(self) -> None:
         """Do what was written down before the last stop, then listen."""
@@ -55,8 +62,19 @@ class Front:
             log.warning("Slack: %s", error)
         else:
             self._failed, self._since, self._why = 0, None, ""
+            await self._count_again()
             with contextlib.suppress(NotifierError):  # a plan without groups, or no scope: ids are shown
                 await self._people.learn_names()
+
+    async def _count_again(self) -> None:
+        """Slack counts only when it greets, and a socket that was just replaced may still be counted: ask twice before we believe it."""
+        most = max(self.sockets, key=lambda s: s.connections, default=None)
+        if most is None or most.connections <= len(self.sockets):
+            self._counted = 0
+            return
+        self._counted += 1
+        if self._counted < _LASTING_LOOKS + 1:
+            await most.renew()
 
     def trouble(self) -> tuple[str, float]:
         """(why Slack cannot be used, for how many seconds), once it has lasted."""
@@ -69,5 +87,6 @@ class Front:
         return min((s.deaf_seconds(self._began) for s in self.sockets), default=0.0)
 
     def connections(self) -> int:
-        """Of our app token, as Slack last counted."""
-        return max((s.connections for s in self.sockets), default=0)
+        """Of our app token, as Slack has counted again and again; at most ours until it has."""
+        counted = max((s.connections for s in self.sockets), default=0)
+        return counted if self._counted > _LASTING_LOOKS else min(counted, len(self.sockets))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from monitor import safe
-from monitor.model import CAUSES, Account, ApprovedPost, Incident, Post
+from monitor.model import CAUSES, Account, ApprovedPost, Incident, Kind, Post
 from monitor.notifiers.slack.message import button, headline
+from monitor.planning import Plan
 from monitor.store import Kept
 
 View = dict[str, Any]
@@ -174,3 +175,23 @@ def values(view: View) -> dict[str, Any]:
         else:
             out[block] = str(element.get("value") or "")
     return out
+
+
+def planned_post(filled: dict[str, Any], known: set[str], now: datetime) -> Plan:
+    """What the modal was filled with. Raises ValueError naming the block and what was expected."""
+    if filled.get("account") not in known:
+        raise ValueError("account: choose one of the accounts that are watched")
+    if not str(filled.get("text", "")).strip():
+        raise ValueError("text: the text is empty")
+    start, end = (datetime.fromtimestamp(int(filled.get(k) or 0), UTC) for k in ("from", "until"))
+    if end <= start:
+        raise ValueError("until: the window ends before it begins")
+    if end < now:
+        raise ValueError("until: the window is over; a registration is for what comes")
+    links = tuple(str(filled.get("links", "")).split())
+    if any(not link.startswith(("https://", "http://")) for link in links):
+        raise ValueError("links: one a line, each beginning with https://")
+    media = str(filled.get("media") or "0")
+    if not media.isdigit() or int(media) > 10:
+        raise ValueError("media: how many pictures and videos, 0 to 10")
+    return Plan(str(filled["account"]), Kind.POST, str(filled["text"]).rstrip("\n"), start, end, links, int(media))
