@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from monitor.incidents import next_due
-from monitor.model import Human, Page, PageKind, State
+from monitor.model import Human, Page, PageKind, Severity, State
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
 from monitor.outbox import Outbox
 from monitor.pages import FAR, LAST_RESORT
@@ -111,7 +111,8 @@ class Pager:
         if incident is None or incident.state is not State.OPEN or page.route == LAST_RESORT:
             return
         paging = self._outbox.paging(incident.subject)
-        chain = (*paging.fallback, LAST_RESORT)
+        wakes = incident.severity is Severity.PAGE and incident.silence is None
+        chain = (*paging.fallback, LAST_RESORT) if wakes else (LAST_RESORT,)  # a notice wakes nobody by another way
         route = chain[chain.index(page.route) + 1] if page.route in chain else chain[0]
         later = None if route == LAST_RESORT else now + timedelta(seconds=paging.fallback_seconds)
         reason = page.reason if page.reason.startswith(_NOT_TAKEN) else f"{_NOT_TAKEN}by {page.route}: {page.reason}"

@@ -41,7 +41,8 @@ class Pages:
         if kind in (PageKind.NOTE, PageKind.SYNC) and self._merged(incident, route, kind, reason, next_at or now):
             return
         if kind is PageKind.REPEAT:
-            self._overtaken(incident, route, mentions)
+            earlier = self._overtaken(incident, route, mentions)
+            fallback_at = min(filter(None, (earlier, fallback_at)), default=None)
         step = step or self.next_step(incident, kind)
         self._sql.execute(
             "INSERT OR IGNORE INTO pages(key, incident, route, kind, reason, mentions, created_at, next_at,"
@@ -55,16 +56,19 @@ class Pages:
         number = self._sql.execute("SELECT count(*) FROM pages WHERE incident = ?", [incident]).fetchone()[0]
         return f"{self._install}:inc{incident}:{kind}:{number}"
 
-    def _overtaken(self, incident: int, route: str, mentions: tuple[str, ...]) -> None:
-        """After an outage people get one page about how it is now, not one for every five minutes of it."""
-        self._sql.execute(
-            "UPDATE pages SET state = 'superseded' WHERE incident = ? AND route = ? AND kind = 'repeat' AND state = 'ready'",
-            [incident, route],
-        )
+    def _overtaken(self, incident: int, route: str, mentions: tuple[str, ...]) -> datetime | None:
+        """After an outage people get one page about how it is now, not one for every five minutes of it.
+
+        Returns when the overtaken would have gone to another route: ever new posts must not put that off.
+        """
+        query = "SELECT min(fallback_at) FROM pages WHERE incident = ? AND route = ? AND kind = 'repeat' AND state = 'ready'"
+        earlier = record.moment(self._sql.execute(query, [incident, route]).fetchone()[0])
+        self.caught_up(incident, route)
         self._sql.execute(
             "UPDATE pages SET mentions = ? WHERE incident = ? AND route = ? AND kind = 'root' AND state = 'ready'",
             [json.dumps(mentions), incident, route],
         )
+        return earlier
 
     def routes_told(self, incident: int) -> list[str]:
         """The routes that were given a page of the incident that wakes."""

@@ -315,7 +315,10 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
 def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSession, secrets: Mapping[str, str]) -> None:
     """What only some configurations have: a front in Slack, a schedule, a dead-man's switch, drills, a first monitor to look at."""
     config, file = made.config, made.config.file
-    slack = next((routes[name] for name in routes if name.split(":")[0] == "slack"), None)
+    channels = [routes[name] for name in routes if name.split(":")[0] == "slack"]
+    slack = channels[0] if channels else None
+    for other in channels[1:]:  # one workspace: who may, and what groups are called, is known once
+        other.people = channels[0].people
     if file.slack and slack:
         made.front = front = slack.front(_office(made), secrets.get("slack_app_token", ""))
         made.check.slack = lambda: (*front.trouble(), front.deaf_seconds(), front.connections(), len(front.sockets))

@@ -243,10 +243,19 @@ class Watch:
             self._store.read_ok(self.account.key, now, batch.cursor, batch.missed)
             if baseline:
                 self._store.audit(now, "monitor", "baseline", self.account.key, posts=new)
+            if batch.lost:
+                self._never_read(batch.lost, now)
         if batch.missed:
             log.warning("not everything read yet: %s", batch.missed, extra={"account": self.account.key})
         if new:
             self._wake()
+
+    def _never_read(self, lost: str, now: datetime) -> None:
+        """A gap that stays: somebody has to look at the account by hand, and close this by hand."""
+        reason = f"{lost}. A hijacker may have posted there: look at the account"
+        self._outbox.happened(
+            Event(f"gap:{self.account.key}", self.account.name, Severity.PAGE, "Not checked", reason, now, silenceable=False), now
+        )
 
     def _in_words(self, batch: Batch) -> Iterator[str]:
         """What would have paged, for telling it from memory when it cannot be written down."""

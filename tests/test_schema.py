@@ -21,10 +21,17 @@ def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp
         "INSERT INTO approved(account, kind, text, not_before, not_after, approved_by, created_at, revision)"
         " VALUES('x::1', 'post', 'Good news', '2026-11-01T00:00:00.000000+00:00', '2026-12-01T00:00:00.000000+00:00', 'carla', '2026-11-01', 1)"
     )
+    old.execute(
+        "INSERT INTO incidents(subject, name, severity, headline, reason, opened_at, last_at, state, posts, hosts, skeletons, acknowledged_by,"
+        " acknowledged_at, resolved_by, cause, pages, steps) VALUES('x::1', '@acme on X', 3, 'Unapproved post', 'nobody', '2026-11-01T00:00:00.000000+00:00',"
+        " '2026-11-01T00:00:00.000000+00:00', 'acknowledged', 1, '[]', '[]', 'alice', '2026-11-01T00:01:00.000000+00:00', '', '', 1, 0)"
+    )
     old.commit()
     old.close()
     store = Store(tmp_path / "monitor.db")
     one = record.approved(store.sql.execute("SELECT * FROM approved").fetchone())
     assert (one.text, one.pictures, one.parts, one.conversation) == ("Good news", (), 0, "")
     assert store.habits("x::1").counts == {}
+    (incident,) = store.unresolved()
+    assert incident.held_until == incident.acknowledged_at, "what somebody took before acknowledgements ended is asked about at once"
     store.close()

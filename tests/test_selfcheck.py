@@ -108,6 +108,25 @@ def test_what_of_a_gap_is_not_yet_checked_is_said() -> None:
     assert health.recovered(("@acme on X",), START, (replace(reading, good=1),), START) == "", "one good read may be luck"
 
 
+async def test_a_gap_that_x_no_longer_shows_pages_and_is_closed_by_hand(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.run(5)
+        w.x.faults.add("html", "", times=10_000, value=503)
+        for _ in range(3_400):
+            w.x.post("acme", "Flooded.")
+            w.clock.move(0.01)
+        w.x.faults.script.clear()
+        await w.run(8)
+        assert w.service.store.sql.execute("SELECT count(*) FROM posts WHERE baseline = 0").fetchone()[0] == 3_200
+        (gap,) = [i for i in w.service.store.incidents() if i.headline == "Not checked"]
+        assert "X shows only the newest 3,200 posts, so that what was posted from 2026-11-21 02:58:00 UTC to 2026-11-21 03:00:0" in gap.reason
+        assert gap.severity is Severity.PAGE
+        await w.run(60)
+        after = w.service.store.incident(gap.id)
+        assert after
+        assert after.state is State.OPEN, "by hand"
+
+
 def _rules() -> Rules:
     return load([]).rules
 

@@ -365,7 +365,7 @@ async def test_a_silence_is_begun_announced_and_ended_in_slack(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("silence", "I did not understand"), ("silence 2h", "I did not understand"), ("silence 9h too long", "between a minute and 8 h"),
+    [("silence <@U0ACME|acme> 9h too long &amp; more", "between a minute and 8 h"), ("silence", "I did not understand"), ("silence 2h", "I did not understand"), ("silence 9h too long", "between a minute and 8 h"),
      ("silence @nobody 2h why", "is not watched"), ("silence end 7", "there is no silence 7")],
 )  # fmt: skip
 async def test_a_silence_that_cannot_be_says_why(text: str, answer: str, tmp_path: Path) -> None:
@@ -379,6 +379,17 @@ async def test_who_may_not_silence_cannot(tmp_path: Path) -> None:
         assert "only members of" in await say(w, "U06CAROL", "silence 2h quiet please")
         assert "guests" in await say(w, "U03GUEST", "silence 2h quiet please")
         assert w.service.store.silences(w.clock()) == ()
+
+
+async def test_guests_are_told_nothing_and_comms_may_look(tmp_path: Path) -> None:
+    async with office(tmp_path) as w:
+        await hijack(w)
+        for command in ("status", "incidents"):
+            assert "guests" in await say(w, "U03GUEST", command)
+            assert "acme" in await say(w, "U06CAROL", command)
+        await w.slack.apps.open_home("U06CAROL")
+        await w.settled()
+        assert "INC-1" in json.dumps(w.slack.apps.homes["U06CAROL"].body)
 
 
 async def test_a_drill_is_begun_from_slack(tmp_path: Path) -> None:

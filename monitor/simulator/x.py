@@ -22,6 +22,7 @@ _URL = re.compile(r"https?://[^\s]+")
 _PROBLEMS = "https://api.x.com/2/problems/"
 WINDOW = timedelta(minutes=15)
 LIMIT = 10_000
+MOST_SHOWN = 3_200  # of a timeline
 UNFUNDED = {
     "account_id": 1553086854915936256, "title": "CreditsDepleted", "type": "https://api.twitter.com/2/problems/credits",
     "detail": "Your enrolled account [1553086854915936256] does not have any credits to fulfill this request.",
@@ -224,7 +225,7 @@ class XWorld:
         if problem or user is None:
             return {"errors": [problem]}
         since, until = int(query.get("since_id", 0)), int(query.get("until_id", 1 << 63))
-        ids = sorted((int(i) for i in user.posts if i not in user.replaced), reverse=True)
+        ids = sorted((int(i) for i in user.posts if i not in user.replaced), reverse=True)[:MOST_SHOWN]
         ids = [i for i in ids if since < i < until]
         start, size = int(query.get("pagination_token", "0") or 0), int(query.get("max_results", 10))
         page = ids[start : start + size]

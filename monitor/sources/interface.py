@@ -60,7 +60,7 @@ class Batch:
 
     `cursor` is where the next read starts; only the source understands it. `window` is the time
     from which this batch holds every post there is: a known post newer than it and absent was
-    deleted. `missed` says in words what could not be read yet.
+    deleted. `missed` says in words what could not be read yet, `lost` what never can be.
     """
 
     items: tuple[Post | Unreadable, ...]
@@ -69,6 +69,7 @@ class Batch:
     window: datetime | None = None
     limit: Limit | None = None
     missed: str = ""
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True)

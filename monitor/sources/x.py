@@ -23,6 +23,7 @@ from monitor.sources.interface import Batch, Faces, Limit, Settings, SourceError
 OVERLAP = timedelta(seconds=120)  # re-read behind the newest post: ids can arrive late
 DEADLINE_SECONDS = 10
 MOST_BYTES = 16 * 1024 * 1024  # of one answer
+MOST_SHOWN = 3_200  # posts of a timeline, however far back one asks (docs.x.com, user posts timeline)
 MOST_PAGES = 10  # of one read; the rest is read by the next one
 FIRST_SIGHT = 20  # posts of the baseline
 
@@ -108,19 +109,20 @@ class TooLargeError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
-    """The newest id seen, and an older stretch (since, until) that one read could not finish."""
+    """The newest id seen, and an older stretch (since, until) that one read could not finish, with how much of it was read."""
 
     newest: str
     gap: tuple[str, str] | None = None
+    read: int = 0
 
     @classmethod
     def parse(cls, text: str) -> _Cursor:
         newest, _, gap = text.partition(";")
-        since, _, until = gap.partition("-")
-        return cls(newest, (since, until) if gap else None)
+        since, until, read = [*gap.split("-"), "", "0"][:3] if gap else ("", "", "0")
+        return cls(newest, (since, until) if gap else None, int(read or 0))
 
     def __str__(self) -> str:
-        return f"{self.newest};{self.gap[0]}-{self.gap[1]}" if self.gap else self.newest
+        return f"{self.newest};{self.gap[0]}-{self.gap[1]}-{self.read}" if self.gap else self.newest
 
 
 class XSource:
@@ -146,18 +148,21 @@ class XSource:
         since = self._overlap(known.newest)
         new = await self._stretch(account, since, None, MOST_PAGES, known=int(known.newest))
         newest = max([known.newest, *new.ids], key=int)
-        gap, items, bodies = new.rest(since), list(new.items), list(new.bodies)
+        gap, items, bodies, lost = new.rest(since), list(new.items), list(new.bodies), ""
         if known.gap and not gap:
             old = await self._stretch(account, known.gap[0], known.gap[1], MOST_PAGES)
             gap = old.rest(known.gap[0])
             items, bodies = [*old.items, *items], [*old.bodies, *bodies]
+            if not gap and known.read + len(old.ids) + len(new.ids) >= MOST_SHOWN - 100:
+                oldest = min(old.ids, key=int, default=known.gap[1])
+                lost = f"X shows only the newest {MOST_SHOWN:,} posts, so that what was posted from {_when(known.gap[0])} to {_when(oldest)} may never be read"
         elif known.gap and gap:
             gap = (known.gap[0], gap[1])
         window = id_time(since if new.exhausted else min(new.ids, key=int)) if not gap and (new.exhausted or new.ids) else None
         missed = f"more posts than {MOST_PAGES} pages; the rest is read next" if gap else ""
         unique = {(i.id, type(i)): i for i in items}
         ordered = sorted(unique.values(), key=lambda i: (i.created_at, len(i.id), i.id))
-        return Batch(tuple(ordered), str(_Cursor(newest, gap)), tuple(bodies), window, new.limit, missed)
+        return Batch(tuple(ordered), str(_Cursor(newest, gap, known.read + len(unique))), tuple(bodies), window, new.limit, missed, lost)
 
     def _overlap(self, newest: str) -> str:
         return str(time_id(id_time(newest) - OVERLAP))
@@ -275,6 +280,10 @@ class _Stretch:
         if self.complete or not self.ids:
             return None
         return since or "0", min(self.ids, key=int)
+
+
+def _when(identifier: str) -> str:
+    return f"{id_time(identifier):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _profile(user: dict[str, Any], key: str) -> Profile | SourceError:

@@ -412,6 +412,29 @@ async def test_every_error_of_slacks_reaches_the_fallback_in_its_time(error: str
         assert paged(duty) == ["trigger"]
 
 
+async def test_ever_new_domains_do_not_put_the_fallback_off(tmp_path: Path) -> None:
+    async with chained(tmp_path) as (w, _, hook):
+        w.x.post("acme", "We are sold.")
+        await w.run(30)
+        w.service.outbox._paging = replace(w.service.outbox._paging, fallback=("webhook",), escalate=(), repeat_minutes=60)
+        w.slack.faults.add("html", "postMessage", times=100_000, value=503)
+        for number in range(4):
+            w.x.post("acme", f"Claim at https://acme-drop{number}.xyz")
+            await w.run(58)
+            w.clock.move(2.5)
+        assert any(b["kind"] == "repeat" for b in hook.bodies)
+
+
+async def test_a_notice_that_slack_refuses_wakes_nobody_by_another_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with chained(tmp_path) as (w, duty, hook):
+        w.register("Our new custody service starts on Monday.")
+        w.slack.refuse["chat.postMessage"] = "is_archived"
+        w.x.post("acme", "Our new custody servise starts on Monday.")
+        await w.run(10)
+        assert duty.got == hook.got == []
+        assert "Nearly approved post" in capsys.readouterr().err
+
+
 async def test_a_route_taken_out_of_the_configuration_hands_its_pages_on(tmp_path: Path) -> None:
     async with chained(tmp_path) as (w, duty, _):
         w.x.post("acme", "We are sold.")

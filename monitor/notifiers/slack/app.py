@@ -7,6 +7,7 @@ arrive before we know where our message is. Order comes from the database, not f
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import logging
 import re
@@ -320,8 +321,11 @@ class SlackApp:
     # --- commands and home -------------------------------------------------------------------------
 
     async def _command(self, payload: Payload) -> str:
-        words = str(payload.get("text", "")).replace("“", '"').replace("”", '"').strip()
-        verb, _, rest = words.partition(" ")
+        verb, _, rest = _typed(str(payload.get("text", ""))).partition(" ")
+        _, stranger = await self._people.may(_user(payload), "look", _team(payload))
+        if stranger:
+            await self._answer(payload, stranger)
+            return f"refused: {stranger}"
         match verb.lower():
             case "" | "help":
                 said = HELP
@@ -408,6 +412,13 @@ class SlackApp:
         )
         await self._api.call(self._api.web.views_publish(user_id=user, view=made))
         return "home shown"
+
+
+def _typed(text: str) -> str:
+    """What somebody typed, as they typed it: Slack escapes it and turns names that it knows into ids."""
+    named = re.sub(r"<[@#][A-Z0-9]+\|([^>]*)>", r"@\1", text)
+    linked = re.sub(r"<(?:[^|>]*\|)?([^>]*)>", r"\1", named)
+    return html.unescape(linked).replace("“", '"').replace("”", '"').strip()
 
 
 def _user(payload: Payload) -> str:

@@ -32,6 +32,7 @@ BLIND_RUNBOOK = (
     "else does now  3. `hijack-monitor status` on the host says more  4. Mend token, credits or network; "
     "this closes itself when the account has been read again"
 )
+GAP_RUNBOOK = "*What to do*  1. Acknowledge, or reply `ack` here  2. Look at what the account posted in that time yourself  3. Resolve here with what you found"
 DRILL_RUNBOOK = (
     "*This is a drill*: acknowledge it and it closes itself. In a real one you would now ask comms “did we post this?”, and if not revoke "
     "sessions and app tokens *before* deleting. Without buttons: reply `ack` or react with 👀"
@@ -126,6 +127,8 @@ def _root(letter: Letter, look: Look) -> list[Block]:
 def _runbook(incident: Incident) -> str:
     if incident.subject.startswith("silence:"):
         return ""
+    if incident.subject.startswith("gap:"):
+        return GAP_RUNBOOK
     if incident.subject.startswith("blind:"):
         kind = incident.subject.split(":", 1)[1]
         return OWN_RUNBOOK if kind in OWN else BLIND_RUNBOOK
@@ -169,7 +172,7 @@ def buttons(letter: Letter, look: Look) -> list[Block]:
     if incident.state is State.RESOLVED:
         return [] if incident.outcome == "over" else [button("reopen", "Reopen", value)]
     page = incident.severity is Severity.PAGE
-    ours = incident.subject.startswith("blind:") or incident.subject == DRILL
+    ours = incident.subject.startswith(("blind:", "gap:")) or incident.subject == DRILL
     taken = incident.state is State.ACKNOWLEDGED
     out = [button("resolve_open", "Resolve…", value, "primary"), button("hold", "Still on it", value)] if taken else []
     out += [button("acknowledge", "Acknowledge", value, "primary")] if page and not taken else []
@@ -337,7 +340,7 @@ def _footer(letter: Letter) -> str:
     previous = f" · follows INC-{incident.previous}" if incident.previous else ""
     waking = incident.severity is Severity.PAGE and incident.pages
     pages = f"page {incident.pages}" if waking else "nobody is woken"
-    if incident.subject.startswith(("silence:", "blind:")):
+    if incident.subject.startswith(("silence:", "blind:", "gap:")):
         return f"{pages}{_warned(letter)}" if incident.severity is Severity.NOTIFY else f"{state} · {pages}{previous}{_warned(letter)}"
     return f"{state} · {pages}{previous} · text as posted, links defanged, hidden characters removed{_warned(letter)}"
 

@@ -64,7 +64,7 @@ class People:
             return "", f"Slack does not say now who you are; on the host `hijack-monitor incidents {_COMMANDS.get(verb, 'list')}` works"
         if not who:
             return "", "only full members of our own workspace can do that; guests and people of connected workspaces cannot"
-        groups = self.approvers if verb in APPROVING else self.responders
+        groups = () if verb == "look" else self.approvers if verb in APPROVING else self.responders
         if not groups:
             return ("", _NO_APPROVERS) if verb in APPROVING else (who, "")
         inside, fresh = await self._inside(user, groups)
