@@ -9,10 +9,10 @@ demo: .venv/run  ## a hijack, caught, within a minute
 	$(BIN)/hijack-monitor demo
 
 test: .venv/dev  ## every test, the kill test included
-	$(BIN)/python -m pytest -m "not interop"
+	$(BIN)/python -m pytest -n auto -m "not interop"
 
 test-fast: .venv/dev  ## without real processes and real time
-	$(BIN)/python -m pytest -m "not slow and not interop"
+	$(BIN)/python -m pytest -n auto -m "not slow and not interop"
 
 interop: .venv/dev tests/interop/node_modules  ## checked from outside: Slack's own clients and types, emulate, a real Alertmanager
 	command -v prometheus-alertmanager >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends prometheus-alertmanager >/dev/null; }

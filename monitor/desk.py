@@ -167,7 +167,7 @@ def end_silence(store: Store, outbox: Outbox, number: int, who: str, now: dateti
         found = store.silence(number)
         if found is None or found.ended_by:
             raise DeskError(f"silence {number} was ended by {found.ended_by}" if found else f"there is no silence {number}")
-        store.sql.execute("UPDATE silences SET ended_by = ? WHERE id = ?", [who, number])
+        store.end_silence(number, who)
         store.audit(now, who, "silence ended", f"silence {number}")
         notice = store.open_incident(f"silence:{number}")
         if notice:

@@ -93,6 +93,8 @@ class Outbox:
             human.at, human.who, human.verb, f"INC-{number}", **{k: v for k, v in detail.items() if v or k in ("via", "note")}
         )
         self.say(changed, requests, human.at)
+        if changed.state is State.RESOLVED and changed.subject.startswith("silence:"):
+            self._store.end_silence(int(changed.subject.partition(":")[2]), human.who)
         return ""
 
     def mention(self, number: int, sentence: str, now: datetime) -> None:

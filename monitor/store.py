@@ -324,6 +324,10 @@ class Store:
         row = self.sql.execute("SELECT * FROM silences WHERE id = ?", [number]).fetchone()
         return record.silence(row) if row else None
 
+    def end_silence(self, number: int, who: str) -> None:
+        """It is over."""
+        self.sql.execute("UPDATE silences SET ended_by = ? WHERE id = ? AND ended_by = ''", [who, number])
+
     def receive(self, envelope: str, dedupe: str, kind: str, body: str, now: datetime) -> bool:
         """Write down what somebody did in a channel before it is confirmed; False when it was there already."""
         added = self.sql.execute(

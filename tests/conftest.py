@@ -76,7 +76,7 @@ class World:
 
     async def run(self, seconds: float, meanwhile: Callable[[float], object] = lambda _: None) -> None:
         """Play the schedule for so many seconds of the moved clock."""
-        step = STEP if seconds <= 60 else 2.0
+        step = STEP if seconds <= 60 else 2.0 if seconds <= 600 else 5.0
         for _ in range(round(seconds / step)):
             meanwhile(self.elapsed)
             await self._turn()

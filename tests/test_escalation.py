@@ -195,6 +195,15 @@ async def test_ending_a_silence_early_pages_what_is_open(tmp_path: Path) -> None
             desk.end_silence(w.service.store, w.service.outbox, number, "bob", w.clock())
 
 
+async def test_resolving_the_announcement_of_a_silence_ends_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        silence(w)
+        assert act(w, "resolve") == ""
+        assert w.service.store.silences(w.clock()) == ()
+        await hijack(w)
+        assert len(w.slack.waking()) == 1
+
+
 async def test_a_new_domain_breaks_through_a_silence(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         silence(w)

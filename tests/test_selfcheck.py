@@ -18,6 +18,8 @@ from monitor.health import Vitals
 from monitor.model import Company, Human, Severity, State
 from monitor.oncall import Schedule
 from monitor.rulebook import load
+from monitor.simulator import x as stand_in
+from monitor.sources import x as source
 from monitor.verdict.rules import Rules
 from tests.conftest import CONFIG, START, World, world
 from tests.receivers import Receiver
@@ -108,18 +110,22 @@ def test_what_of_a_gap_is_not_yet_checked_is_said() -> None:
     assert health.recovered(("@acme on X",), START, (replace(reading, good=1),), START) == "", "one good read may be luck"
 
 
-async def test_a_gap_that_x_no_longer_shows_pages_and_is_closed_by_hand(tmp_path: Path) -> None:
+async def test_a_gap_that_x_no_longer_shows_pages_and_is_closed_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (source, stand_in):
+        monkeypatch.setattr(module, "MOST_SHOWN", 1_200)  # it is 3,200, and the same there
     async with world(tmp_path) as w:
         await w.run(5)
         w.x.faults.add("html", "", times=10_000, value=503)
-        for _ in range(3_400):
+        for _ in range(1_300):
             w.x.post("acme", "Flooded.")
             w.clock.move(0.01)
         w.x.faults.script.clear()
         await w.run(8)
-        assert w.service.store.sql.execute("SELECT count(*) FROM posts WHERE baseline = 0").fetchone()[0] == 3_200
+        assert w.service.store.sql.execute("SELECT count(*) FROM posts WHERE baseline = 0").fetchone()[0] == 1_200
         (gap,) = [i for i in w.service.store.incidents() if i.headline == "Not checked"]
-        assert "X shows only the newest 3,200 posts, so that what was posted from 2026-11-21 02:58:00 UTC to 2026-11-21 03:00:0" in gap.reason
+        assert (
+            "X shows only the newest 1,200 posts, so that what was posted from 2026-11-21 02:58:00 UTC to 2026-11-21 03:00:0" in gap.reason
+        )
         assert gap.severity is Severity.PAGE
         await w.run(60)
         after = w.service.store.incident(gap.id)

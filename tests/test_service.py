@@ -407,7 +407,7 @@ async def test_a_drill_pages_through_the_running_daemon_and_waits_for_the_acknow
         await w.run(1)
         (page,) = w.slack.waking()
         assert "DRILL, not a hijack" in page.words()
-        assert "nothing was posted" in page.words()
+        assert "this was posted nowhere" in page.words()
         w.slack.say("U02BOB", "ack", page.ts)
         await w.run(3)
         assert await command == 0

@@ -163,6 +163,17 @@ async def test_a_click_confirmed_and_not_yet_done_is_done_after_a_restart(tmp_pa
         assert w.service.store.incidents()[0].steps == 1, "done once, marked in the same transaction"
 
 
+async def test_a_click_that_the_database_refused_is_done_a_minute_later(tmp_path: Path) -> None:
+    async with office(tmp_path) as w:
+        root = await hijack(w)
+        w.service.store.sql.execute("CREATE TRIGGER busy BEFORE UPDATE ON incidents BEGIN SELECT RAISE(ABORT, 'busy'); END")
+        await press(w, "U01ALICE", root, "acknowledge")
+        assert states(w) == [State.OPEN]
+        w.service.store.sql.execute("DROP TRIGGER busy")
+        await w.service.look_at_slack()
+        assert states(w) == [State.ACKNOWLEDGED]
+
+
 async def test_one_persons_slow_click_holds_up_nobody_elses(tmp_path: Path) -> None:
     async with office(tmp_path) as w:
         root = await hijack(w)

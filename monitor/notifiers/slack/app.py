@@ -7,7 +7,6 @@ arrive before we know where our message is. Order comes from the database, not f
 from __future__ import annotations
 
 import asyncio
-import html
 import json
 import logging
 import re
@@ -25,6 +24,7 @@ from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack import views
 from monitor.notifiers.slack.api import Api
 from monitor.notifiers.slack.message import headline
+from monitor.notifiers.slack.payload import Payload, dedupe, read_json, team_of, typed, user_of
 from monitor.notifiers.slack.people import People
 from monitor.outbox import Outbox
 from monitor.planning import Plan
@@ -33,7 +33,6 @@ from monitor.verdict.rules import Rules
 
 log = logging.getLogger("monitor.slack")
 
-Payload = Mapping[str, Any]
 MOST_SECONDS = 60
 _ACTS = {"acknowledge": "acknowledge", "hold": "hold", "escalate": "escalate", "reopen": "reopen"}
 _MODALS = {"approve_open": ("approve", "Legit: approve"), "resolve_open": ("resolve", "Resolve")}
@@ -71,12 +70,13 @@ class SlackApp:
         self._api, self._people, self._channel, self._office = api, people, channel, office
         self._store = office.store
         self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[str] = set()
 
     async def receive(self, envelope: str, kind: str, payload: Payload) -> Mapping[str, Any] | None:
         """Write down what somebody did; returns what Slack shows at once. Raises sqlite3.Error: then it is not confirmed."""
         answer = self._at_once(envelope, payload)
         with self._store.transaction():
-            new = self._store.receive(envelope, _dedupe(envelope, kind, payload), kind, json.dumps(payload), self._office.clock())
+            new = self._store.receive(envelope, dedupe(envelope, kind, payload), kind, json.dumps(payload), self._office.clock())
         if new:
             task = asyncio.create_task(self._done(envelope, kind, dict(payload)))
             self._tasks.add(task)
@@ -101,18 +101,20 @@ class SlackApp:
         return None
 
     async def work(self) -> None:
-        """Do what was written down and confirmed before the last stop."""
+        """Do what was written down and confirmed and not done: before the last stop, or when the database refused."""
         for row in self._store.received():
-            await self._done(row["envelope"], row["kind"], json.loads(row["body"]))
+            if row["envelope"] not in self._busy:
+                await self._done(row["envelope"], row["kind"], json.loads(row["body"]))
 
     async def _done(self, envelope: str, kind: str, payload: dict[str, Any]) -> None:
         """Act on one envelope. A slow answer of Slack's to one person holds up nobody else's click."""
         outcome = "failed"
+        self._busy.add(envelope)
         try:
             async with asyncio.timeout(MOST_SECONDS):
                 outcome = await self._do(kind, payload | {"envelope": envelope}, envelope)
         except sqlite3.Error:
-            log.exception("a click could not be acted on; it is tried again at the next start")
+            log.exception("a click could not be acted on; it is tried again")
             return
         except NotifierError as error:
             outcome = f"failed: {error}"
@@ -120,6 +122,8 @@ class SlackApp:
         except Exception as error:
             log.exception("a click was not understood")
             outcome = f"failed: {type(error).__name__}"
+        finally:
+            self._busy.discard(envelope)
         with self._store.transaction():
             self._store.done(envelope, self._office.clock(), outcome)
         self._office.wake()
@@ -141,7 +145,7 @@ class SlackApp:
 
     async def _clicked(self, payload: Payload) -> str:
         action = (payload.get("actions") or [{}])[0]
-        name, value = str(action.get("action_id", "")), _value(action.get("value"))
+        name, value = str(action.get("action_id", "")), read_json(action.get("value"))
         if seen := (payload.get("container") or {}).get("message_ts"):  # a click proves that the message is there
             self._store.pages.proven(int(value.get("r", 0)), str(seen), self._office.clock())
         match name:
@@ -156,8 +160,8 @@ class SlackApp:
         return "a link"
 
     async def _act(self, payload: Payload, verb: str, number: int, stamp: str) -> str:
-        user = _user(payload)
-        who, why = await self._people.may(user, verb, _team(payload))
+        user = user_of(payload)
+        who, why = await self._people.may(user, verb, team_of(payload))
         if not why:
             human = Human(verb, who, "a button in Slack", self._office.clock(), user=user, key=f"click:{user}:{stamp}")
             why = self._acted(payload, number, human)
@@ -178,9 +182,9 @@ class SlackApp:
             await self._api.respond(url, safe.cut_markup(text, 2_900))
             return
         try:
-            channel = _value((payload.get("view") or {}).get("private_metadata")).get("c") or self._channel
+            channel = read_json((payload.get("view") or {}).get("private_metadata")).get("c") or self._channel
             await self._api.call(
-                self._api.web.chat_postEphemeral(channel=str(channel), user=_user(payload), text=safe.cut_markup(text, 2_900))
+                self._api.web.chat_postEphemeral(channel=str(channel), user=user_of(payload), text=safe.cut_markup(text, 2_900))
             )
         except NotifierError as error:
             log.warning("an answer could not be given: %s", error)
@@ -190,7 +194,7 @@ class SlackApp:
         verb, title = _MODALS[name]
         opened = await self._api.call(self._api.web.views_open(trigger_id=str(payload.get("trigger_id", "")), view=views.waiting(title)))
         view = str((opened.get("view") or {}).get("id", ""))
-        _, why = await self._people.may(_user(payload), verb, _team(payload))
+        _, why = await self._people.may(user_of(payload), verb, team_of(payload))
         incident = self._store.incident(number)
         if incident is None or incident.resolved_at:
             why = why or (_resolved(incident) if incident else f"there is no INC-{number}")
@@ -208,7 +212,7 @@ class SlackApp:
         return views.approve(incident, posts, channel)
 
     async def _end_silence(self, payload: Payload, number: int) -> str:
-        who, why = await self._people.may(_user(payload), "silence", _team(payload))
+        who, why = await self._people.may(user_of(payload), "silence", team_of(payload))
         incident = self._store.incident(number)
         subject = incident.subject if incident else ""
         if not why:
@@ -219,12 +223,12 @@ class SlackApp:
         return await self._told(payload, why, f"{subject} ended by {who}")
 
     async def _withdraw(self, payload: Payload, number: int) -> str:
-        who, why = await self._people.may(_user(payload), "withdraw", _team(payload))
+        who, why = await self._people.may(user_of(payload), "withdraw", team_of(payload))
         if not why:
             why = self._tried(payload, lambda: desk.withdraw(self._store, number, who, self._office.clock()))
         view = payload.get("view") or {}
         if view.get("type") == "home":
-            await self.show_home(_user(payload))
+            await self.show_home(user_of(payload))
         elif view:
             shown = views.refusal("Planned posts", why) if why else views.planned(self._planned())
             await self._api.call(self._api.web.views_update(view_id=str(view.get("id")), view=shown))
@@ -244,7 +248,7 @@ class SlackApp:
 
     async def _submitted(self, payload: Payload, envelope: str) -> str:
         view = payload.get("view") or {}
-        filled, meta = views.values(view), _value(view.get("private_metadata"))
+        filled, meta = views.values(view), read_json(view.get("private_metadata"))
         match view.get("callback_id"):
             case "approve" if filled.get("posts") and str(filled.get("reason", "")).strip():
                 return await self._approve(payload, int(meta.get("i", 0)), filled)
@@ -255,8 +259,8 @@ class SlackApp:
         return f"checked {envelope}"
 
     async def _approve(self, payload: Payload, number: int, filled: dict[str, Any]) -> str:
-        user = _user(payload)
-        who, why = await self._people.may(user, "approve", _team(payload))
+        user = user_of(payload)
+        who, why = await self._people.may(user, "approve", team_of(payload))
         posts = () if "all" in filled["posts"] else filled["posts"]
         word = Approval(who, user, str(filled["reason"]).strip(), "Slack", self._office.clock(), self._office.two_person)
         said = ""
@@ -269,8 +273,8 @@ class SlackApp:
         return f"refused: {why}" if why else said
 
     async def _resolve(self, payload: Payload, number: int, filled: dict[str, Any]) -> str:
-        user = _user(payload)
-        who, why = await self._people.may(user, "resolve", _team(payload))
+        user = user_of(payload)
+        who, why = await self._people.may(user, "resolve", team_of(payload))
         note = "; ".join(filter(None, (
             f"posts deleted: {filled.get('deleted') or 'not said'}", f"sessions revoked: {filled.get('revoked') or 'not said'}",
             safe.clean(str(filled.get("note", "")), 500),
@@ -302,7 +306,7 @@ class SlackApp:
 
     async def _save_plan(self, payload: Payload, draft: str) -> str:
         """Register what was shown with its lint: the submission that was written down then."""
-        who, why = await self._people.may(_user(payload), "plan", _team(payload))
+        who, why = await self._people.may(user_of(payload), "plan", team_of(payload))
         row = self._store.sql.execute("SELECT body FROM inbox WHERE envelope = ?", [draft]).fetchone()
         said = ""
         if not why and row:
@@ -321,8 +325,8 @@ class SlackApp:
     # --- commands and home -------------------------------------------------------------------------
 
     async def _command(self, payload: Payload) -> str:
-        verb, _, rest = _typed(str(payload.get("text", ""))).partition(" ")
-        _, stranger = await self._people.may(_user(payload), "look", _team(payload))
+        verb, _, rest = typed(str(payload.get("text", ""))).partition(" ")
+        _, stranger = await self._people.may(user_of(payload), "look", team_of(payload))
         if stranger:
             await self._answer(payload, stranger)
             return f"refused: {stranger}"
@@ -412,41 +416,6 @@ class SlackApp:
         )
         await self._api.call(self._api.web.views_publish(user_id=user, view=made))
         return "home shown"
-
-
-def _typed(text: str) -> str:
-    """What somebody typed, as they typed it: Slack escapes it and turns names that it knows into ids."""
-    named = re.sub(r"<[@#][A-Z0-9]+\|([^>]*)>", r"@\1", text)
-    linked = re.sub(r"<(?:[^|>]*\|)?([^>]*)>", r"\1", named)
-    return html.unescape(linked).replace("“", '"').replace("”", '"').strip()
-
-
-def _user(payload: Payload) -> str:
-    return str((payload.get("user") or {}).get("id") or payload.get("user_id") or "")
-
-
-def _team(payload: Payload) -> str:
-    """The workspace of whoever clicked, as the click names it."""
-    return str((payload.get("user") or {}).get("team_id") or payload.get("team_id") or "")
-
-
-def _value(text: object) -> dict[str, Any]:
-    """The JSON of a button's value or a view's metadata; anything else is empty."""
-    try:
-        found = json.loads(str(text or "{}"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _dedupe(envelope: str, kind: str, payload: Payload) -> str:
-    """What makes the same click the same, should Slack send it in two envelopes."""
-    if payload.get("type") == "block_actions":
-        action, where = (payload.get("actions") or [{}])[0], payload.get("container") or {}
-        return f"{_user(payload)}:{action.get('action_id')}:{where.get('message_ts') or where.get('view_id')}:{action.get('action_ts')}"
-    if kind == "events_api":
-        return f"event:{payload.get('event_id') or envelope}"
-    return f"{kind}:{envelope}"
 
 
 def _resolved(incident: Incident) -> str:

@@ -52,7 +52,8 @@ class Front:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def look(self) -> None:
-        """`auth.test`: whether Slack would take a page now."""
+        """`auth.test`: whether Slack would take a page now. Also does what clicks asked for and could not be done then."""
+        await self.app.work()
         try:
             await self._people.introduce()
         except NotifierError as error:
