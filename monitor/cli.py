@@ -87,18 +87,22 @@ def status(config: Config, as_json: bool) -> None:  # noqa: FBT001
     """What is watched, last read, lag, open incidents, undelivered pages. Exit 1 if anything is wrong."""
     import json
 
-    from monitor import show
+    from monitor import drill, show
 
-    found = show.standing(open_store(config), config, utc_now())
+    store = open_store(config)
+    found = show.standing(store, config, utc_now())
     if as_json:
-        click.echo(json.dumps({"accounts": found.lines, "wrong": found.wrong}, ensure_ascii=False, indent=1))
+        click.echo(
+            json.dumps({"accounts": found.lines, "wrong": found.wrong, "last_drill": drill.words(store)}, ensure_ascii=False, indent=1)
+        )
     else:
         columns = ("account", "handle", "last_read", "lag", "error")
         show.table("Accounts", columns, [[line[c] for c in columns] for line in found.lines])
-        for line in found.wrong or ["all is well"]:
-            from monitor import safe
+        from monitor import safe
 
+        for line in found.wrong or ["all is well"]:
             click.echo(safe.for_terminal(line))
+        click.echo(f"last drill: {safe.for_terminal(drill.words(store))}")
     sys.exit(1 if found.wrong else 0)
 
 

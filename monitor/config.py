@@ -95,6 +95,7 @@ class SlackTable(_Strict):
     runbook_url: str = pydantic.Field(default="", pattern=r"^(https://[^\s|<>]+)?$")
     runbook_file: str = ""
     sockets: int = pydantic.Field(default=2, ge=1, le=10)
+    broadcast: bool = True
 
 
 class Step(_Strict):

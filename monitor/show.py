@@ -15,6 +15,7 @@ from monitor import desk, record, safe
 from monitor.blocklists import Blocklists
 from monitor.config import Config
 from monitor.health import Reading, blind, limit
+from monitor.incidents import DRILL
 from monitor.model import ApprovedPost, Incident, Post, ProfileChange
 from monitor.store import Kept, Store
 
@@ -157,7 +158,7 @@ def standing(store: Store, config: Config, now: datetime) -> Standing:
     """Every watched account, open incidents and undelivered pages; `wrong` is empty when all is well."""
     lines, wrong = [], []
     known = {a.handle.lower(): a for a in config.file.accounts}
-    rows = store.sql.execute("SELECT * FROM accounts ORDER BY key").fetchall()
+    rows = store.sql.execute("SELECT * FROM accounts WHERE key != ? ORDER BY key", [DRILL]).fetchall()
     for row in rows:
         platform = row["key"].split(":")[0]
         seconds = config.poll_seconds(platform)

@@ -26,6 +26,14 @@ async def hijack(w: World, text: str = "We are sold.", handle: str = "acme") -> 
     await w.run(2)
 
 
+async def test_repeats_can_be_kept_out_of_the_channel(tmp_path: Path) -> None:
+    async with world(tmp_path, extra="slack: broadcast = false\n") as w:
+        await hijack(w)
+        await w.run(5 * 60 + 4)
+        repeat = w.slack.waking()[1]
+        assert (repeat.thread_ts, repeat.broadcast) == (w.slack.roots()[0].ts, False)
+
+
 async def test_an_acknowledgement_ends_by_itself_and_who_had_it_is_asked_first(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await hijack(w)

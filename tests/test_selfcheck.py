@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from monitor import desk, drill, health, metrics, oncall, selfcheck
+from monitor import desk, drill, health, metrics, oncall, selfcheck, show
 from monitor.health import Vitals
 from monitor.model import Company, Human, Severity, State
 from monitor.oncall import Schedule
@@ -340,6 +340,9 @@ async def test_a_drill_is_not_watched_like_an_account_and_can_be_recomputed(tmp_
         await w.service.begin_drill("alice")
         await w.run(200)
         assert [i.subject for i in w.service.store.incidents()] == ["replay::drill"]
+        standing = show.standing(w.service.store, w.config, w.clock())
+        assert [line["account"] for line in standing.lines] == ["x::2244994945"]
+        assert not [line for line in standing.wrong if "would page nobody" in line]
         (kept,) = w.service.store.posts("account = 'replay::drill'")
         assert desk.recompute(w.service.store, kept) == kept.verdict
 

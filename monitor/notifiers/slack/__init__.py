@@ -47,6 +47,7 @@ class SlackNotifier:
         responders, approvers = (tuple(settings.options.get(name) or ()) for name in ("responders", "approvers"))
         self.people = People(api, settings.clock, responders, approvers)
         self.look = Look(str(settings.options.get("runbook_url") or ""), _runbook(settings), pressed=pressed)
+        self._broadcast = bool(settings.options.get("broadcast", True))
         self._mention = tuple(settings.options.get("mention") or ())
         self._sockets = int(settings.options.get("sockets") or 1)
 
@@ -95,7 +96,7 @@ class SlackNotifier:
             return letter.root
         thread: dict[str, Any] = {}
         if letter.root and page.kind is not PageKind.ROOT:
-            thread = {"thread_ts": letter.root, "reply_broadcast": page.kind is PageKind.REPEAT}
+            thread = {"thread_ts": letter.root, "reply_broadcast": page.kind is PageKind.REPEAT and self._broadcast}
         answer = await self._api.call(
             self._api.web.chat_postMessage(
                 channel=self._channel,
