@@ -7,6 +7,7 @@ from datetime import datetime
 
 from monitor import record
 from monitor.blocklists import Blocklists
+from monitor.incidents import DRILL
 from monitor.model import Account, Company, Context, Item, Kind, Post, ProfileChange, Severity, Signal, Verdict
 from monitor.record import stamp
 from monitor.store import Store
@@ -54,8 +55,8 @@ def _recent(store: Store, post: Post) -> tuple[tuple[datetime, Kind], ...]:
 
 
 def _elsewhere(store: Store, account: Account, post: Post) -> int | None:
-    """An open incident of another account that holds the same words."""
-    others = [i for i in store.unresolved() if i.subject != account.key]
+    """An open incident of another account that holds the same words. A drill is nobody's company."""
+    others = [i for i in store.unresolved() if account.key != DRILL and i.subject not in (account.key, DRILL)]
     words = skeleton(post.text)[:500] if others else ""
     return next((i.id for i in others if words and words in i.skeletons), None)
 

@@ -294,6 +294,7 @@ async def test_a_real_hijack_during_a_drill_is_told_apart_even_with_the_drills_o
         assert told[0].startswith("🔵 DRILL")
         assert told[1].startswith("🔴 Unapproved post: @acme on X · INC-2")
         assert "the same text" not in told[1]
+        assert "the same words" not in told[1]
         assert "DRILL, not a hijack" not in told[1]
 
 
