@@ -78,10 +78,10 @@ async def _helpers(service: Service) -> Any:
                 raise ConfigError(
                     f"{service.config.path}: metrics.port: {service.config.file.metrics.port} cannot be used: {error.strerror}"
                 ) from error
-        await service.look_at_schedule()
-        if service.deadman:
-            await service.deadman.start()
+        starting = asyncio.create_task(service.deadman.start()) if service.deadman else None  # nobody outside holds up the first poll
         yield
+        if starting:
+            starting.cancel()
 
 
 async def _until(stop: asyncio.Event, service: Service) -> None:

@@ -174,6 +174,16 @@ async def test_a_click_that_the_database_refused_is_done_a_minute_later(tmp_path
         assert states(w) == [State.ACKNOWLEDGED]
 
 
+async def test_a_start_waits_for_nobody_although_slack_is_down_and_clicks_are_left(tmp_path: Path) -> None:
+    async with world(tmp_path, extra=GROUPS, secrets=APP) as w:
+        w.slack.faults.add("hang", "/api/", times=1_000)
+        for number in range(20):
+            w.service.store.receive(f"e{number}", f"e{number}", "interactive", '{"type": "block_actions"}', w.clock())
+        assert w.service.front
+        async with asyncio.timeout(2):
+            await w.service.front.start()
+
+
 async def test_one_persons_slow_click_holds_up_nobody_elses(tmp_path: Path) -> None:
     async with office(tmp_path) as w:
         root = await hijack(w)

@@ -175,7 +175,7 @@ class Socket:
         client = SocketModeClient(self._token, web_client=self._api.web, ping_interval=PING_SECONDS, logger=_quiet)
         client.message_listeners.append(self._heard)
         client.socket_mode_request_listeners.append(self._asked)
-        self._client, greeted = client, False
+        self._client, self.connections, greeted = client, 0, False
         connecting = asyncio.create_task(client.connect_to_new_endpoint())
         misses, last_up = 0, time.monotonic()
         try:

@@ -40,10 +40,10 @@ class Front:
         return f"buttons and commands over {len(self.sockets)} sockets"
 
     async def start(self) -> None:
-        """Do what was written down before the last stop, then listen."""
+        """Listen, and do what was written down before the last stop. Waits for nothing: Slack may be down."""
         self._began = time.monotonic()
         self._tasks = [asyncio.create_task(s.keep(), name=f"socket {n}") for n, s in enumerate(self.sockets)]
-        await self.app.work()
+        self._tasks.append(asyncio.create_task(self.app.work(), name="clicks of before"))
 
     async def stop(self) -> None:
         """Close the sockets; what was written down and not done is done at the next start."""
