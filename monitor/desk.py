@@ -206,6 +206,15 @@ def recompute(store: Store, kept: Kept) -> Verdict:
             return judge_unreadable(kept.post)
 
 
+def recomputed(store: Store, kept: Kept) -> str:
+    """Whether the verdict comes out the same today, in words."""
+    try:
+        again = recompute(store, kept)
+    except DeskError as error:
+        return str(error)
+    return "the same" if again == kept.verdict else f"DIFFERENT: {again.severity.word}, {again.reason}"
+
+
 def _as_it_was(context: dict[str, object], key: str) -> tuple[Rulebook, Company, Account]:
     """Rules, company and account policy from the stored context."""
     files: dict[str, dict[str, object]] = context["rules"]  # type: ignore[assignment]

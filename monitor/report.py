@@ -42,15 +42,7 @@ def gather(store: Store, number: int) -> Dossier:
         raise desk.DeskError(f"there is no INC-{number}")
     posts = store.posts("incident = ?", (number,))
     rows = store.sql.execute("SELECT at, actor, action, subject, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{number}"])
-    return Dossier(incident, posts, store.pages.of(number), [dict(r) for r in rows], [_recomputed(store, k) for k in posts])
-
-
-def _recomputed(store: Store, kept: Kept) -> str:
-    try:
-        again = desk.recompute(store, kept)
-    except desk.DeskError as error:
-        return str(error)
-    return "the same" if again == kept.verdict else f"DIFFERENT: {again.severity.word}, {again.reason}"
+    return Dossier(incident, posts, store.pages.of(number), [dict(r) for r in rows], [desk.recomputed(store, k) for k in posts])
 
 
 def export(store: Store, number: int, folder: Path, now: datetime) -> tuple[Path, Path]:

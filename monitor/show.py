@@ -99,7 +99,7 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
     """Everything about one incident: for the auditor who asks a year later."""
     posts, pages = store.posts("incident = ?", (one.id,)), store.pages.of(one.id)
     acts = store.sql.execute("SELECT at, actor, action, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{one.id}"]).fetchall()
-    same = [_recomputed(store, k) for k in posts]
+    same = [desk.recomputed(store, k) for k in posts]
     if as_json:
         data = record.incident_row(one) | {"id": one.id}
         data["posts"] = [dict(zip(POSTS, kept_row(k), strict=True)) | {"recomputed": s} for k, s in zip(posts, same, strict=True)]
@@ -128,7 +128,7 @@ def judged(store: Store, posts: Sequence[Kept], *, as_json: bool) -> None:
     """What was decided of posts, why, and whether the same is decided again today."""
     found = [
         record.judge_line(k.post.id, k.verdict)
-        | {"seen": when(k.seen_at), "evidence": k.evidence, "incident": k.incident, "recomputed": _recomputed(store, k)}
+        | {"seen": when(k.seen_at), "evidence": k.evidence, "incident": k.incident, "recomputed": desk.recomputed(store, k)}
         for k in posts
     ]
     if as_json:
@@ -136,14 +136,6 @@ def judged(store: Store, posts: Sequence[Kept], *, as_json: bool) -> None:
         return
     columns = ("id", "seen", "severity", "reason", "incident", "evidence", "recomputed")
     table("Judged posts (evidence: SHA-256 of the platform's answer)", columns, [[f[c] for c in columns] for f in found])
-
-
-def _recomputed(store: Store, kept: Kept) -> str:
-    try:
-        again = desk.recompute(store, kept)
-    except desk.DeskError as error:
-        return str(error)
-    return "the same" if again == kept.verdict else f"DIFFERENT: {again.severity.word}, {again.reason}"
 
 
 @dataclass(frozen=True, slots=True)

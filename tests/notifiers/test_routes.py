@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import shutil
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -242,6 +243,7 @@ async def test_without_the_encryption_that_was_asked_for_nothing_is_sent() -> No
         assert box.mails == []
 
 
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not here to make a certificate")
 async def test_starttls_is_used_and_its_certificate_is_verified(tmp_path: Path) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
