@@ -36,6 +36,9 @@ def body(letter: Letter) -> str:
         line(incident.reason, 600) + ".",
         f"Opened {incident.opened_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC. {line(letter.page.reason, 300)}.",
     ]
+    if incident.state is State.OPEN and letter.next_at:
+        more = f", and also wakes {line(letter.next_step, 100)}" if letter.next_step else ""
+        lines.append(f"Acknowledge by {letter.next_at.astimezone(UTC):%H:%M:%S} UTC or it pages again{more}.")
     if incident.state is State.ACKNOWLEDGED:
         lines.append(f"Acknowledged by {line(incident.acknowledged_by, 80)}.")
     if incident.state is State.RESOLVED:

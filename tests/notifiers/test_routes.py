@@ -32,7 +32,7 @@ OVER = replace(INCIDENT, state=State.RESOLVED, resolved_by="bob", resolved_at=ST
 
 def letter(kind: PageKind, incident: Incident = INCIDENT, text: str = "Take your BTC and run: evil.example") -> Letter:
     page = Page(1, f"ab12:inc42:{kind}:0:route", 42, "route", kind, "first", START, ("S0SOCIAL",))
-    return Letter(page, incident, (kept(text),), START, "")
+    return Letter(page, incident, (kept(text),), START, "", START + timedelta(minutes=5), "S0SECONDARY")
 
 
 @asynccontextmanager
@@ -192,6 +192,7 @@ async def test_a_mail_says_it_all_in_one_thread_an_incident() -> None:
         body = first.get_content()
         assert "> Take your BTC and run: evil[.]example" in body
         assert "hijack-monitor incidents ack 42" in body
+        assert "Acknowledge by 03:05:00 UTC or it pages again, and also wakes S0SECONDARY." in body
         assert last["Subject"].startswith("✅")
 
 
@@ -444,7 +445,3 @@ async def test_a_route_taken_out_of_the_configuration_hands_its_pages_on(tmp_pat
         w.service.store.sql.execute("UPDATE pages SET state = 'ready', route = 'slack:C0GONE', sent_at = NULL WHERE kind = 'root'")
         await w.run(3)
         assert [b["event_action"] for b in duty.bodies] == ["trigger"]
-
-
-def test_a_deadline_is_in_seconds() -> None:
-    assert timedelta(seconds=outgoing.NotifierError(Refusal.SLOW_DOWN, "", 5).retry_after) == timedelta(seconds=5)
