@@ -190,7 +190,8 @@ def next_page(incident: Incident, now: datetime, paging: Paging) -> Request | No
 
 def lapsed(incident: Incident, now: datetime) -> tuple[Incident, Request] | None:
     """An acknowledgement that ran out: it is open again, at the same step, and who had it is asked first."""
-    if incident.state is not State.ACKNOWLEDGED or incident.held_until is None or now < incident.held_until:
+    held = incident.state is State.ACKNOWLEDGED and incident.severity is Severity.PAGE and incident.held_until is not None
+    if not held or (incident.held_until and now < incident.held_until):
         return None
     ago = minutes(now - incident.acknowledged_at) if incident.acknowledged_at else "a while"
     again = replace(incident, state=State.OPEN, since=now, held_until=None)
@@ -203,7 +204,8 @@ def unsilenced(incident: Incident, now: datetime, silence: Silence | None) -> tu
     if incident.silence is None or incident.state is State.RESOLVED or (silence and not silence.ended_by and now < silence.ends_at):
         return None
     reason = "the silence has ended and this is still open"
-    return replace(incident, silence=None, since=now), Request(PageKind.REPEAT, reason, wakes=incident.state is State.OPEN)
+    wakes = incident.state is State.OPEN and incident.severity is Severity.PAGE
+    return replace(incident, silence=None, since=now), Request(PageKind.REPEAT if wakes else PageKind.NOTE, reason, wakes=wakes)
 
 
 def next_due(incident: Incident, paging: Paging) -> datetime | None:
@@ -274,9 +276,11 @@ def act(incident: Incident, human: Human, paging: Paging) -> tuple[Incident, tup
     raise ValueError(f"unknown verb {human.verb!r}")
 
 
-def _taken(incident: Incident, human: Human, until: datetime) -> tuple[Incident, tuple[Request, ...]] | str:
+def _taken(incident: Incident, human: Human, until: datetime | None) -> tuple[Incident, tuple[Request, ...]] | str:
     """Somebody has it, or has it still."""
     if incident.state is State.OPEN:
+        if incident.severity is not Severity.PAGE:
+            until = None  # a notice woke nobody, and is not going to
         taken = replace(
             incident, state=State.ACKNOWLEDGED, acknowledged_by=human.who, acknowledged_at=human.at, held_until=until,
             holder=human.user, silence=None,
@@ -284,6 +288,8 @@ def _taken(incident: Incident, human: Human, until: datetime) -> tuple[Incident,
         return taken, _said(f"{human.who} acknowledged after {minutes(human.at - incident.opened_at)} ({human.via})")
     if human.verb == "acknowledge":
         return f"INC-{incident.id} was already acknowledged by {incident.acknowledged_by}"
+    if incident.severity is not Severity.PAGE or until is None:
+        return f"INC-{incident.id} is a notice; nobody is asked again"
     return replace(incident, held_until=until), _said(f"{human.who} is still on it, until {until:%H:%M} UTC ({human.via})")
 
 
@@ -315,6 +321,8 @@ def _reopened(incident: Incident, human: Human) -> tuple[Incident, tuple[Request
         acknowledged_at=None, holder="",
     )  # fmt: skip
     said = f"{human.who} reopened it ({human.via})"
+    if incident.severity is not Severity.PAGE:
+        return again, _said(said)
     return again, (Request(PageKind.REPEAT, said, wakes=True), Request(PageKind.SYNC, said))
 
 

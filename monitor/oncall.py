@@ -17,6 +17,7 @@ log = logging.getLogger("monitor.oncall")
 
 MOST_BYTES = 2 * 1024 * 1024
 DEADLINE_SECONDS = 20
+MOST_WORDS = 5_000  # of an event: looking for addresses in it must stay quick
 STALE = timedelta(days=2)  # an old copy may no longer be true: then the group is paged without a name
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _USER = re.compile(r"\b[UW](?=[A-Z]*\d)[A-Z0-9]{6,20}\b")  # with a digit: UPDATE and WEEKEND are words
@@ -75,6 +76,6 @@ def on_call(text: str, now: datetime) -> tuple[str, ...]:
     for event in recurring_ical_events.of(icalendar.Calendar.from_ical(text)).between(now, now + timedelta(seconds=1)):
         attendees = event.get("ATTENDEE", [])
         asked = " ".join(str(a) for a in (attendees if isinstance(attendees, list) else [attendees]))
-        said = " ".join(str(event.get(key, "")) for key in ("SUMMARY", "DESCRIPTION"))
+        said = " ".join(str(event.get(key, ""))[:MOST_WORDS] for key in ("SUMMARY", "DESCRIPTION"))
         found += _EMAIL.findall(asked) or _EMAIL.findall(said) or _USER.findall(said)
     return tuple(dict.fromkeys(name.lower() if "@" in name else name for name in found))

@@ -95,6 +95,21 @@ async def test_after_three_rounds_of_the_last_step_the_whole_channel_is_woken(tm
         assert "<!channel>" in w.slack.waking()[-1].words()
 
 
+async def test_a_notice_wakes_nobody_however_it_is_handled(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our new custody service starts on Monday.")
+        silence(w, hours=0.5)
+        await hijack(w, "Our new custody servise starts on Monday.")
+        assert act(w, "acknowledge", number=2) == ""
+        await w.run(40 * 60)
+        assert "is a notice" in act(w, "hold", number=2)
+        act(w, "resolve", number=2)
+        assert act(w, "reopen", number=2) == ""
+        await w.run(10 * 60)
+        assert w.slack.waking() == []
+        assert w.service.store.incidents()[0].state is State.OPEN
+
+
 async def test_what_was_resolved_can_be_reopened_for_a_day_and_pages(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await hijack(w)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC
 
 from monitor import safe
-from monitor.model import Post, ProfileChange, State
+from monitor.incidents import DRILL
+from monitor.model import Incident, Post, ProfileChange, Severity, State
 from monitor.notifiers.interface import Letter
 from monitor.store import Kept
 
@@ -21,10 +22,21 @@ def line(text: str, limit: int = 300) -> str:
     return safe.for_header(text, limit)
 
 
+def sign(incident: Incident) -> str:
+    """State and weight at a glance, the same on every route; colour is never the only sign."""
+    if incident.state is State.RESOLVED:
+        return "☑️" if incident.outcome == "approved" else "✅"
+    if incident.subject == DRILL:
+        return "🔵"
+    if incident.silence or incident.subject.startswith("silence:"):
+        return "🔕"
+    return "🟡" if incident.severity is Severity.NOTIFY and incident.state is State.OPEN else _SIGNS[incident.state]
+
+
 def headline(letter: Letter) -> str:
     """What, which account, which incident: the first line wherever it is read."""
     incident = letter.incident
-    return line(f"{_SIGNS[incident.state]} {incident.headline}: {incident.name} · INC-{incident.id}", 200)
+    return line(f"{sign(incident)} {incident.headline}: {incident.name} · INC-{incident.id}", 200)
 
 
 def body(letter: Letter) -> str:

@@ -5,6 +5,7 @@ and by somebody else's Slack, two daemons by a real Alertmanager cluster. `make 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from tests.receivers import Receiver
 
 pytestmark = pytest.mark.interop
 
+EMULATE_TOKEN = "xoxb-interop"
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
 
@@ -70,12 +72,10 @@ async def process(*command: str, environment: dict[str, str] | None = None) -> A
 async def until(url: str, session: aiohttp.ClientSession, seconds: float = 20, **headers: str) -> None:
     """Wait for a server to answer."""
     for _ in range(int(seconds / 0.1)):
-        try:
+        with contextlib.suppress(aiohttp.ClientError):  # not up yet
             async with session.post(url, headers=headers) as answer:
                 if answer.status < 500:
                     return
-        except aiohttp.ClientError:
-            pass
         await asyncio.sleep(0.1)
     raise AssertionError(f"{url} does not answer")
 
@@ -185,67 +185,60 @@ def daemon(file: Path, **secrets: str) -> Any:
     return process(sys.executable, "-m", "monitor", "--config", str(file), "run", environment=environment)
 
 
+async def _somebody_elses_slack(folder: Path, stack: AsyncExitStack) -> tuple[str, aiohttp.ClientSession, str]:
+    """emulate, started: its address, a session with its token, and the id of the channel."""
+    port = free_port()
+    base, seed = f"http://127.0.0.1:{port}", folder / "seed.yaml"
+    await asyncio.to_thread(seed.write_text, f"tokens:\n  {EMULATE_TOKEN}:\n    login: admin\nslack:\n  team: {{name: Acme, domain: acme}}\n"
+                            "  users: [{name: alice, email: alice@acme.example}]\n  channels: [{name: incidents}]\n  bots: [{name: hijack-monitor}]\n")  # fmt: skip
+    emulate = str(MODULES / "emulate" / "dist" / "index.js")
+    await stack.enter_async_context(process(node(), emulate, "start", "--service", "slack", "--port", str(port), "--seed", str(seed)))
+    session = await stack.enter_async_context(aiohttp.ClientSession(headers={"Authorization": f"Bearer {EMULATE_TOKEN}"}))
+    await until(f"{base}/api/auth.test", session)
+    listed = await (await session.post(f"{base}/api/conversations.list")).json()
+    return base, session, next(c["id"] for c in listed["channels"] if c["name"] == "incidents")
+
+
+async def _eventually(read: Callable[[], Awaitable[list[Any]]], words: str) -> Any:
+    """The first message that holds these words, within half a minute."""
+    for _ in range(150):
+        if found := [m for m in await read() if words in json.dumps(m, ensure_ascii=False)]:
+            return found[0]
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"nothing says {words!r}")
+
+
 async def test_the_daemon_pages_answers_in_the_thread_and_edits_in_somebody_elses_slack(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        port = free_port()
-        base = f"http://127.0.0.1:{port}"
-        seed = tmp_path / "seed.yaml"
-        token = "xoxb-interop"
-        await asyncio.to_thread(seed.write_text, f"tokens:\n  {token}:\n    login: admin\nslack:\n  team: {{name: Acme, domain: acme}}\n"
-                                "  users: [{name: alice, email: alice@acme.example}]\n  channels: [{name: incidents}]\n  bots: [{name: hijack-monitor}]\n")  # fmt: skip
-        await stack.enter_async_context(
-            process(
-                node(),
-                str(MODULES / "emulate" / "dist" / "index.js"),
-                "start",
-                "--service",
-                "slack",
-                "--port",
-                str(port),
-                "--seed",
-                str(seed),
+        base, session, channel = await _somebody_elses_slack(tmp_path, stack)
+
+        async def history() -> list[Any]:
+            asked = {"channel": channel, "include_all_metadata": True}
+            return list((await (await session.post(f"{base}/api/conversations.history", json=asked)).json()).get("messages") or [])
+
+        async def replies() -> list[Any]:
+            return list(
+                (await (await session.post(f"{base}/api/conversations.replies", json={"channel": channel, "ts": root["ts"]})).json())[
+                    "messages"
+                ]
             )
-        )
-        session = await stack.enter_async_context(aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}))
-        await until(f"{base}/api/auth.test", session)
-        listed = await (await session.post(f"{base}/api/conversations.list")).json()
-        channel = next(c["id"] for c in listed["channels"] if c["name"] == "incidents")
+
         x = XWorld(now)
         x_base, slack_base = await serve(x.app(), stack), await _reads_by_post(base, stack)
         stories.Story(CONFIG, x, SlackWorld(now), now()).set_up()
         file = tmp_path / "hijack-monitor.toml"
         text = stories.config_text(CONFIG, x_base, f"{slack_base}/api/", tmp_path / "data").replace("C0INCIDENTS", channel)
         await asyncio.to_thread(file.write_text, text)
-        await stack.enter_async_context(daemon(file, SLACK_BOT_TOKEN=token))
-        await asyncio.sleep(4)
+        await stack.enter_async_context(daemon(file, SLACK_BOT_TOKEN=EMULATE_TOKEN, SLACK_APP_TOKEN="xapp-interop"))
+        await asyncio.sleep(4)  # it has seen its account once
         x.post("acme", "Take your BTC and run.")
-
-        async def history() -> list[dict[str, Any]]:
-            answer = await (
-                await session.post(f"{base}/api/conversations.history", json={"channel": channel, "include_all_metadata": True})
-            ).json()
-            return list(answer.get("messages") or [])
-
-        for _ in range(100):
-            if found := [m for m in await history() if "Take your BTC and run." in m.get("text", "")]:
-                break
-            await asyncio.sleep(0.2)
-        (root,) = found
+        root = await _eventually(history, "Take your BTC and run.")
         assert root["metadata"]["event_payload"]["dedupe_key"].endswith(":inc1:root:0:slack")
         assert any(b["type"] == "actions" for b in root["blocks"])
-        for _ in range(50):
-            replies = await (await session.post(f"{base}/api/conversations.replies", json={"channel": channel, "ts": root["ts"]})).json()
-            if any("Evidence, kept as received" in json.dumps(m) for m in replies["messages"]):
-                break
-            await asyncio.sleep(0.2)
-        assert any("Evidence, kept as received" in json.dumps(m) for m in replies["messages"]), "answered in its thread"
+        await _eventually(replies, "Evidence, kept as received")
         x.post("acme", "And a second one.")
-        for _ in range(200):
-            (root,) = [m for m in await history() if m["ts"] == root["ts"]]
-            if "Posts in this incident" in json.dumps(root):
-                break
-            await asyncio.sleep(0.2)
-        assert "Posts in this incident" in json.dumps(root), "edited in place"
+        edited = await _eventually(history, "Posts in this incident")
+        assert edited["ts"] == root["ts"], "edited in place"
 
 
 # --- a real Alertmanager --------------------------------------------------------------------------------

@@ -78,6 +78,13 @@ async def test_pagerduty_gets_one_alert_an_incident_acknowledged_and_resolved_wi
         assert {path for path, *_ in far.got} == {"/v2/enqueue"}
 
 
+async def test_a_drill_and_a_notice_look_the_same_on_every_route() -> None:
+    async with json_route("pagerduty") as (pagerduty, far):
+        await pagerduty.send(letter(PageKind.ROOT, replace(INCIDENT, subject="replay::drill", headline="DRILL, not a hijack")))
+        await pagerduty.send(letter(PageKind.ROOT, replace(INCIDENT, severity=Severity.NOTIFY)))
+        assert [b["payload"]["summary"][0] for b in far.bodies] == ["🔵", "🟡"]
+
+
 # --- Alertmanager -----------------------------------------------------------------------------------
 
 

@@ -358,7 +358,7 @@ class SlackApp:
     async def _open_planning(self, payload: Payload, what: str) -> str:
         title = "Plan a post" if what == "plan" else "Planned posts"
         opened = await self._api.call(self._api.web.views_open(trigger_id=str(payload.get("trigger_id", "")), view=views.waiting(title)))
-        _, why = await self._people.may(str(payload.get("user_id", "")), "plan", str(payload.get("team_id", "")))
+        _, why = await self._people.may(user_of(payload), "plan", team_of(payload))
         accounts = self._office.accounts()
         if not why and not accounts:
             why = "No account is watched yet."
@@ -379,7 +379,7 @@ class SlackApp:
         return [(r, names.get(r.account, r.account)) for r in sorted(found, key=lambda r: r.not_before)]
 
     async def _silence(self, payload: Payload, rest: str) -> str:
-        who, why = await self._people.may(str(payload.get("user_id", "")), "silence", str(payload.get("team_id", "")))
+        who, why = await self._people.may(user_of(payload), "silence", team_of(payload))
         if why:
             return why
         office, now = self._office, self._office.clock()
@@ -397,7 +397,7 @@ class SlackApp:
         return self._tried(payload, done) or "Silenced; it is announced in the channel, with a button that ends it."
 
     async def _test(self, payload: Payload) -> str:
-        who, why = await self._people.may(str(payload.get("user_id", "")), "test", str(payload.get("team_id", "")))
+        who, why = await self._people.may(user_of(payload), "test", team_of(payload))
         if why:
             return why
         try:

@@ -14,6 +14,7 @@ from typing import Any
 from monitor import safe
 from monitor.incidents import DRILL, durations
 from monitor.model import Exact, Incident, Near, NoMatch, PageKind, Post, ProfileChange, Severity, State, Unreadable
+from monitor.notifiers._words import sign
 from monitor.notifiers.interface import Letter
 from monitor.store import Kept
 
@@ -38,7 +39,6 @@ DRILL_RUNBOOK = (
     "sessions and app tokens *before* deleting. Without buttons: reply `ack` or react with 👀"
 )
 OWN_RUNBOOK = "*What to do*  1. Acknowledge, or reply `ack` here  2. `hijack-monitor status` on the host says more; it closes itself when it is mended"
-_SIGNS = {State.OPEN: "🔴", State.ACKNOWLEDGED: "🟠", State.RESOLVED: "✅"}
 OWN = ("slack", "engine", "monitor", "drill")  # what can be wrong with the monitor itself, see `health`
 PARTS = 2_700  # characters of a runbook file in one section
 
@@ -79,17 +79,7 @@ def push_text(letter: Letter) -> str:
 
 def headline(incident: Incident) -> str:
     """Line one: state, what, which account, which incident. Colour is never the only sign."""
-    return f"{_sign(incident)} {incident.headline}: {incident.name} · INC-{incident.id}"
-
-
-def _sign(incident: Incident) -> str:
-    if incident.state is State.RESOLVED:
-        return "☑️" if incident.outcome == "approved" else "✅"
-    if incident.subject == DRILL:
-        return "🔵"
-    if incident.silence or incident.subject.startswith("silence:"):
-        return "🔕"
-    return "🟡" if incident.severity is Severity.NOTIFY and incident.state is State.OPEN else _SIGNS[incident.state]
+    return f"{sign(incident)} {incident.headline}: {incident.name} · INC-{incident.id}"
 
 
 def blocks(letter: Letter, look: Look) -> list[Block]:
@@ -174,7 +164,8 @@ def buttons(letter: Letter, look: Look) -> list[Block]:
     page = incident.severity is Severity.PAGE
     ours = incident.subject.startswith(("blind:", "gap:")) or incident.subject == DRILL
     taken = incident.state is State.ACKNOWLEDGED
-    out = [button("resolve_open", "Resolve…", value, "primary"), button("hold", "Still on it", value)] if taken else []
+    out = [button("resolve_open", "Resolve…", value, "primary")] if taken else []
+    out += [button("hold", "Still on it", value)] if taken and page else []
     out += [button("acknowledge", "Acknowledge", value, "primary")] if page and not taken else []
     out += [] if ours else [button("approve_open", "Legit: approve…", value)]
     out += [_escalate(letter, value, look)] if page else []
