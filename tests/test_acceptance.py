@@ -102,6 +102,16 @@ async def test_8_the_clock_jumps_or_the_machine_sleeps(jump: timedelta, tmp_path
             assert w.service.outbox.act(1, Human("acknowledge", "alice", "a test", w.clock())) == ""
 
 
+async def test_8_a_page_put_off_before_the_clock_was_set_back_is_not_put_off_by_as_much(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.slack.faults.add("html", "postMessage", times=3, value=503)
+        await hijack(w)
+        assert w.slack.messages == {}
+        w.clock.now -= timedelta(hours=1)
+        await w.run(20)
+        assert len(w.slack.waking()) >= 1
+
+
 @pytest.mark.parametrize("text", [t for t in CORPUS if t], ids=lambda t: repr(t)[:16])
 async def test_9_hostile_text_never_leaves_its_place(text: str, tmp_path: Path) -> None:
     async with world(tmp_path) as w:

@@ -430,8 +430,11 @@ async def test_ever_new_domains_do_not_put_the_fallback_off(tmp_path: Path) -> N
         w.slack.faults.add("html", "postMessage", times=100_000, value=503)
         for number in range(4):
             w.x.post("acme", f"Claim at https://acme-drop{number}.xyz")
+            await w.service.poll(w.service.watches[0])  # each overtakes the one before, just as that was due elsewhere
             await w.run(58)
             w.clock.move(2.5)
+        repeats = [p for p in w.service.store.pages.of(1) if p.kind.value == "repeat" and p.route == "slack"]
+        assert [p.state for p in repeats[:-1]] == ["superseded"] * 3
         assert any(b["kind"] == "repeat" for b in hook.bodies)
 
 
