@@ -29,6 +29,8 @@ lint: .venv/dev
 
 bench: .venv/dev  ## speed, ours and what one would write instead, in one run
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench_daemon
+	$(BIN)/python -m tests.bench_scale
 
 eval: .venv/dev  ## how well posts are told apart, on ../shared/data if present
 	$(BIN)/python -m tests.evaluate

@@ -13,9 +13,10 @@ from typing import IO, Any
 
 import aiohttp
 
-from monitor import rulebook
+from monitor import rulebook, sources
 from monitor.blocklists import Blocklists
 from monitor.config import Config, ConfigError
+from monitor.sources.interface import Settings, SourceError
 
 
 def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str]) -> Any:
@@ -72,3 +73,25 @@ def _lock(file: IO[str], directory: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise ConfigError(f"{directory}: another hijack-monitor is running on this data_dir; stop it first") from error
+
+
+async def choose_stream(wanted: str, settings: Settings, secrets: Mapping[str, str]) -> tuple[str, str]:
+    """(the module of the stream or nothing, what was found in words). Asks X which of them this app may use, where `auto` wants it."""
+    said = {
+        "activity": "the Activity stream, as configured",
+        "filtered": "the filtered stream, as configured",
+        "none": "polling only, as configured",
+    }
+    if wanted != "auto":
+        return {"activity": "x_activity", "filtered": "x_stream", "none": ""}[wanted], said[wanted]
+    found = []
+    for name, title in (("x_activity", "the Activity stream"), ("x_stream", "the filtered stream")):
+        try:
+            await build_edge(sources, name, settings, secrets).probe()
+        except SourceError as error:
+            if error.helps_to_wait and "404" not in str(error):  # it may well be there: the listener goes on asking
+                return name, f"{title}, although it could not be asked for yet: {error}"
+            found.append(f"{title} is not to be had ({error})")
+            continue
+        return name, "; ".join([title, *found])
+    return "", "; ".join(["polling only", *found])

@@ -93,14 +93,24 @@ def status(config: Config, as_json: bool) -> None:  # noqa: FBT001
     found = show.standing(store, config, utc_now())
     if as_json:
         click.echo(
-            json.dumps({"accounts": found.lines, "wrong": found.wrong, "last_drill": drill.words(store)}, ensure_ascii=False, indent=1)
+            json.dumps(
+                {
+                    "accounts": found.lines,
+                    "wrong": found.wrong,
+                    "notes": found.notes,
+                    "spending": found.spending,
+                    "last_drill": drill.words(store),
+                },
+                ensure_ascii=False,
+                indent=1,
+            )
         )
     else:
-        columns = ("account", "handle", "last_read", "lag", "error")
+        columns = ("account", "handle", "last_read", "lag", "stream", "error")
         show.table("Accounts", columns, [[line[c] for c in columns] for line in found.lines])
         from monitor import safe
 
-        for line in found.wrong or ["all is well"]:
+        for line in [*found.notes, *(found.wrong or ["all is well"])]:
             click.echo(safe.for_terminal(line))
         click.echo(f"last drill: {safe.for_terminal(drill.words(store))}")
     sys.exit(1 if found.wrong else 0)
@@ -312,7 +322,7 @@ def list_accounts(config: Config, as_json: bool) -> None:  # noqa: FBT001
     from monitor import show
 
     store = open_store(config)
-    columns = ("platform", "handle", "id", "post", "quote", "repost", "reply")
+    columns = ("platform", "handle", "id", "post", "quote", "repost", "reply", "live", "dm")
     show.listing(
         as_json, "Accounts", columns, config.file.accounts,
         lambda a: (a.platform, a.handle, a.id or store.pinned(a.platform, a.handle) or "not looked up yet", *a.unapproved.model_dump().values()),

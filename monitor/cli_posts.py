@@ -25,7 +25,7 @@ def posts() -> None:
 @click.argument("text", required=False)
 @click.option("--file", type=click.Path(dir_okay=False), help="Read the text from a file (- for standard input).")
 @click.option("--account", help="Handle; not needed when only one is watched.")
-@click.option("--kind", default="post", show_default=True, help="post, reply, quote or repost.")
+@click.option("--kind", default="post", show_default=True, help="post, reply, quote, repost, or live for a broadcast or Space.")
 @click.option("--profile", "field", help="A profile field instead of a post; TEXT is its new value.")
 @click.option("--from", "start", help="Not before (ISO 8601). Default: now.")
 @click.option("--until", help="Not after. Default: a day after --from.")

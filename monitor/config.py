@@ -13,11 +13,12 @@ import pydantic
 
 from monitor.complaints import explain
 from monitor.model import Account, Company, Kind, Paging, Severity
+from monitor.spending import PRICES
 
 DEFAULT_PATH = "/etc/hijack-monitor/hijack-monitor.toml"
 SECRETS = (
     "x_bearer_token", "slack_bot_token", "slack_app_token", "pagerduty_routing_key", "webhook_key", "alertmanager_token",
-    "smtp_password", "apprise_urls", "oncall_url", "deadman_url", "opsgenie_key",
+    "smtp_password", "apprise_urls", "oncall_url", "deadman_url", "opsgenie_key", "x_user_tokens",
 )  # fmt: skip
 ROUTES = ("pagerduty", "alertmanager", "webhook", "smtp", "apprise")  # beside Slack, in the order they are tried
 Worth = Literal["clear", "record", "notify", "page"]
@@ -63,6 +64,12 @@ class XTable(_Strict):
     poll_seconds: float = pydantic.Field(default=5, ge=0.2, le=3600)
     profile_seconds: float = pydantic.Field(default=60, ge=0.2, le=3600)
     media_hosts: list[str] = ["pbs.twimg.com", "video.twimg.com"]
+    push: Literal["auto", "activity", "filtered", "none"] = "auto"
+    search: bool = True
+    slow_seconds: float = pydantic.Field(default=60, ge=1, le=3600)
+    subscriptions: int = pydantic.Field(default=1_500, ge=1, le=150_000)
+    budget: float = pydantic.Field(default=0, ge=0)
+    prices: dict[str, Annotated[float, pydantic.Field(ge=0)]] = {}
 
 
 class ReplayTable(_Strict):
@@ -80,6 +87,16 @@ class UnapprovedTable(_Strict):
     quote: Worth = "page"
     repost: Worth = "page"
     reply: Worth = "record"
+    live: Worth = "page"
+    dm: Worth = "record"
+
+
+class CanaryTable(_Strict):
+    """`[accounts.canary]`: somebody posts `text` and a number there at intervals; that it is seen proves the whole chain."""
+
+    text: str = pydantic.Field(min_length=5, max_length=200)
+    every_minutes: float = pydantic.Field(default=240, gt=0)
+    within_seconds: float = pydantic.Field(default=60, gt=0)
 
 
 class SlackTable(_Strict):
@@ -133,6 +150,7 @@ class AccountTable(_Strict):
     realm: str = ""
     unapproved: UnapprovedTable = UnapprovedTable()
     paging: AccountPaging = AccountPaging()
+    canary: CanaryTable | None = None
 
 
 class PagerDutyTable(_Strict):
@@ -242,11 +260,16 @@ class Config:
         """How often an account of a platform is read."""
         return self.file.replay.poll_seconds if platform == "replay" and self.file.replay else self.file.x.poll_seconds
 
+    @property
+    def prices(self) -> dict[str, float]:
+        """Dollars for each kind of resource: the dated defaults, and what the file says otherwise."""
+        return PRICES | self.file.x.prices
+
     def account(self, table: AccountTable, identifier: str) -> Account:
         """An account whose id is known."""
         worth = table.unapproved.model_dump()
         unapproved = tuple((Kind(kind), Severity[value.upper()]) for kind, value in worth.items())
-        return Account(table.platform, identifier, table.handle, table.realm, unapproved)
+        return Account(table.platform, identifier, table.handle, table.realm, unapproved, table.canary.text if table.canary else "")
 
     def paging_of(self, table: AccountTable) -> Paging | None:
         """The account's own paging, or None when it has nothing of its own."""
@@ -333,6 +356,9 @@ def _check(path: Path, file: File) -> None:
         if account.paging.channel and file.slack is None:
             raise ConfigError(f"{path}: accounts.{number}.paging.channel: found {account.paging.channel!r} without a [slack] table")
         _check_routes(f"{path}: accounts.{number}.paging.fallback", account.paging.fallback, file)
+    unknown = sorted(set(file.x.prices) - set(PRICES))
+    if unknown:
+        raise ConfigError(f"{path}: x.prices.{unknown[0]}: no such kind, expected one of: {', '.join(PRICES)}")
     _check_routes(f"{path}: paging.fallback", file.paging.fallback, file)
     if file.deadman and file.deadman.alertmanager and file.alertmanager is None:
         raise ConfigError(f"{path}: deadman.alertmanager: found true without an [alertmanager] table")

@@ -11,18 +11,22 @@ import logging
 import signal
 import time
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import UTC
 from typing import Any
 
 from monitor import journal, vision
 from monitor.assembly import locked
 from monitor.config import Config, ConfigError
 from monitor.service import Service, opened, utc_now
-from monitor.watch import Watch
 
 log = logging.getLogger("monitor.service")
 
 TICK_SECONDS = 1
+ROUND_SECONDS = 0.25  # whom to poll, and what streams said
+SWEEP_SECONDS = 1
+EDITS_SECONDS = 60
+SEARCH_SECONDS = 30
+BALANCE_SECONDS = 3600
 HEALTH_SECONDS = 5
 LOOK_UP_SECONDS = 30
 BROKEN_SECONDS = 60
@@ -45,7 +49,7 @@ async def run(config: Config, secrets: Mapping[str, str]) -> int:
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(signal.SIGHUP, service.reload)
             await service.watch_accounts()
-            await stack.enter_async_context(_helpers(service))
+            await stack.enter_async_context(_helpers(service, secrets))
             scheduler = AsyncIOScheduler(timezone=UTC)
             schedule(scheduler, service)
             scheduler.start()
@@ -62,7 +66,7 @@ async def run(config: Config, secrets: Mapping[str, str]) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _helpers(service: Service) -> Any:
+async def _helpers(service: Service, secrets: Mapping[str, str]) -> Any:
     """What runs beside the schedule: sockets, figures for Prometheus."""
     async with contextlib.AsyncExitStack() as stack:
         if service.front:
@@ -71,17 +75,26 @@ async def _helpers(service: Service) -> Any:
         if service.config.file.metrics:
             from monitor import metrics
 
-            figures = metrics.Figures(service.store, service.clock, lambda: service.check.vitals, service.audit)
+            figures = metrics.Figures(service.store, service.clock, lambda: service.check.vitals, service.audit, service.config.prices)
             try:
                 await metrics.serve(figures, service.audit, service.config.file.metrics.port, stack)
             except OSError as error:
                 raise ConfigError(
                     f"{service.config.path}: metrics.port: {service.config.file.metrics.port} cannot be used: {error.strerror}"
                 ) from error
-        starting = asyncio.create_task(service.deadman.start()) if service.deadman else None  # nobody outside holds up the first poll
+        starting = [asyncio.create_task(_open_streams(service, secrets))]  # nobody outside holds up the first poll
+        starting += [asyncio.create_task(collector.hear()) for collector in service.collectors.values()]
+        starting += [asyncio.create_task(service.deadman.start())] if service.deadman else []
         yield
-        if starting:
-            starting.cancel()
+        for task in starting:
+            task.cancel()
+
+
+async def _open_streams(service: Service, secrets: Mapping[str, str]) -> None:
+    try:
+        await service.open_streams(secrets)
+    except Exception:
+        log.exception("no stream could be opened; posts are found by polling")
 
 
 async def _until(stop: asyncio.Event, service: Service) -> None:
@@ -98,12 +111,15 @@ async def _until(stop: asyncio.Event, service: Service) -> None:
 
 
 def schedule(scheduler: Any, service: Service) -> None:
-    """One job per account and one for each of our own duties; late jobs run late instead of never."""
-    for number, watch in enumerate(service.watches):
-        _add_poll(scheduler, service, watch, number)
-    scheduler.add_job(_look_up, "interval", args=[service, scheduler], seconds=LOOK_UP_SECONDS, **JOB)
+    """One job for each of our duties; late jobs run late instead of never."""
+    scheduler.add_job(_look_up, "interval", args=[service], seconds=LOOK_UP_SECONDS, **JOB)
     every = {
-        service.look_at_profiles: service.config.file.x.profile_seconds,
+        _round: ROUND_SECONDS,
+        service.pulse: ROUND_SECONDS,
+        service.sweep: SWEEP_SECONDS,
+        service.look_at_edits: EDITS_SECONDS,
+        service.search: SEARCH_SECONDS,
+        service.look_at_balance: BALANCE_SECONDS,
         _tick: TICK_SECONDS,
         _health: HEALTH_SECONDS,
         _lists: LISTS_SECONDS,
@@ -118,29 +134,19 @@ def schedule(scheduler: Any, service: Service) -> None:
     if service.config.file.slack:
         every[service.listen] = service.config.file.slack.thread_seconds
     for duty, seconds in every.items():
-        args = [service] if duty in (_tick, _health, _lists) else []
+        args = [service] if duty in (_round, _tick, _health, _lists) else []
         scheduler.add_job(duty, "interval", args=args, seconds=seconds, next_run_time=utc_now(), **JOB)
 
 
-def _add_poll(scheduler: Any, service: Service, watch: Watch, number: int) -> None:
-    seconds = service.config.poll_seconds(watch.account.platform)
-    start = utc_now() + timedelta(seconds=seconds * number / len(service.watches))  # spread, not in bursts
-    args = [service, watch, scheduler, seconds]
-    scheduler.add_job(_poll, "interval", args=args, seconds=seconds, next_run_time=start, id=watch.account.key, **JOB)
-
-
-async def _look_up(service: Service, scheduler: Any) -> None:
+async def _look_up(service: Service) -> None:
     """Accounts whose id could not be looked up at the start."""
-    for watch in await service.look_up() if service.pending else ():
-        _add_poll(scheduler, service, watch, 0)
+    if service.pending:
+        await service.look_up()
 
 
-async def _poll(service: Service, watch: Watch, scheduler: Any, configured: float) -> None:
-    """One poll; a limit that would not last moves the next run further away."""
-    seconds = await service.poll(watch)
-    if seconds > configured * 1.2:
-        scheduler.modify_job(watch.account.key, next_run_time=utc_now() + timedelta(seconds=seconds))
-        log.warning("the platform's limit stretches the interval to %d s", seconds, extra={"account": watch.account.key})
+async def _round(service: Service) -> None:
+    """Begins the polls that are due; nobody waits for them."""
+    service.round()
 
 
 async def _tick(service: Service) -> None:

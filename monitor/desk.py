@@ -228,4 +228,4 @@ def _as_it_was(context: dict[str, object], key: str) -> tuple[Rulebook, Company,
     if mine is None:  # a drill
         return book, company, Account(platform, identifier, identifier)
     worth = tuple((Kind(k), Severity(v)) for k, v in mine["unapproved"])  # type: ignore[attr-defined]
-    return book, company, replace(Account(platform, identifier, str(mine["handle"])), unapproved=worth)
+    return book, company, Account(platform, identifier, str(mine["handle"]), unapproved=worth, canary=str(mine.get("canary", "")))

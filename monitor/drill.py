@@ -13,12 +13,13 @@ from typing import Any
 
 from monitor.desk import DeskError
 from monitor.incidents import DRILL, minutes
+from monitor.judging import Judge
 from monitor.model import Account, Incident
 from monitor.outbox import Outbox
 from monitor.sources import replay
 from monitor.sources.interface import Settings
 from monitor.store import Store
-from monitor.watch import Judge, Watch
+from monitor.watch import Watch
 
 ACCOUNT = Account("replay", "drill", "drill")
 TEXT = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,12 +11,15 @@ from monitor.model import Severity
 
 _AT_ONCE = ("credits",)  # waiting does not bring money back
 _AFTER_A_FEW = ("credentials", "gone", "rejected")  # one-off storms of these happened
-_FEW = 3
+_FEW, _CONFIRMED = 3, 2
+_HALF = timedelta(minutes=3)  # without a poll while a stream tells
 _GOOD = 2  # reads in a row before we say that we see again
 _LATE, _VERY_LATE = 10.0, 60.0  # seconds
 _LITTLE_DISK, _NO_DISK = 500.0, 100.0  # megabytes
 _DEAF = 180.0  # seconds without a socket
 _LONG_WITHOUT_SLACK = 1800.0
+_SKEWED = 30.0  # seconds
+_STREAM_GONE, _MISSED = 600.0, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,13 @@ class Reading:
     good: int = 2  # reads in a row that succeeded
     gap: tuple[datetime, datetime] | None = None  # the last stretch that was not read in time
     missed: str = ""  # what of it is still to be read
+    told: datetime | None = None  # when a stream or a search last proved that it would show a post
+    second_look: str = ""  # what another endpoint says of an account that cannot be read: "seen", "gone", "failed" or nothing yet
 
     @property
     def platform(self) -> str:
         """The first part of the key."""
-        return self.key.split(":")[0]
+        return self.key.partition(":")[0]
 
 
 def limit(poll_seconds: float) -> timedelta:
@@ -45,59 +51,110 @@ def limit(poll_seconds: float) -> timedelta:
 
 
 def blind(reading: Reading, now: datetime, started: datetime, poll_seconds: float) -> str:
-    """Why the account counts as unwatched, or an empty string."""
-    since = max(reading.last_ok or started, started)
-    last = f"last read {reading.last_ok:%H:%M:%S} UTC" if reading.last_ok else "never read so far"
+    """Why the account counts as unwatched, or an empty string. Fresh is what a poll, a stream or a search has proven."""
+    since = max(t for t in (reading.last_ok, reading.told, started) if t)
     at_once = reading.trouble in _AT_ONCE and reading.failures > 0
-    lasting = reading.trouble in _AFTER_A_FEW and reading.failures >= _FEW
-    if at_once or lasting or now - since > limit(poll_seconds):
-        return f"{reading.error or 'no poll has finished'}; {last}"
-    return ""
+    often = reading.failures >= _FEW and (reading.second_look == "failed" or reading.trouble == "rejected")
+    confirmed = reading.failures >= _CONFIRMED and reading.second_look == "gone"
+    lasting = reading.trouble in _AFTER_A_FEW and (often or confirmed)
+    return _why(reading) if at_once or lasting or now - since > limit(poll_seconds) else ""
+
+
+def half_blind(reading: Reading, now: datetime, started: datetime) -> str:
+    """Why only a stream or a search still shows what the account posts, or an empty string."""
+    polled = max(t for t in (reading.last_ok, started) if t)
+    return _why(reading) if reading.failures and now - polled > _HALF else ""
+
+
+def _why(reading: Reading) -> str:
+    since = f" since {reading.failing_since:%H:%M:%S} UTC" if reading.failing_since else ""
+    last = f"last read {reading.last_ok:%H:%M:%S} UTC" if reading.last_ok else "never read so far"
+    seen = "; its profile can still be seen, so that it is X that fails, not the account" if reading.second_look == "seen" else ""
+    return f"{reading.error or 'no poll has finished'}{since}{seen}; {last}"
 
 
 @dataclass(frozen=True, slots=True)
 class Blindness:
-    """What nobody watches now, as one incident: a platform's accounts, or one that is gone."""
+    """What nobody watches now, as one incident: a platform's accounts, or one by itself. A notice where a stream still tells."""
 
     subject: str
     names: tuple[str, ...]
     why: str
+    severity: Severity = Severity.PAGE
 
     def event(self, now: datetime) -> Event:
         """As something to page about. The names ride along as the incident's hosts."""
         name = self.names[0] if len(self.names) == 1 else f"{len(self.names)} accounts"
         listed = ", ".join(self.names[:10]) + (" and others" if len(self.names) > 10 else "")
-        reason = f"{self.why}. Until this is mended a hijack of {listed} would page nobody"
-        return Event(self.subject, name, Severity.PAGE, "Not being watched", reason, now, self.names)
+        if self.severity is Severity.PAGE:
+            reason = f"{self.why}. Until this is mended a hijack of {listed} would page nobody"
+            return Event(self.subject, name, Severity.PAGE, "Not being watched", reason, now, self.names)
+        reason = f"{self.why}. Only a stream or a search still shows posts of {listed}: what is approved may be paged or told late"
+        return Event(self.subject, name, Severity.NOTIFY, "Timelines cannot be read", reason, now, self.names)
 
 
 def blindness(readings: tuple[Reading, ...], now: datetime, started: datetime, seconds: dict[str, float]) -> tuple[Blindness, ...]:
-    """One for every platform that cannot be read, one for every account that is gone by itself.
+    """One for every platform that cannot be read, one for every account that cannot be read by itself.
 
-    An outage of X with fifty accounts is one page, not fifty.
+    An outage of X with fifty accounts is one page, not fifty; so is a storm in which X says that most of them are gone.
     """
     found: dict[str, Blindness] = {}
+    platforms = {
+        r.platform: _Platform.of([o for o in readings if o.platform == r.platform]) for r in {r.platform: r for r in readings}.values()
+    }
     for reading in readings:
-        why = blind(reading, now, started, seconds.get(reading.platform, 5))
-        subject = f"blind:{reading.key}" if reading.trouble == "gone" else f"blind:{reading.platform}"
-        if why and subject not in found:
-            alike = (r for r in readings if r.platform == reading.platform and r.trouble != "gone" and r.failures)
-            names = (reading.name,) if reading.trouble == "gone" else tuple(dict.fromkeys([reading.name, *(r.name for r in alike)]))
-            found[subject] = Blindness(subject, names, why)
+        every = seconds.get(reading.platform, 5)
+        why, severity = blind(reading, now, started, every), Severity.PAGE
+        if not why:
+            why, severity = half_blind(reading, now, started), Severity.NOTIFY
+        alone = platforms[reading.platform].alone(reading)
+        subject = f"blind:{reading.key}" if alone else f"blind:{reading.platform}"
+        known = found.get(subject)
+        if why and (known is None or severity > known.severity):
+            names = (reading.name,) if alone else tuple(dict.fromkeys([reading.name, *platforms[reading.platform].together]))
+            found[subject] = Blindness(subject, names, why, severity)
     return tuple(found.values())
 
 
-def recovered(names: tuple[str, ...], opened_at: datetime, readings: tuple[Reading, ...], now: datetime) -> str:
-    """What to say when all of them have been read twice since, or an empty string: which gap was and was not checked."""
+@dataclass(frozen=True, slots=True)
+class _Platform:
+    """How reading all accounts of one platform goes: how many there are, fail, and are said to be gone."""
+
+    accounts: int
+    failing: int
+    gone: int
+    together: tuple[str, ...] = ()  # names of those whose trouble is not their own
+
+    @classmethod
+    def of(cls, readings: list[Reading]) -> _Platform:
+        failing = [r for r in readings if r.failures]
+        made = cls(len(readings), len(failing), sum(r.trouble == "gone" for r in failing))
+        return cls(made.accounts, made.failing, made.gone, tuple(r.name for r in failing if not made.alone(r)))
+
+    def alone(self, reading: Reading) -> bool:
+        """Whether this account has a trouble of its own: it is gone and most others are not, or all the others are being read."""
+        if reading.trouble == "gone":
+            return self.accounts < 4 or self.gone <= self.accounts / 2
+        others_fail = self.failing - bool(reading.failures)
+        return self.accounts > 1 and not others_fail and reading.trouble not in ("credits", "credentials")
+
+
+def recovered(names: tuple[str, ...], opened_at: datetime, readings: tuple[Reading, ...], now: datetime, contents: str = "") -> str:
+    """What to say when all of them have been read twice since, or an empty string: which gap was and was not checked,
+    and what was in it.
+    """
     theirs = [r for r in readings if r.name in names]
     if not all(r.last_ok and r.last_ok > opened_at and not r.failures and r.good >= _GOOD for r in theirs):
         return ""
     gaps = [r.gap for r in theirs if r.gap]
     since = f" Nothing was read from {min(g[0] for g in gaps):%H:%M:%S} to {max(g[1] for g in gaps):%H:%M:%S} UTC." if gaps else ""
     missing = [f"{r.name}: {r.missed}" for r in theirs if r.missed]
+    inside = f": {contents}" if contents else ""
     if missing:
-        return f"Being read again since {now:%H:%M:%S} UTC.{since} Not yet checked: {'; '.join(missing)}"
-    return f"Being read again since {now:%H:%M:%S} UTC.{since} Everything posted in between has been read and judged"
+        return (
+            f"Being read again since {now:%H:%M:%S} UTC.{since} Not yet checked: {'; '.join(missing)}. Read so far{inside or ': nothing'}"
+        )
+    return f"Being read again since {now:%H:%M:%S} UTC.{since} Everything posted in between has been read and judged{inside}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +171,13 @@ class Vitals:
     engine: str = ""  # why a known post was judged wrongly
     routes: tuple[tuple[str, float], ...] = ()  # (route, how long its oldest waking page has waited)
     drill: str = ""  # why the last drill is not good enough
+    skew: float = 0  # by how much the platform's clock is ahead of ours
+    canary: str = ""  # why the marked post was not seen as it should have been
+    money: str = ""  # why somebody should look at what X costs
+    money_urgent: bool = False
+    stream: str = ""  # why nothing tells of posts by itself although something should
+    stream_seconds: float = 0  # for how long
+    missed_by_stream: int = 0  # posts of the last hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +203,10 @@ OVER = {
     "blind:connections": "All connections are ours again",
     "blind:engine": "Known posts are judged rightly again",
     "blind:drill": "A drill was acknowledged",
+    "blind:clock": "The clocks agree again",
+    "blind:canary": "The canary was seen again",
+    "blind:money": "There is enough money again",
+    "blind:stream": "The stream tells of posts again",
 }
 
 
@@ -168,9 +236,26 @@ def symptoms(v: Vitals) -> tuple[Symptom, ...]:
         say("engine", "Posts are judged wrongly", f"{v.engine}: do not rely on silence until this is mended", worse=True)
     for route, seconds in v.routes:
         say(f"route-{route}", f"{route} takes no pages", f"a page has waited for {seconds:.0f} s; other routes carry it meanwhile")
+    _say_of_reading(v, say)
     if v.drill:
         say("drill", "The drill is overdue", f"{v.drill}: nobody has proven that a page wakes somebody")
     return tuple(found)
+
+
+def _say_of_reading(v: Vitals, say: Callable[..., None]) -> None:
+    if abs(v.skew) > _SKEWED:
+        reason = f"it is {abs(v.skew):.0f} s {'behind' if v.skew > 0 else 'ahead of'} X's: whatever says when something happened is wrong by that. Mend NTP"
+        say("clock", "The clock is wrong", reason)
+    if v.canary:
+        say("canary", "The canary was not seen", f"{v.canary}: either nobody posted it, or posts do not reach us", worse=True)
+    if v.money:
+        say("money", "X will cost too much", f"{v.money}: without credits X answers nothing and we are blind", worse=v.money_urgent)
+    if v.stream and v.stream_seconds > _STREAM_GONE:
+        reason = f"{v.stream}, for {v.stream_seconds / 60:.0f} min: posts are found by polling meanwhile, some seconds later"
+        say("stream", "The stream is closed", reason)
+    elif v.missed_by_stream >= _MISSED:
+        reason = f"polls found {v.missed_by_stream} posts in an hour that it did not tell: those accounts are polled fast again"
+        say("stream", "The stream misses posts", reason)
 
 
 def audit(
@@ -180,7 +265,7 @@ def audit(
 
     `next_steps` holds when each open, unsilenced incident that pages will be told of next.
     """
-    wrong = [f"not read: {', '.join(b.names[:3])}" for b in blind_now]
+    wrong = [f"not read: {', '.join(b.names[:3])}" for b in blind_now if b.severity is Severity.PAGE]
     wrong += [f"INC-{number} has no next step" for number, due in next_steps.items() if due is None or due < now - timedelta(seconds=30)]
     wrong += [f"{overdue} page(s) overdue"] if overdue else []
     wrong += ["the pager does not run"] if now - tick > timedelta(seconds=30) else []

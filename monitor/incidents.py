@@ -147,7 +147,7 @@ def covering(event: Event, silences: tuple[Silence, ...], recent: tuple[datetime
     five minutes (`recent`: when the earlier posts under it came). A silence never covers our own blindness,
     a changed profile, nor what a critical rule accuses.
     """
-    if event.subject.startswith(("blind:", "silence:")) or event.subject == DRILL or not event.silenceable:
+    if event.subject.startswith(("blind:", "silence:", "drift:")) or event.subject == DRILL or not event.silenceable:
         return None
     if current and current.severity is Severity.PAGE and current.silence is None:
         return None  # it broke through, or was there before the silence began

@@ -5,7 +5,7 @@ The only module that imports prometheus_client.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from monitor import record
+from monitor import observed, record, spending
 from monitor.health import Vitals
 from monitor.incidents import DRILL
 from monitor.store import Store
@@ -27,9 +27,10 @@ class Figures(Collector):
     """Figures of the store and of the daemon. Real incidents and drills are told apart."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], datetime], vitals: Callable[[], Vitals], wrong: Callable[[], tuple[str, ...]]
-    ) -> None:
-        self._store, self._clock, self._vitals, self._wrong = store, clock, vitals, wrong
+        self, store: Store, clock: Callable[[], datetime], vitals: Callable[[], Vitals], wrong: Callable[[], tuple[str, ...]],
+        prices: Mapping[str, float] = spending.PRICES,
+    ) -> None:  # fmt: skip
+        self._store, self._clock, self._vitals, self._wrong, self._prices = store, clock, vitals, wrong, prices
 
     def collect(self) -> Iterator[Metric]:
         """Everything, fresh."""
@@ -37,9 +38,14 @@ class Figures(Collector):
         yield from self._pages()
         yield from self._times()
         yield from self._rules()
+        yield from self._money()
         vitals = self._vitals()
         yield GaugeMetricFamily("hijack_monitor_tick_lateness_seconds", "The worst of the last minute.", vitals.late)
         yield GaugeMetricFamily("hijack_monitor_slack_deaf_seconds", "How long no click could have come through.", vitals.deaf_seconds)
+        yield GaugeMetricFamily("hijack_monitor_clock_skew_seconds", "By how much the platform's clock is ahead of ours.", vitals.skew)
+        yield GaugeMetricFamily(
+            "hijack_monitor_stream_lost_seconds", "For how long no stream connection has lasted.", vitals.stream_seconds
+        )
         yield GaugeMetricFamily("hijack_monitor_disk_free_bytes", "Where the database is.", vitals.disk_free_mb * 1e6)
         yield GaugeMetricFamily(
             "hijack_monitor_healthy", "1 while the audit passes: what the dead-man's switch is held by.", float(not self._wrong())
@@ -54,6 +60,19 @@ class Figures(Collector):
                 lag.add_metric([row["key"], row["handle"]], (self._clock() - last).total_seconds())
             failures.add_metric([row["key"], row["handle"]], row["failures"])
         yield from (lag, failures)
+
+    def _money(self) -> Iterator[Metric]:
+        """What X billed, by our own count."""
+        read = CounterMetricFamily("hijack_monitor_billed_resources", "Resources that X bills, each once a UTC day.", labels=["kind"])
+        for row in self._store.sql.execute("SELECT kind, sum(resources) FROM spending GROUP BY kind"):
+            read.add_metric([row[0]], row[1])
+        yield read
+        bill = spending.bill(observed.days(self._store), self._prices, self._clock())
+        for name, said, value in (
+            ("today", "Spent this UTC day.", bill.today), ("month", "Spent this month.", bill.month),
+            ("month_forecast", "What this month will come to.", bill.forecast),
+        ):  # fmt: skip
+            yield GaugeMetricFamily(f"hijack_monitor_spent_{name}_dollars", said, value)
 
     def _pages(self) -> Iterator[Metric]:
         pages = GaugeMetricFamily("hijack_monitor_pages", "Pages by route, kind and state.", labels=["route", "kind", "state"])

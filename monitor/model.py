@@ -25,12 +25,16 @@ class Severity(IntEnum):
 
 
 class Kind(StrEnum):
-    """What was published. PROFILE is a change of the profile, judged like a post."""
+    """What was published. PROFILE is a change of the profile, judged like a post; LIVE a broadcast or Space that
+    began, by its title; DM a direct message that the account sent.
+    """
 
     POST = "post"
     REPLY = "reply"
     QUOTE = "quote"
     REPOST = "repost"
+    LIVE = "live"
+    DM = "dm"
     PROFILE = "profile"
 
 
@@ -42,13 +46,17 @@ PROFILE_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A watched profile. `unapproved` says what a post nobody registered is worth, by kind."""
+    """A watched profile. `unapproved` says what a post nobody registered is worth, by kind.
+
+    `canary` is the text, but for a number, of posts that somebody publishes to prove that they are seen.
+    """
 
     platform: str
     id: str
     handle: str
     realm: str = ""
     unapproved: tuple[tuple[Kind, Severity], ...] = ()
+    canary: str = ""
 
     @property
     def key(self) -> str:

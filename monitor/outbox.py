@@ -66,7 +66,7 @@ class Outbox:
 
     def _begin_thread(self, incident: Incident, now: datetime) -> None:
         """The first answers: what was seen, and what to do. On channels that have threads."""
-        kinds = [PageKind.EVIDENCE] if not incident.subject.startswith(("blind:", "silence:", "gap:")) else []
+        kinds = [PageKind.EVIDENCE] if not incident.subject.startswith(("blind:", "silence:", "gap:", "drift:")) else []
         kinds += [PageKind.RUNBOOK] if self.runbook and incident.severity is Severity.PAGE else []
         for kind in kinds:
             step = self._store.pages.next_step(incident.id, kind)

@@ -227,7 +227,7 @@ def parts_of(text: str) -> list[str]:
 
 
 def kind_named(word: str) -> Kind:
-    """post, reply, quote or repost. Raises ValueError."""
+    """post, reply, quote, repost, live or dm. Raises ValueError."""
     word = word.strip().lower()
     kinds = {k.value: k for k in Kind if k is not Kind.PROFILE}
     if word not in kinds:

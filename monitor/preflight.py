@@ -16,9 +16,11 @@ from typing import Any
 
 import click
 
-from monitor import assembly, desk, pictures, planning, record, rulebook, safe, service, vision
+from monitor import assembly, desk, pictures, planning, record, rulebook, safe, service, spending, vision
 from monitor import drill as drills
+from monitor.collector import Collector
 from monitor.config import Config, ConfigError, secrets
+from monitor.judging import Judge
 from monitor.model import Account
 from monitor.notifiers.interface import NotifierError
 from monitor.outbox import Outbox
@@ -27,7 +29,6 @@ from monitor.sources.replay import line_post
 from monitor.store import Store
 from monitor.verdict import judge
 from monitor.verdict.approved import Queue
-from monitor.watch import Judge
 
 _SLOW_ROWS = 2_000
 
@@ -75,15 +76,56 @@ async def _check(config: Config, *, live: bool) -> None:
         for table in config.file.accounts:
             worth = ", ".join(f"{k} {v}" for k, v in table.unapproved.model_dump().items())
             click.echo(f"account        @{table.handle} on {table.platform}: unapproved {worth}")
+        _say_cost(config, built.store)
         _say_paging(config)
         if live:
             await _ask_everybody(built)
+            await built.open_streams(secrets())
+            for collector in built.collectors.values():
+                click.echo(f"live           {collector.platform}: {collector.mode}")
+                click.echo(f"live           {collector.platform}: {await _searched(collector)}")
+
+
+async def _searched(collector: Collector) -> str:
+    """Whether posts can be searched for. Of the last twelve seconds, so that it costs nothing."""
+    some = Account(collector.platform, "1", "nobody")
+    try:
+        await collector.source.search((some,), datetime.now(UTC) - timedelta(seconds=12))
+    except SourceError as error:
+        return f"where timelines fail, posts cannot be searched for: {error}"
+    return "where timelines fail, posts can be searched for" if collector.searches else "posts could be searched for, `search` is off"
 
 
 def _readers() -> str:
     """What the extras make of pictures here."""
     compared = "registered ones are compared" if find_spec("pdqhash") else pictures.MISSING
     return f"{compared}; {'words and codes in those of an incident are read' if vision.installed() else 'none is read: install hijack-monitor[vision]'}"
+
+
+def _say_cost(config: Config, store: Store) -> None:
+    """What reading X will cost in a month, by what was posted so far."""
+    watched = sum(a.platform == "x" for a in config.file.accounts)
+    if not watched:
+        return
+    since = record.stamp(datetime.now(UTC) - timedelta(days=30))
+    row = store.sql.execute(
+        "SELECT count(*), min(seen_at) FROM posts WHERE baseline = 0 AND account LIKE 'x:%' AND kind NOT IN ('profile', 'live', 'dm') AND seen_at > ?",
+        [since],
+    ).fetchone()
+    begun = record.moment(row[1])
+    days = (datetime.now(UTC) - begun).total_seconds() / 86_400 if begun else 0.0
+    a_day = row[0] / days / watched if days >= 3 else spending.ASSUMED
+    how = f"as in the last {days:.0f} days" if days >= 3 else "assumed until three days were watched"
+    dollars = spending.estimate(watched, a_day, config.prices)
+    click.echo(
+        f"cost           ${dollars:.2f} a month: {watched} account(s) with {a_day:.1f} posts a day each ({how}), prices of {spending.AS_OF}"
+    )
+    if config.file.x.budget and dollars > config.file.x.budget:
+        click.echo(f"warning: that is more than the budget of ${config.file.x.budget:.2f}")
+    told = {"auto": "whatever stream X lets this app use (`check --live` asks)", "none": "nothing: polling only"}
+    click.echo(
+        f"posts told by  {told.get(config.file.x.push, f'the {config.file.x.push} stream')}; polls every {config.file.x.poll_seconds:g} s without it"
+    )
 
 
 def _say_paging(config: Config) -> None:
@@ -119,12 +161,16 @@ async def _ask_everybody(built: service.Service) -> None:
             click.echo(f"live           {await built.front.check()}")
         except NotifierError as error:
             raise ConfigError(f"slack_app_token: {error}: it needs connections:write and Socket Mode switched on") from error
-    for table in built.config.file.accounts:
+    for platform, source in built.sources.items():
+        handles = tuple(t.handle for t in built.config.file.accounts if t.platform == platform and not t.id)
         try:
-            found = table.id or await built.sources[table.platform].resolve(table.handle)
+            found = await source.resolve(handles) if handles else {}
         except SourceError as error:
-            raise ConfigError(f"accounts: @{table.handle}: {error}") from error
-        click.echo(f"live           @{table.handle} is {found}")
+            raise ConfigError(f"accounts: @{handles[0]}: {error}") from error
+        for handle, identifier in found.items():
+            if isinstance(identifier, SourceError):
+                raise ConfigError(f"accounts: @{handle}: {identifier}")
+            click.echo(f"live           @{handle} is {identifier}")
 
 
 # --- judge -----------------------------------------------------------------------------------------

@@ -130,6 +130,26 @@ def _third(db: Database) -> None:
             db.execute(statement)
 
 
+_FOURTH = """
+CREATE TABLE billed(
+  day TEXT NOT NULL, kind TEXT NOT NULL, resource TEXT NOT NULL, PRIMARY KEY(day, kind, resource)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE spending(day TEXT NOT NULL, kind TEXT NOT NULL, resources INT NOT NULL, PRIMARY KEY(day, kind)) STRICT;
+CREATE TABLE oddities(
+  what TEXT PRIMARY KEY, seen INT NOT NULL, first_at TEXT NOT NULL, last_at TEXT NOT NULL, sample TEXT
+) STRICT;
+ALTER TABLE accounts ADD COLUMN told_by TEXT NOT NULL DEFAULT '';
+CREATE INDEX posts_edited ON posts(account, json_extract(post, '$.root_id'));
+"""
+
+
+@_migrations(name="0004_streams_spending_oddities")
+def _fourth(db: Database) -> None:
+    for statement in _FOURTH.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, bring it up to date, and make every commit durable.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from monitor import health, incidents, record
 from monitor.health import Reading, Vitals
@@ -28,6 +30,7 @@ CLOCK_JUMPS = timedelta(seconds=30)
 WAITED, WAITED_SLACK = timedelta(seconds=60), timedelta(seconds=150)  # of a waking page on one route
 LATE_REMEMBERED = timedelta(minutes=1)
 _PLANNED = "Canary: our planned maintenance begins on Monday at 10:00 UTC."
+_CAME_TO = {0: "approved", 1: "only recorded", 2: "told", 3: "paged"}
 _SCAM = "Canary: send any amount of BTC to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa and get double back! Claim at https://canary-airdrop.xyz"
 
 
@@ -44,12 +47,15 @@ def canary(company: Company, rules: Rules, now: datetime) -> str:
 
 
 class SelfCheck:
-    """Called every few seconds. `slack` and `drill` say how those are: (trouble, seconds, deaf seconds, connections, ours)."""
+    """Called every few seconds. `slack` and `drill` say how those are: (trouble, seconds, deaf seconds, connections, ours);
+    `collecting` how reading is, by the names of `Vitals`.
+    """
 
     def __init__(self, store: Store, outbox: Outbox, pager: Pager, clock: Callable[[], datetime], started: datetime) -> None:
         self._store, self._outbox, self._pager, self._clock, self._started = store, outbox, pager, clock, started
         self.slack: Callable[[], tuple[str, float, float, int, int]] = lambda: ("", 0, 0, 0, 0)
         self.drill: Callable[[datetime], str] = lambda _: ""
+        self.collecting: Callable[[datetime], dict[str, Any]] = lambda _: {}
         self.engine = ""
         self._tried_at: datetime | None = None
         self._ran: tuple[float, datetime] | None = None
@@ -108,7 +114,7 @@ class SelfCheck:
         late = self._late[1] if now - self._late[0] <= LATE_REMEMBERED else 0.0
         return Vitals(
             late, shutil.disk_usage(self._store.path.parent).free / 1e6, why, slack_seconds, deaf, connections, expected, self.engine,
-            tuple(self._slow_routes(now, slack_is_told=bool(why))), self.drill(now),
+            tuple(self._slow_routes(now, slack_is_told=bool(why))), self.drill(now), **self.collecting(now),
         )  # fmt: skip
 
     def _slow_routes(self, now: datetime, *, slack_is_told: bool) -> Iterator[tuple[str, float]]:
@@ -121,7 +127,7 @@ class SelfCheck:
     def _blind(self, blindness: health.Blindness, now: datetime) -> None:
         """Open the incident, or page again for accounts that it does not name yet."""
         incident = self._store.open_incident(blindness.subject)
-        if incident is None:
+        if incident is None or blindness.severity > incident.severity:
             self._outbox.happened(blindness.event(now), now)
         elif len(incident.hosts) < incidents.KEPT and (more := [n for n in blindness.names if n not in incident.hosts]):
             grown = replace(incident, hosts=(*incident.hosts, *more))
@@ -148,10 +154,24 @@ class SelfCheck:
             sentence = (
                 health.OVER.get(incident.subject, "It takes pages again")
                 if ours
-                else health.recovered(incident.hosts, incident.opened_at, readings, now)
+                else health.recovered(incident.hosts, incident.opened_at, readings, now, self._contents(incident.hosts, readings))
             )
             if sentence:
                 self._outbox.recovered(incident, now, sentence)
+
+    def _contents(self, names: tuple[str, ...], readings: tuple[Reading, ...]) -> str:
+        """What was posted while these accounts were not read, by what it came to."""
+        counts: Counter[str] = Counter()
+        for r in readings:
+            if r.name in names and r.gap:
+                where = "account = ? AND created_at >= ? AND created_at <= ? AND seen_at >= ? AND kind != 'profile' AND baseline = 0"
+                args = (r.key, record.stamp(r.gap[0]), record.stamp(r.gap[1]), record.stamp(r.gap[0]))
+                query = f"SELECT severity, count(*), max(incident) FROM posts WHERE {where} GROUP BY severity"  # noqa: S608 - ours
+                for severity, number, incident in self._store.sql.execute(query, args):
+                    counts[_CAME_TO[severity] + (f" (INC-{incident})" if incident else "")] += number
+        total = sum(counts.values())
+        listed = ", ".join(f"{number} {what}" for what, number in counts.items())
+        return f"{total} post(s), {listed}" if total else "nothing was posted"
 
     def audit(self) -> tuple[str, ...]:
         """Why whoever waits outside must not be told that all is well. Writes, to know that it can."""
@@ -166,10 +186,10 @@ class SelfCheck:
         return health.audit(self.blind, steps, self._pager.overdue(now), self.vitals, self._pager.ticked_at, now)
 
 
-def reading(row: record.Row, key: str, name: str) -> Reading:
-    """How reading an account has gone, from its row."""
+def reading(row: record.Row, key: str, name: str, told: datetime | None = None, second_look: str = "") -> Reading:
+    """How reading an account has gone, from its row and from what only the daemon knows."""
     since, until = record.moment(row["gap_from"]), record.moment(row["gap_to"])
     return Reading(
         key, name, record.moment(row["last_ok"]), record.moment(row["failing_since"]), row["failures"], row["last_error"] or "",
-        row["error_kind"] or "", row["good"], (since, until) if since and until else None, row["missed"],
+        row["error_kind"] or "", row["good"], (since, until) if since and until else None, row["missed"], told, second_look,
     )  # fmt: skip

@@ -13,14 +13,16 @@ from typing import Any
 
 import aiohttp
 
-from monitor import desk, drill, health, incidents, journal, notifiers, rulebook, selfcheck, sources
+from monitor import desk, drill, health, incidents, journal, notifiers, rulebook, selfcheck, sources, standing
 from monitor.assembly import build_edge, http_session, load_lists, load_rules
+from monitor.collector import Collector, listen, rounds_of
 from monitor.config import AccountTable, Config, ConfigError, options
 from monitor.deadman import Deadman
-from monitor.model import Profile
+from monitor.judging import Judge
 from monitor.notifiers import interface as outgoing
 from monitor.notifiers.slack.app import Office
 from monitor.notifiers.slack.front import Front
+from monitor.observed import Observed
 from monitor.oncall import Schedule
 from monitor.outbox import Outbox
 from monitor.pager import Pager
@@ -31,9 +33,11 @@ from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
 from monitor.store import Store
 from monitor.vision import Vision
-from monitor.watch import Judge, Watch
+from monitor.watch import Watch
 
 log = logging.getLogger("monitor.service")
+
+TELL_EVERY = timedelta(seconds=15)
 
 
 def utc_now() -> datetime:
@@ -55,6 +59,7 @@ class Service:
     wake: asyncio.Event
     pictures: Pictures
     check: SelfCheck
+    observed: Observed
     front: Front | None = None
     oncall: Schedule | None = None
     deadman: Deadman | None = None
@@ -65,6 +70,13 @@ class Service:
     pending_may_come: bool = False
     pending_why: str = ""
     list_notes: tuple[str, ...] = ()
+    collectors: dict[str, Collector] = field(default_factory=dict)
+    balance: float | None = None
+    x_settings: incoming.Settings | None = None
+    _told_at: datetime | None = None
+    _reported: dict[str, frozenset[str]] = field(default_factory=dict)
+    _swept: dict[str, datetime] = field(default_factory=dict)
+    _shouting: set[asyncio.Future[None]] = field(default_factory=set)
 
     async def watch_accounts(self) -> None:
         """Begin to watch every account by its id; see `look_up` for those whose id is not known yet.
@@ -84,20 +96,30 @@ class Service:
         as not being watched.
         """
         known = len(self.watches)
-        for table in list(self.pending):
-            try:
-                identifier = table.id or self.store.pinned(table.platform, table.handle)
-                identifier = identifier or await self.sources[table.platform].resolve(table.handle)
-            except SourceError as error:
-                self.pending_may_come = error.helps_to_wait
-                self.pending_why = f"@{table.handle}: its id could not be looked up: {error}"
-                log.error("%s", self.pending_why)  # noqa: TRY400 - the message says it all
-                continue
-            self._watch(table, identifier)
-            self.pending.remove(table)
+        for platform in {table.platform for table in self.pending}:
+            tables = [t for t in self.pending if t.platform == platform]
+            ids = {t.handle: t.id or self.store.pinned(platform, t.handle) or "" for t in tables}
+            unknown = tuple(handle for handle, identifier in ids.items() if not identifier)
+            found = await self._resolved(platform, unknown) if unknown else {}
+            for table in tables:
+                identifier = ids[table.handle] or found[table.handle]
+                if isinstance(identifier, SourceError):
+                    self.pending_may_come = identifier.helps_to_wait
+                    self.pending_why = f"@{table.handle}: its id could not be looked up: {identifier}"
+                    log.error("%s", self.pending_why)
+                    continue
+                self._watch(table, identifier)
+                self.pending.remove(table)
         if len(self.watches) > known or not self.judge.digest:
             self.judge.know(tuple(w.account for w in self.watches), self.clock())
         return self.watches[known:]
+
+    async def _resolved(self, platform: str, handles: tuple[str, ...]) -> dict[str, str | SourceError]:
+        """The ids behind handles, or why they are not known."""
+        try:
+            return await self.sources[platform].resolve(handles)
+        except SourceError as error:
+            return dict.fromkeys(handles, error)
 
     def _watch(self, table: AccountTable, identifier: str) -> None:
         with self.store.transaction():
@@ -107,24 +129,36 @@ class Service:
         own = self.config.paging_of(table)
         if own:
             self.outbox.special[account.key] = own
-        self.watches.append(Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set, self.pictures))
+        watch = Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set, self.pictures)
+        self.watches.append(watch)
+        self.collectors[table.platform].add(watch)
 
-    async def poll(self, watch: Watch) -> float:
-        """One read of one account; returns in how many seconds the next one should be."""
-        seconds = self.config.poll_seconds(watch.account.platform)
-        now = self.clock()
-        if watch.retry_at and watch.retry_at > now:
-            watch.finished_at = now
-            return seconds
-        try:
-            batch = await watch.poll()
-        except sqlite3.Error as error:
-            if _busy(error):
-                log.warning("the database is busy; reading again", extra={"account": watch.account.key})
-            else:
-                await self._cannot_write(watch, error)
-            return seconds
-        return stretched(seconds, batch.limit if batch else None, len(self.watches), now)
+    async def open_streams(self, secrets: Mapping[str, str]) -> None:
+        """Find out what tells of posts by itself, and listen to it from the next pulse on."""
+        if "x" in self.collectors and self.x_settings:
+            await listen(self.collectors["x"], self.config, self.x_settings, secrets, self.judge, self.outbox)
+
+    def round(self) -> list[asyncio.Task[None]]:
+        """Begin the polls that are due; returns those going on."""
+        return [task for collector in self.collectors.values() for task in collector.round()]
+
+    async def pulse(self) -> None:
+        """Keep streams open, take in what they said, read what they told of."""
+        for collector in self.collectors.values():
+            await collector.pulse()
+
+    async def poll(self, watch: Watch) -> None:
+        """One read of one account now."""
+        await self.collectors[watch.account.platform].poll(watch)
+
+    def cannot_read_on(self, watch: Watch, error: sqlite3.Error) -> None:
+        """The database did not take what was read."""
+        if _busy(error):
+            log.warning("the database is busy; reading again", extra={"account": watch.account.key})
+        elif not self._shouting:
+            task = asyncio.ensure_future(self._cannot_write(watch, error))
+            self._shouting.add(task)
+            task.add_done_callback(self._shouting.discard)
 
     async def _cannot_write(self, watch: Watch, error: sqlite3.Error) -> None:
         """The disk is full or the file is broken: say it from memory, then stop for systemd."""
@@ -143,19 +177,37 @@ class Service:
         self.wake.set()
 
     async def look_at_profiles(self) -> None:
-        """What every account looks like, a hundred at a time."""
-        for platform, source in self.sources.items():
-            watches = {w.account.key: w for w in self.watches if w.account.platform == platform}
-            try:
-                faces = await source.profiles(tuple(w.account for w in watches.values()))
-            except SourceError as error:
-                log.warning("profiles of %s not read: %s", platform, error)
-                continue
-            for key, profile in faces.found.items():
-                if isinstance(profile, Profile):
-                    watches[key].accept_profile(profile, faces.bodies)
-                else:
-                    log.warning("profile not visible: %s", profile, extra={"account": key})
+        """What every account looks like, and whether its newest post is known."""
+        for collector in self.collectors.values():
+            await collector.look_at_profiles()
+
+    async def sweep(self) -> None:
+        """The same, as often as it is worth it."""
+        now = self.clock()
+        for collector in self.collectors.values():
+            last = self._swept.get(collector.platform)
+            if last is None or not timedelta() <= now - last < timedelta(
+                seconds=collector.sweep_seconds(self.config.file.x.profile_seconds)
+            ):
+                self._swept[collector.platform] = now
+                await collector.look_at_profiles()
+
+    async def look_at_edits(self) -> None:
+        """Approved posts that can still be edited."""
+        for collector in self.collectors.values():
+            await collector.look_at_edits()
+
+    async def search(self) -> None:
+        """Another way to see posts, where polls fail and no stream tells of them."""
+        for collector in self.collectors.values():
+            await collector.search()
+
+    async def look_at_balance(self) -> None:
+        """What is left of the credits, where the platform says it."""
+        for source in self.sources.values():
+            with contextlib.suppress(SourceError):
+                left = await source.balance()
+                self.balance = left if left is not None else self.balance
 
     def tick(self) -> None:
         """Pages that are due; never raises, the next tick tries again."""
@@ -172,11 +224,17 @@ class Service:
         now = self.clock()
         self.check.try_engine(self.config.company, self.judge.rulebook.rules, now=now)
         desk.expire_silences(self.store, self.outbox, now)
-        seconds = {platform: self.config.poll_seconds(platform) for platform in self.sources}
+        with contextlib.suppress(sqlite3.Error):  # what was not written is written the next time
+            if self.observed.flush():
+                self.wake.set()
+        seconds = {name: collector.interval() for name, collector in self.collectors.items()}
         if self.check.look(tuple(self.readings()), seconds):
             self.wake.set()
+        if self._told_at is None or not timedelta() <= now - self._told_at < TELL_EVERY:
+            self._told_at = now
+            self._reported = standing.tell(self.store, self.collectors, self.balance, self._reported)
         polls = {w.account.key: w.finished_at for w in self.watches}
-        longest = max((self.config.poll_seconds(w.account.platform) for w in self.watches), default=5)
+        longest = max((*seconds.values(), *(c.rounds.slowly() for c in self.collectors.values())), default=5)
         wrong = health.progressing(polls, self.pager.ticked_at, self.pager.overdue(now), now, longest)
         if wrong:
             log.error("no progress: %s", wrong)
@@ -187,7 +245,9 @@ class Service:
         """How reading every account has gone, those whose id nobody knows yet included."""
         for watch in self.watches:
             account = watch.account
-            yield selfcheck.reading(self.store.account(account.key, account.handle), account.key, account.name)
+            row = self.store.account(account.key, account.handle)
+            told = self.collectors[account.platform].proof(account.key)
+            yield selfcheck.reading(row, account.key, account.name, told, watch.second_look)
         for table in self.pending:
             name = self.config.account(table, "").name
             yield health.Reading(f"{table.platform}:{table.handle}", name, None, self.started, 1, self.pending_why, "")
@@ -276,36 +336,41 @@ def _busy(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def stretched(seconds: float, limit: incoming.Limit | None, accounts: int, now: datetime) -> float:
-    """The configured interval, longer when the platform's live limit would not last its window."""
-    if limit is None or limit.reset_at <= now:
-        return seconds
-    left = (limit.reset_at - now).total_seconds()
-    return max(seconds, min(left, accounts * left / max(1, limit.remaining) * 1.05))
-
-
 @contextlib.asynccontextmanager
 async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime] = utc_now) -> Any:
     """A wired Service. Raises ConfigError and RuleError."""
     book = load_rules(config)
     async with http_session() as session:
-        built: dict[str, Source] = {
-            name: build_edge(sources, name, incoming.Settings(options(config, name), session, clock), secrets)
-            for name in {a.platform for a in config.file.accounts}
-        }
-        names = (*config.routes, LAST_RESORT)
-        routes = {name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets) for name in names}
         store = Store(config.database)
         try:
             outbox = Outbox(store, config.paging)
+            seen = Observed(store, outbox, clock)
+            built: dict[str, Source] = {
+                name: build_edge(sources, name, incoming.Settings(options(config, name), session, clock, seen), secrets)
+                for name in {a.platform for a in config.file.accounts}
+            }
+            names = (*config.routes, LAST_RESORT)
+            routes = {
+                name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets) for name in names
+            }
             judge = Judge(store, config.company, book)
             judge.lists = load_lists(config)
             pager = Pager(store, outbox, routes, clock)
             pictures = Pictures(session, config.file.x.media_hosts)
             check = SelfCheck(store, outbox, pager, clock, clock())
-            made = Service(config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, started=clock())
+            made = Service(config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, seen, started=clock())
+            check.collecting = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
+            for name, source in built.items():
+                made.collectors[name] = Collector(
+                    name, source, store, rounds_of(config, name), clock, made.cannot_read_on, searches=config.file.x.search
+                )
             _furnish(made, routes, session, secrets)
+            made.x_settings = incoming.Settings(options(config, "x") | {"install": store.install}, session, clock, seen)
             yield made
+            for collector in made.collectors.values():
+                await collector.close()
+            with contextlib.suppress(sqlite3.Error):
+                seen.flush()
             with contextlib.suppress(TimeoutError):  # what is still being sent is looked for at the next start
                 await asyncio.wait_for(pager.settle(), 3)
         finally:

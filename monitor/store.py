@@ -189,13 +189,33 @@ class Store:
         )
         return self.posts(where, (incident, incident, incident))
 
-    def deleted(self, account: str, identifier: str, now: datetime) -> int | None:
-        """Note that a post is gone; returns its incident the first time."""
+    def deleted(self, account: str, identifier: str, now: datetime) -> Kept | None:
+        """Note that a post is gone; returns it the first time."""
         row = self.sql.execute(
-            "UPDATE posts SET deleted_at = ? WHERE account = ? AND id = ? AND deleted_at IS NULL RETURNING incident",
+            "UPDATE posts SET deleted_at = ? WHERE account = ? AND id = ? AND deleted_at IS NULL RETURNING *",
             [stamp(now), account, identifier],
         ).fetchone()
-        return row[0] if row else None
+        return _kept(row) if row else None
+
+    def has(self, account: str, identifier: str) -> bool:
+        """Whether a post with this id was judged, in whichever version."""
+        return self.sql.execute("SELECT 1 FROM posts WHERE account = ? AND id = ?", [account, identifier]).fetchone() is not None
+
+    def versions(self, post: Post) -> list[Kept]:
+        """What was seen of this post before this version."""
+        where = "account = ? AND json_extract(post, '$.root_id') = ? AND version < ? AND id != ?"
+        return self.posts(where, (post.account, post.root_id, post.version, post.id), 10) if post.root_id and post.version > 1 else []
+
+    def is_replaced(self, item: Item) -> bool:
+        """Whether a newer version of this post was seen: then it was edited, not deleted."""
+        if not isinstance(item, Post):
+            return False
+        where = "SELECT 1 FROM posts WHERE account = ? AND json_extract(post, '$.root_id') = ? AND version > ?"
+        return self.sql.execute(where, [item.account, item.root_id or item.id, item.version]).fetchone() is not None
+
+    def tell_of(self, kept: Kept, incident: int) -> None:
+        """An incident is about this post too."""
+        self.sql.execute("UPDATE posts SET incident = ? WHERE account = ? AND id = ?", [incident, kept.post.account, kept.post.id])
 
     # --- habits ----------------------------------------------------------------------------------
 
@@ -265,6 +285,10 @@ class Store:
         """The newest ones first."""
         rows = self.sql.execute("SELECT * FROM incidents ORDER BY id DESC LIMIT ?", [limit]).fetchall()
         return tuple(record.incident(r) for r in rows)
+
+    def subjects(self) -> frozenset[str]:
+        """The subjects of unresolved incidents that page."""
+        return frozenset(r[0] for r in self.sql.execute("SELECT subject FROM incidents WHERE state != 'resolved' AND severity = 3"))
 
     def last_resolved(self, subject: str) -> Incident | None:
         """The newest resolved incident of a subject."""

@@ -21,12 +21,12 @@ from datetime import datetime
 
 from monitor import safe
 from monitor.incidents import Event, Request
+from monitor.judging import Judge
 from monitor.model import Finding, Incident, PageKind, Post, Severity
 from monitor.outbox import Outbox
 from monitor.pictures import FORMATS, PictureError, Pictures
 from monitor.store import Kept, Store
 from monitor.verdict import examine
-from monitor.watch import Judge
 
 log = logging.getLogger("monitor.vision")
 

@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from monitor import safe
-from monitor.blocklists import Blocklists
-from monitor.context import gather, remember
+from monitor.context import remember
 from monitor.incidents import DRILL, Event, Request
+from monitor.judging import Judge
 from monitor.model import (
     NO_CONTEXT,
     Account,
-    Company,
     Context,
     Exact,
     Item,
     Kind,
     Near,
-    NoMatch,
     PageKind,
     Post,
     Profile,
@@ -41,95 +37,17 @@ from monitor.model import (
 from monitor.outbox import Outbox
 from monitor.pictures import Pictures
 from monitor.record import stamp
-from monitor.rulebook import Rulebook
-from monitor.sources.interface import Batch, Clock, Source, SourceError, Trouble
-from monitor.store import REMEMBERED, Kept, Store
-from monitor.verdict import judge, judge_change, judge_unreadable
-from monitor.verdict.approved import Queue
+from monitor.sources.interface import PAGES, Batch, Clock, Source, SourceError, Trouble
+from monitor.store import Kept, Store
+from monitor.verdict import judge_unreadable
 from monitor.verdict.profile import changes
 from monitor.verdict.text import skeleton
 
 log = logging.getLogger("monitor.watch")
 
 CLOSER_SECONDS = 12  # for the pictures and the quoted author of one batch: the next poll of this account waits for them
+PAGES_OF_A_FLOOD = 3  # at a time
 LOOK_AGAIN = timedelta(seconds=60)  # posts of an open incident are looked up this often
-
-
-class Judge:
-    """The queue, the rules and who we are, kept current; verdicts come from the pure `judge`."""
-
-    def __init__(self, store: Store, company: Company, rulebook: Rulebook) -> None:
-        self._store, self.company, self.rulebook = store, company, rulebook
-        self._queue, self._revision = Queue(), 0
-        self.lists = Blocklists()
-        self._accounts: tuple[Account, ...] = ()
-        self.digest = ""
-
-    def know(self, accounts: tuple[Account, ...], now: datetime) -> None:
-        """Judge posts of these accounts."""
-        self._accounts = accounts
-        self.take(self.rulebook, now)
-
-    def take(self, rulebook: Rulebook, now: datetime) -> None:
-        """Judge by these rules from now on; what a verdict refers to is kept for ever."""
-        self.rulebook = rulebook
-        context = json.dumps(
-            {
-                "rules": {str(s.path.name): s.file.model_dump() for s in rulebook.sources},
-                "company": asdict(self.company),
-                "accounts": [asdict(a) for a in self._accounts],
-            },
-            sort_keys=True,
-        )
-        self.digest = hashlib.sha256(context.encode()).hexdigest()
-        with self._store.transaction():
-            self._store.keep_rulebook(self.digest, context, now)
-
-    def start_over(self) -> None:
-        """Forget the queue: what it took over may belong to a transaction that was rolled back."""
-        self._queue, self._revision = Queue(), 0
-
-    def refresh(self, now: datetime) -> None:
-        """Take over registrations made, used or withdrawn since, by whichever process, and forget those long
-        over: years of them cost nothing, and the queue is what it was whenever a verdict is computed again.
-        """
-        changed, self._revision = self._store.approved_since(self._revision, now)
-        for one in changed:
-            self._queue.add(one)
-        self._queue.forget(now - REMEMBERED)
-
-    def wants_pictures(self, item: Item) -> bool:
-        """Whether this post is excused only if its pictures are the registered ones."""
-        return isinstance(item, Post) and self._queue.pictures_wanted(item)
-
-    def wants_author(self, item: Item) -> bool:
-        """Whether this quote may be excused by whom it quotes, which nobody has asked the platform yet."""
-        return isinstance(item, Post) and item.kind is Kind.QUOTE and not item.referenced_author and self._queue.author_wanted(item)
-
-    def context(self, item: Item, account: Account) -> Context:
-        """What else is known. Never raises: without it a post is judged all the same."""
-        try:
-            return gather(self._store, account, item, self.company, self.lists)
-        except sqlite3.Error:
-            raise
-        except Exception:
-            log.exception("context not gathered", extra={"account": account.key, "post": item.id})
-            return NO_CONTEXT
-
-    def verdict(self, item: Item, account: Account, context: Context = NO_CONTEXT) -> Verdict:
-        """Never raises: what cannot be judged pages."""
-        try:
-            match item:
-                case Post():
-                    return judge(item, account, self.company, self._queue, self.rulebook.rules, context)
-                case ProfileChange():
-                    return judge_change(item, self.company, self._queue, self.rulebook.rules, context)
-                case Unreadable():
-                    return judge_unreadable(item)
-        except Exception as error:
-            log.exception("judging failed", extra={"account": account.key, "post": item.id})
-            reason = f"it could not be judged ({type(error).__name__})"
-            return Verdict(Severity.PAGE, reason, NoMatch(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +70,12 @@ class Watch:
         self._outbox, self._clock, self._wake = outbox, clock, wake
         self._looked_at = self._may_look_at = clock()
         self.retry_at: datetime | None = None
+        self.second_look = ""  # what another endpoint said when this one failed: "seen", "gone", "failed" or nothing
+        self.polled_at: datetime | None = None
+        self.searched_at: datetime | None = None  # when a search found what timelines did not show
+        self.fresh: tuple[Item, ...] = ()  # what the last poll found that nobody had told
+        self.face_at = clock()  # when the profile was last read
+        self._told_missed = 0  # the incident in which it was said that not everything is read yet
         self.unwritten: tuple[str, ...] = ()
         self.finished_at = clock()
         with store.transaction():
@@ -161,7 +85,7 @@ class Watch:
         """One read. A failure is written down and says when to try again."""
         row = self._store.account(self.account.key, self.account.handle)
         try:
-            batch = await self._source.read(self.account, row["cursor"])
+            batch = await self._source.read(self.account, row["cursor"], self._pages())
             if row["cursor"] is not None:
                 batch = await self._completed(batch, row["cursor"])
             self.accept(batch)
@@ -179,7 +103,15 @@ class Watch:
             self.finished_at = self._clock()
         return batch
 
-    async def _completed(self, batch: Batch, cursor: str) -> Batch:
+    def _pages(self) -> int:
+        """Of an account that is being flooded less is read at once: the newest first, the rest by the next reads."""
+        return PAGES_OF_A_FLOOD if self.account.key in self._store.subjects() else PAGES
+
+    async def sight(self, batch: Batch) -> None:
+        """Take in what was seen in another way than by a poll. Raises nothing but sqlite3.Error."""
+        self.accept(await self._completed(batch, None))
+
+    async def _completed(self, batch: Batch, cursor: str | None) -> Batch:
         """The batch with pictures and quoted authors fetched where a registration asks for them.
 
         Everything else is judged first: looking closer at one post delays no page about another, but for what
@@ -222,7 +154,8 @@ class Watch:
     def accept(self, batch: Batch) -> None:
         """Judge and write down everything new in a batch. Accepting it twice changes nothing."""
         now = self._clock()
-        self.retry_at = None
+        if batch.cursor is not None:
+            self.retry_at, self.second_look = None, ""
         try:
             self._accept(batch, now)
         except BaseException:
@@ -235,20 +168,34 @@ class Watch:
             self._judge.refresh(now)
             row = self._store.account(self.account.key, self.account.handle)
             baseline = row["first_seen"] is None
-            new = 0
+            if baseline and batch.cursor is None:
+                return  # the first poll says what was there before us
+            new = []
             for item in batch.items:
                 if not self._store.knows(item):  # asked one by one: a batch may name a post twice
                     self._take(item, batch, now, baseline=baseline)
-                    new += 1
-            self._store.read_ok(self.account.key, now, batch.cursor, batch.missed)
+                    new.append(item)
+            if batch.cursor is not None:
+                self._store.read_ok(self.account.key, now, batch.cursor, batch.missed)
+                self.polled_at = now
+                self.fresh = () if baseline else tuple(new)
             if baseline:
-                self._store.audit(now, "monitor", "baseline", self.account.key, posts=new)
+                self._store.audit(now, "monitor", "baseline", self.account.key, posts=len(new))
             if batch.lost:
                 self._never_read(batch.lost, now)
+            if batch.missed:
+                self._say_missed(batch.missed, now)
         if batch.missed:
             log.warning("not everything read yet: %s", batch.missed, extra={"account": self.account.key})
         if new:
             self._wake()
+
+    def _say_missed(self, missed: str, now: datetime) -> None:
+        """Whoever deals with a flood is told, once, that not all of it was read yet."""
+        incident = self._store.open_incident(self.account.key)
+        if incident and incident.id != self._told_missed:
+            self._told_missed = incident.id
+            self._outbox.mention(incident.id, f"not everything posted has been read yet: {missed}; all of it will be judged", now)
 
     def _never_read(self, lost: str, now: datetime) -> None:
         """A gap that stays: somebody has to look at the account by hand, and close this by hand."""
@@ -310,13 +257,20 @@ class Watch:
     def _event(self, taken: list[_Taken], now: datetime) -> Event:
         """The item (or the profile changes) as one event, told by the worst of them."""
         worst = max(taken, key=lambda t: t.verdict.severity)
-        reasons = "; ".join(dict.fromkeys(part for t in taken for part in t.verdict.reason.split("; ")))
+        reasons = "; ".join([*dict.fromkeys(part for t in taken for part in t.verdict.reason.split("; ")), *self._before(worst.item)])
         text = worst.item.text if isinstance(worst.item, Post) else ""
         return Event(
             self.account.key, self.account.name, worst.verdict.severity, self._headline(taken), reasons, now,
             tuple(h for t in taken for h in t.verdict.hosts), skeleton(text)[:500], text,
             all(self._silenceable(t) for t in taken),
         )  # fmt: skip
+
+    def _before(self, item: Item) -> Iterator[str]:
+        """What an edited post said before, and what was made of it."""
+        for kept in self._store.versions(item) if isinstance(item, Post) else ():
+            if isinstance(kept.post, Post):
+                was = "was approved" if isinstance(kept.verdict.match, Exact) else f"was judged {kept.verdict.severity.word}"
+                yield f"version {kept.post.version}, of {kept.post.created_at:%H:%M:%S} UTC, {was} and said “{safe.for_terminal(kept.post.text, 120)}”"
 
     def _silenceable(self, taken: _Taken) -> bool:
         """A post that no rule accuses which accuses registered posts too."""
@@ -336,52 +290,74 @@ class Watch:
         if not absent:
             return
         try:
-            gone = await self._source.missing(self.account, tuple(absent))
+            gone = (await self._source.posts((self.account,), tuple(absent))).gone
         except SourceError as error:  # the timeline was read: that is what counts
             self._may_look_at = now + LOOK_AGAIN
             log.warning("posts not looked up: %s", error, extra={"account": self.account.key})
             return
+        self.gone(gone)
+
+    def gone(self, identifiers: Iterable[str]) -> None:
+        """These posts were deleted. Our copies are kept; whoever deals with the incident is told, and of an approved post
+        that vanished somebody is told too: a hijacker makes room.
+        """
+        now = self._clock()
         with self._store.transaction():
-            for identifier in sorted(gone):
-                number = self._store.deleted(self.account.key, identifier, now)
+            for identifier in sorted(identifiers):
+                kept = self._store.deleted(self.account.key, identifier, now)
                 self._store.audit(now, "monitor", "post gone", f"{self.account.key}/{identifier}")
-                incident = self._store.incident(number) if number else None
-                if incident:
-                    said = f"post {identifier} is gone from the platform; our copy is kept"
-                    self._outbox.say(incident, (Request(PageKind.NOTE, said), Request(PageKind.SYNC, said)), now)
+                if kept:
+                    self._say_gone(kept, now)
         self._wake()
+
+    def _say_gone(self, kept: Kept, now: datetime) -> None:
+        incident = self._store.incident(kept.incident) if kept.incident else self._store.open_incident(self.account.key)
+        approved = isinstance(kept.verdict.match, Exact)
+        if incident and (kept.incident or approved):
+            said = f"{'approved ' if approved else ''}post {kept.post.id} is gone from the platform; our copy is kept"
+            self._outbox.say(incident, (Request(PageKind.NOTE, said), Request(PageKind.SYNC, said)), now)
+        elif approved and not self._store.is_replaced(kept.post):
+            reason = f"it was approved and published at {kept.post.created_at:%H:%M:%S} UTC, and now it is gone from the platform; our copy is kept"
+            number = self._outbox.happened(
+                Event(self.account.key, self.account.name, Severity.NOTIFY, "Approved post deleted", reason, now), now
+            )
+            self._store.tell_of(kept, number)
 
     def _absent(self, batch: Batch, now: datetime) -> list[str]:
         shown = {i.id for i in batch.items}
         known: list[Kept] = []
         if batch.window:
             known += self._store.posts(
-                "account = ? AND created_at >= ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable')",
+                "account = ? AND created_at >= ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable', 'live', 'dm')",
                 (self.account.key, stamp(batch.window)), 100,
             )  # fmt: skip
         if now - self._looked_at >= LOOK_AGAIN:
             self._looked_at = now
             known += self._store.posts(
-                "account = ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable') AND incident IN"
+                "account = ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable', 'live', 'dm') AND incident IN"
                 " (SELECT id FROM incidents WHERE state != 'resolved')", (self.account.key,), 100,
             )  # fmt: skip
         return list(dict.fromkeys(k.post.id for k in known if k.post.id not in shown))[:100]
 
-    def accept_profile(self, profile: Profile, bodies: tuple[bytes, ...] = ()) -> None:
-        """Compare with what was seen last; every change is judged and they are told together."""
+    def accept_profile(self, profile: Profile, bodies: tuple[bytes, ...] = (), brief: ProfileChange | None = None) -> None:
+        """Compare with what was seen last; every change is judged and they are told together.
+
+        A `brief` change was told and is no longer to be seen: it is judged, and the profile stays as it is.
+        """
         try:
-            self._accept_profile(profile, bodies, self._clock())
+            self._accept_profile(profile, bodies, self._clock(), brief)
         except BaseException:
             self._judge.start_over()
             raise
 
-    def _accept_profile(self, profile: Profile, bodies: tuple[bytes, ...], now: datetime) -> None:
+    def _accept_profile(self, profile: Profile, bodies: tuple[bytes, ...], now: datetime, brief: ProfileChange | None) -> None:
+        self.face_at = now
         with self._store.transaction():
             self._judge.refresh(now)
             before = self._store.profile(self.account.key)
             if before != profile:
                 self._store.keep_profile(profile)
-            changed = changes(before, profile, now) if before else ()
+            changed = (brief,) if brief else changes(before, profile, now) if before else ()
             contexts = {c.field: self._judge.context(c, self.account) for c in changed}
             taken = [_Taken(c, self._judge.verdict(c, self.account, contexts[c.field])) for c in changed]
             spoken = [t for t in taken if t.verdict.severity >= Severity.NOTIFY]
@@ -419,4 +395,9 @@ def _headline(taken: list[_Taken]) -> str:
     if isinstance(verdict.match, Exact):
         return f"Approved {item.kind} accused"
     near = isinstance(verdict.match, Near) and verdict.severity is Severity.NOTIFY
-    return f"{'Nearly approved' if near else 'Unapproved'} {item.kind}"
+    if item.kind is Kind.LIVE:
+        return "Unapproved live broadcast"
+    if item.kind is Kind.DM:
+        return "Direct message sent"
+    what = f"edit of a {item.kind}" if item.version > 1 else item.kind
+    return f"{'Nearly approved' if near else 'Unapproved'} {what}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -83,24 +84,64 @@ class World:
             self.clock.move(step)
             self.elapsed += step
 
-    async def _turn(self) -> None:
-        if self._due("poll"):
-            for watch in self.service.watches:
-                await self.service.poll(watch)
-        if self._due("profiles"):
-            await self.service.look_at_profiles()
-        if self._due("listen"):
-            await self.service.listen()
-        if self._due("slack"):
-            await self.service.look_at_slack()
-        if self._due("drill"):
-            await self.service.drill_if_due()
-        if self._due("beat"):
-            await self.service.beat()
+    async def _turn(self, pulses: int = 3) -> None:
+        self.x.push.tick()
+        for _ in range(pulses):  # what is told may have to be read, and what is read told again
+            await self.service.pulse()
+            await self.asked()
+            await self.heard()
+        tasks = self.service.round()
+        if tasks:
+            await asyncio.wait(tasks)
+        duties: dict[str, Callable[[], Any]] = {
+            "profiles": self.service.look_at_profiles, "edits": self.service.look_at_edits, "search": self.service.search,
+            "listen": self.service.listen, "slack": self.service.look_at_slack, "drill": self.service.drill_if_due, "beat": self.service.beat,
+        }  # fmt: skip
+        for name, duty in duties.items():
+            if self._due(name):
+                await duty()
         if self._due("health"):
             self.service.check_health()
         self.service.tick()
         await self.service.pager.settle()
+
+    async def skip(self, seconds: float) -> None:
+        """Let quiet time pass in long steps: streams beat, what is due is done, but nobody looks at the second."""
+        longest = 40.0 if self.x.push.connections else 600.0
+        while seconds > 0:
+            step = min(longest, seconds)
+            self.x.push.tick()
+            await self.heard()
+            await self._turn(pulses=1)
+            self.clock.move(step)
+            self.elapsed += step
+            seconds -= step
+
+    async def asked(self) -> None:
+        """Let what was told be asked for."""
+        asking = [c.asking for c in self.service.collectors.values() if c.asking]
+        if asking:
+            await asyncio.wait(asking)
+
+    async def heard(self) -> None:
+        """Let everything that a stream has said arrive: real sockets, no waiting for time to pass."""
+        until = time.monotonic() + 60
+        while not all(map(self._is_quiet, self.service.collectors.values())):
+            assert time.monotonic() < until, "the stream does not come to rest"
+            await asyncio.sleep(0 if self.x.push.connections else 0.0005)
+
+    def _is_quiet(self, collector: Any) -> bool:
+        listener, push = collector.listener, self.x.push
+        if listener is None or (listener._task is None and listener._preparing is None):
+            return True
+        if listener._preparing is not None and not listener._preparing.done():
+            return False
+        if listener._task is None or listener._task.done():
+            return True
+        open_ = [c for c in push.connections if c.endpoint == push.endpoint(listener.name)]
+        if listener.open_since is None:
+            return bool(open_) and push.late_headers
+        return bool(open_) and not open_[-1].lines.qsize() and open_[-1].sent == listener.received
 
     def _due(self, name: str) -> bool:
         if self.elapsed - self.last.get(name, -1e9) >= self.every[name]:
@@ -136,11 +177,12 @@ class World:
 @asynccontextmanager
 async def world(
     folder: Path, data: dict[str, Any] | None = None, extra: str = "", clock: Clock | None = None, secrets: dict[str, str] | None = None,
-    beside: World | None = None,
+    beside: World | None = None, before: Callable[[XWorld], object] = lambda _: None,
 ) -> AsyncIterator[World]:  # fmt: skip
     """A monitor that has seen its accounts once; `beside` another one, looking at the same X and Slack.
 
-    `extra` may begin with lines for the [slack] table, each `slack: key = value`.
+    `extra` may begin with lines for the [slack] and [x] tables, each `slack: key = value` or `x: key = value`; `before` is
+    called with X before the monitor begins.
     """
     data = CONFIG if data is None else data
     clock = clock or (beside.clock if beside else Clock())
@@ -153,20 +195,32 @@ async def world(
         await asyncio.to_thread(folder.mkdir, exist_ok=True)
         file = folder / "hijack-monitor.toml"
         text = stories.config_text(data, x_base, f"{slack_base}/api/", folder / "data")
-        for line in [line for line in extra.splitlines() if line.startswith("slack: ")]:
-            text = text.replace("[paging]", f"{line.removeprefix('slack: ')}\n[paging]")
-        more = "\n".join(line for line in extra.splitlines() if not line.startswith("slack: "))
+        for line in [line for line in extra.splitlines() if line.startswith(("slack: ", "x: "))]:
+            table, _, key = line.partition(": ")
+            text = text.replace("[paging]", f"{key}\n[paging]") if table == "slack" else text.replace("[x]", f"[x]\n{key}")
+        more = "\n".join(line for line in extra.splitlines() if not line.startswith(("slack: ", "x: ")))
+        before(x)
         file.write_text(f"{text}{more}\n", encoding="utf-8")
         config = configuration.load(file)
         built = await stack.enter_async_context(service.opened(config, SECRETS | (secrets or {}), clock))
         await built.watch_accounts()
-        every = {"poll": config.file.x.poll_seconds, "profiles": config.file.x.profile_seconds, "health": 5.0,
+        await built.open_streams(SECRETS | (secrets or {}))
+        every = {"profiles": config.file.x.profile_seconds, "health": 5.0, "edits": 60.0, "search": 30.0,
                  "slack": 60.0, "drill": 60.0, "beat": 60.0,
                  "listen": config.file.slack.thread_seconds if config.file.slack else 20.0}  # fmt: skip
         made = World(clock, x, slack, config, built, every)
         await made.run(STEP)
+        for _ in range(100):  # many accounts are not read in one burst
+            if all(watch.polled_at or _was_refused(made, watch) for watch in built.watches):
+                break
+            await made.run(STEP)
         stack.push_async_callback(_stop, made)
         yield made
+
+
+def _was_refused(made: World, watch: Any) -> bool:
+    """Whether reading it was tried and failed."""
+    return bool(made.service.store.account(watch.account.key, watch.account.handle)["failures"])
 
 
 async def _stop(made: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "monitor").rglob("*.py"))
 VENDORS = {
-    "tweepy": {"monitor/sources/x.py"},
+    "tweepy": {"monitor/sources/_x_client.py"},
     "slack_sdk": {"monitor/notifiers/slack/api.py"},
     "apscheduler": {"monitor/daemon.py"},
     "sqlite_utils": {"monitor/schema.py"},

@@ -66,7 +66,7 @@ def test_a_post_is_added_listed_shown_and_withdrawn(run: Run) -> None:
 
 
 def test_an_auditor_asks_why_nobody_was_paged(run: Run, tmp_path: Path) -> None:
-    from monitor.watch import Judge
+    from monitor.judging import Judge
     from tests.notifiers.test_slack import kept
 
     loaded = configuration.load(tmp_path / "hijack-monitor.toml")
@@ -436,3 +436,28 @@ def test_what_stands_instead_of_a_text_is_said_and_guarded(run: Run) -> None:
     assert run("posts", "add", "Hello", "--answers-under", "555").exit_code == 2
     texts = [one["text"] for one in json.loads(run("posts", "list", "--json").output)]
     assert set(texts) == {"answers below 555", "reposts of @partner"}
+
+
+def test_check_says_what_it_will_cost_and_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "hijack-monitor.toml"
+    text = (Path(__file__).parent.parent / "systemd" / "hijack-monitor.toml").read_text()
+    text = text.replace("/var/lib/hijack-monitor", str(tmp_path)).replace("budget          = 0 ", "budget          = 2 ")
+    file.write_text(text.replace("https://api.x.com", "http://127.0.0.1:9"))  # nobody is there
+    monkeypatch.setenv("X_BEARER_TOKEN", "a")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "b")
+    done = CliRunner().invoke(main, ["--config", str(file), "check"])
+    assert done.exit_code == 0, done.output
+    assert "cost           $3.30 a month: 1 account(s) with 20.0 posts a day each (assumed until three days were watched)" in done.output
+    assert "warning: that is more than the budget of $2.00" in done.output
+    assert "posts told by  whatever stream X lets this app use (`check --live` asks); polls every 5 s without it" in done.output
+
+
+@pytest.mark.parametrize(
+    ("prices", "words"),
+    [("{ tweet = 1 }", r"x.prices.tweet: no such kind, expected one of: post, user"), ("{ post = -1 }", "x.prices.post")],
+)
+def test_prices_of_kinds_that_x_does_not_have_are_refused(tmp_path: Path, prices: str, words: str) -> None:
+    file = tmp_path / "hijack-monitor.toml"
+    file.write_text(f'[company]\nname = "Acme"\n[x]\nprices = {prices}\n[[accounts]]\nplatform = "x"\nhandle = "acme"\n')
+    with pytest.raises(configuration.ConfigError, match=words):
+        configuration.load(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import pkgutil
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from monitor import assembly, notifiers, sources
-from monitor.model import Account, Incident, Page, PageKind, Severity
+from monitor.model import Account, Incident, Page, PageKind, Post, Severity
 from monitor.notifiers import interface as outgoing
 from monitor.notifiers.interface import Letter, NotifierError
 from monitor.simulator.demo import serve
@@ -24,6 +25,8 @@ from tests.conftest import SECRETS, START, Clock
 from tests.receivers import MAIL, Mailbox, Receiver, mailbox
 
 SOURCES = [m.name for m in pkgutil.iter_modules(sources.__path__) if m.name != "interface" and not m.name.startswith("_")]
+STREAMS = ["x_activity", "x_stream"]
+SOURCES = [name for name in SOURCES if name not in STREAMS]
 NOTIFIERS = [m.name for m in pkgutil.iter_modules(notifiers.__path__) if m.name != "interface" and not m.name.startswith("_")]
 ACCOUNT = Account("x", "1", "acme")
 
@@ -54,7 +57,7 @@ async def test_a_source_has_the_methods_and_gives_batches(name: str, tmp_path: P
     async with AsyncExitStack() as stack:
         source, _ = await _source(name, stack, tmp_path)
         _has_the_methods_of(source, incoming.Source)
-        assert isinstance(await source.resolve("acme"), str)
+        assert list(await source.resolve(("acme",))) == ["acme"]
         first = await source.read(ACCOUNT, None)
         assert isinstance(first, Batch)
         again = await source.read(ACCOUNT, first.cursor)
@@ -62,7 +65,7 @@ async def test_a_source_has_the_methods_and_gives_batches(name: str, tmp_path: P
         assert all(i.account == ACCOUNT.key for i in (*first.items, *again.items))
         assert list(again.items) == sorted(again.items, key=lambda i: i.created_at)
         assert isinstance(await source.profiles((ACCOUNT,)), Faces)
-        assert await source.missing(ACCOUNT, tuple(i.id for i in first.items)) == set()
+        assert (await source.posts((ACCOUNT,), tuple(i.id for i in first.items))).gone == set()
 
 
 @pytest.mark.parametrize("name", [n for n in SOURCES if n != "replay"])
@@ -70,12 +73,63 @@ async def test_a_source_has_the_methods_and_gives_batches(name: str, tmp_path: P
 async def test_a_source_raises_its_own_error_and_nothing_else(name: str, kind: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         source, x = await _source(name, stack, tmp_path)
-        for call in (source.read(ACCOUNT, None), source.read(ACCOUNT, "1"), source.profiles((ACCOUNT,)), source.missing(ACCOUNT, ("1",))):
+        for call in (
+            source.read(ACCOUNT, None),
+            source.read(ACCOUNT, "1"),
+            source.profiles((ACCOUNT,)),
+            source.posts((ACCOUNT,), ("1",)),
+            source.search((ACCOUNT,), START),
+        ):
             x.faults.add(kind, times=3)  # aiohttp itself repeats a GET whose kept-alive connection was cut
             with pytest.raises(SourceError) as raised:
                 await call
             assert "x-token" not in str(raised.value) + repr(raised.value.__cause__)
             x.faults.script.clear()
+
+
+async def _stream(name: str, stack: AsyncExitStack) -> tuple[incoming.Stream, XWorld]:
+    clock = Clock()
+    x = XWorld(clock)
+    x.user("acme", "1")
+    session = await stack.enter_async_context(assembly.http_session())
+    settings = incoming.Settings({"api_base": await serve(x.app(), stack)}, session, clock)
+    return assembly.build_edge(sources, name, settings, SECRETS), x
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_a_stream_covers_what_it_is_asked_for_and_tells_of_a_post(name: str) -> None:
+    async with AsyncExitStack() as stack:
+        stream, x = await _stream(name, stack)
+        assert stream.connects > 0
+        assert await stream.probe()
+        assert (await stream.prepare((ACCOUNT,))).covered == {ACCOUNT.key}
+        assert (await stream.prepare((ACCOUNT,))).covered == {ACCOUNT.key}, "asked twice it changes nothing"
+        async with stream.connect() as chunks:
+            x.post("acme", "We are sold.")
+            told = stream.read(await anext(chunks))
+        assert told.account == ACCOUNT.key
+        assert isinstance(told.item, Post)
+        assert told.item.text == "We are sold."
+        assert told.key
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("kind", ["html", "empty", "broken_json", "list_body", "drop_before", "half_body"])
+async def test_a_stream_raises_its_own_error_and_nothing_else(name: str, kind: str) -> None:
+    async with AsyncExitStack() as stack:
+        stream, x = await _stream(name, stack)
+        for call in (stream.probe, lambda: stream.prepare((ACCOUNT,))):
+            x.faults.add(kind, times=3)
+            with pytest.raises(SourceError) as raised:
+                await call()
+            assert "x-token" not in str(raised.value) + repr(raised.value.__cause__)
+            x.faults.script.clear()
+        x.faults.add(kind, "stream", times=3)
+        said = []
+        with contextlib.suppress(SourceError):
+            async with stream.connect() as chunks:
+                said = [stream.read(chunk) async for chunk in chunks]
+        assert not [t for t in said if t.account], "and whatever came was taken for nobody's"
 
 
 async def _notifier(name: str, stack: AsyncExitStack) -> tuple[outgoing.Notifier, SlackWorld]:

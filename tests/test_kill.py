@@ -66,10 +66,11 @@ async def test_killed_at_random_moments_it_loses_no_page_and_sends_none_twice(tm
     handles = [f"brand{n}" for n in range(HOSTILE)]
     data = CONFIG | {
         "accounts": [{"handle": h, "id": str(1_000 + n)} for n, h in enumerate(handles)],
-        "poll_seconds": 0.5, "profile_seconds": 600, "thread_seconds": 600,
+        "poll_seconds": 0.5, "profile_seconds": 600, "thread_seconds": 600, "push": "auto",
     }  # fmt: skip
     async with AsyncExitStack() as stack:
         x, slack = XWorld(now), SlackWorld(now)
+        x.limit = 1_000_000  # what is tried here is not the pace
         x_base, slack_base = await serve(x.app(), stack), await serve(slack.app(), stack)
         stories.Story(data, x, slack, now()).set_up()
         file, log = tmp_path / "hijack-monitor.toml", tmp_path / "log"
@@ -95,7 +96,9 @@ async def test_killed_at_random_moments_it_loses_no_page_and_sends_none_twice(tm
             await daemon.wait()
             before = len(log.read_text())
             daemon = await _start(file, log)
-        done = "SELECT count(*) FROM pages WHERE kind = 'root' AND state = 'sent'"
+        done = (
+            "SELECT count(*) FROM pages WHERE kind = 'root' AND state = 'sent' AND route = 'slack'"  # a slow machine needs the journal too
+        )
         finished = await wait_for(lambda: store.sql.execute(done).fetchone()[0] == HOSTILE, 120)
         assert await wait_for(lambda: "watching" in log.read_text()[before:])
         assert await wait_for(lambda: len(confirmed) == HOSTILE // 2, 60), "everybody who clicks long enough is heard"
@@ -104,7 +107,7 @@ async def test_killed_at_random_moments_it_loses_no_page_and_sends_none_twice(tm
         assert await wait_for(lambda: store.sql.execute(have).fetchone()[0] == HOSTILE // 2), "a confirmed click is never lost"
         daemon.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(daemon.wait(), 5) == 0, "SIGTERM stops it within 5 s"
-        assert finished, log.read_text()[-3_000:]
+        assert finished, [tuple(r) for r in store.sql.execute("SELECT id, subject, headline, reason FROM incidents")]
         _judge_the_outcome(slack, store, handles)
 
 

@@ -20,15 +20,13 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from monitor import health, journal, preflight
 from monitor.assembly import locked
 from monitor.config import ConfigError
-from monitor.daemon import _poll, schedule
+from monitor.daemon import schedule
 from monitor.model import State
-from monitor.service import stretched
 from monitor.simulator import story as stories
 from monitor.simulator import x as stand_in
 from monitor.simulator.demo import now, serve
 from monitor.simulator.slack import SlackWorld
 from monitor.simulator.x import XWorld
-from monitor.sources.interface import Limit
 from monitor.store import Store
 from tests.conftest import CONFIG, START, Clock, wait_for, world
 
@@ -47,7 +45,7 @@ async def test_being_blind_pages_says_why_and_closes_itself_when_the_gap_is_read
 ) -> None:
     async with world(tmp_path) as w:
         await w.run(2)
-        w.x.faults.add(kind, "tweets", times=100_000, value=value)
+        w.x.faults.add(kind, "/2/" if kind == "json" else "tweets", times=100_000, value=value)
         await w.run(seconds)
         (page,) = w.slack.waking()
         assert "Not being watched: @acme on X" in page.words()
@@ -60,6 +58,7 @@ async def test_being_blind_pages_says_why_and_closes_itself_when_the_gap_is_read
         assert blind
         assert blind.state is State.RESOLVED
         assert "Being read again" in blind.cause
+        assert "1 post(s), 1 paged (INC-2)" in blind.cause, "what the gap contained"
         assert any("We are sold." in m.words() for m in w.slack.waking()), "the gap was judged"
 
 
@@ -86,7 +85,8 @@ async def test_an_account_that_goes_blind_later_pages_again(tmp_path: Path) -> N
         assert "@acme on X" in w.slack.waking()[0].words()
         w.x.faults.add("html", "/2/tweets", times=100_000, value=503)
         await w.run(80)
-        assert "now not being watched either: @acmesupport on X" in w.slack.waking()[1].words()
+        assert "Not being watched: 2 accounts" in w.slack.waking()[1].words(), "now it is the platform"
+        assert "a hijack of @acme on X, @acmesupport on X would page nobody" in w.slack.waking()[1].words()
 
 
 async def test_a_short_outage_wakes_nobody(tmp_path: Path) -> None:
@@ -147,15 +147,6 @@ async def test_a_database_that_another_process_writes_to_is_waited_for(tmp_path:
         assert w.service.broken == ""
         await w.run(3)
         assert len(w.slack.waking()) == 1
-
-
-def test_the_interval_is_stretched_so_that_the_live_limit_lasts() -> None:
-    soon = START + timedelta(minutes=15)
-    assert stretched(5, None, 10, START) == 5
-    assert stretched(5, Limit(10_000, soon), 10, START) == 5
-    assert stretched(5, Limit(90, soon), 10, START) == pytest.approx(105)
-    assert stretched(5, Limit(0, soon), 1, START) <= 900
-    assert stretched(5, Limit(1, START - timedelta(minutes=1)), 10, START) == 5
 
 
 async def test_a_full_disk_is_said_from_memory_and_ends_the_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -416,17 +407,12 @@ async def test_a_drill_pages_through_the_running_daemon_and_waits_for_the_acknow
     assert "acknowledged by bob (U02BOB)" in said
 
 
-async def test_one_job_per_account_late_instead_of_never_and_stretched_by_the_live_limit(tmp_path: Path) -> None:
-    data = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}, {"handle": "acmesupport", "id": "2"}]}
-    async with world(tmp_path, data, clock=Clock(now())) as w:
+async def test_every_job_runs_late_instead_of_never(tmp_path: Path) -> None:
+    async with world(tmp_path, clock=Clock(now())) as w:
         scheduler = AsyncIOScheduler(timezone=UTC)
         schedule(scheduler, w.service)
         scheduler.start(paused=True)
-        jobs = {job.id: job for job in scheduler.get_jobs()}
-        assert {"x::1", "x::2"} <= set(jobs)
-        assert all(job.misfire_grace_time is None and job.max_instances == 1 and job.coalesce for job in jobs.values())
-        w.x.limit, w.x.used, w.x.window = 20, 10, w.clock()
-        await _poll(w.service, w.service.watches[0], scheduler, 1.0)
-        waits = (scheduler.get_job("x::1").next_run_time - now()).total_seconds()
-        assert waits > 100, "nine requests are left for two accounts and fifteen minutes"
+        jobs = scheduler.get_jobs()
+        assert all(job.misfire_grace_time is None and job.max_instances == 1 and job.coalesce for job in jobs)
+        assert {"_round", "Service.pulse", "Service.sweep", "_tick", "_health"} <= {job.name for job in jobs}
         scheduler.shutdown(wait=False)

@@ -101,7 +101,7 @@ class AlertmanagerNotifier:
 
 def labels(incident: Incident) -> dict[str, str]:
     """What names the alert, the same on every host."""
-    blind = incident.subject.startswith(("blind:", "gap:"))
+    blind = incident.subject.startswith(("blind:", "gap:", "drift:"))
     return {
         "alertname": "HijackMonitorBlind" if blind else "HijackMonitor",
         "account": _words.line(incident.subject, 100),

@@ -60,6 +60,7 @@ def main(name: str, *, keep: bool, svg: str | None) -> int:
 
 
 async def _play(data: dict[str, Any], console: Console, *, keep: bool, svg: str | None) -> int:
+    data.setdefault("push", "auto")
     async with AsyncExitStack() as stack:
         x, slack = XWorld(now), SlackWorld(now)
         x_base, slack_base = await serve(x.app(), stack), await serve(slack.app(), stack)
@@ -178,7 +179,7 @@ def _verdict(story: Story, failed: list[str], console: Console) -> None:
     delay = story.delay()
     if delay is not None:
         console.print(
-            f"[bold]From the hijack's post to the page in Slack: {delay:.1f} s[/] (X is read every {story.data.get('poll_seconds', 1)} s)"
+            f"[bold]From the hijack's post to the page in Slack: {delay:.1f} s[/] (told by X's Activity stream; polls are the net below it)"
         )
     expected = len(story.data["expect"])
     console.print(f"{expected - len(failed)} of {expected} expectations held")

@@ -6,22 +6,36 @@ Good answers validate against X's OpenAPI description (a test does it).
 from __future__ import annotations
 
 import html
+import inspect
 import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 from aiohttp import web
 
 from monitor.simulator.faults import Faults
+from monitor.simulator.x_push import Push
 from monitor.sources._x_payload import time_id
 
 _URL = re.compile(r"https?://[^\s]+")
 _PROBLEMS = "https://api.x.com/2/problems/"
 WINDOW = timedelta(minutes=15)
-LIMIT = 10_000
+LIMIT = 10_000  # of timelines, in fifteen minutes
+LIMITS = {
+    "users": 300,
+    "tweets": 3_500,
+    "search": 450,
+    "subscriptions": 500,
+    "rules": 100,
+    "activity": 450,
+    "filtered": 50,
+    "connections": 25,
+    "usage": 50,
+}
 MOST_SHOWN = 3_200  # of a timeline
 UNFUNDED = {
     "account_id": 1553086854915936256, "title": "CreditsDepleted", "type": "https://api.twitter.com/2/problems/credits",
@@ -44,6 +58,7 @@ class User:
     posts: dict[str, dict[str, Any]] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     state: str = "active"
+    token: str = ""  # of its own, where it lets the app see more
 
 
 class XWorld:
@@ -58,6 +73,11 @@ class XWorld:
         self.media_base = "https://pbs.twimg.com/media"
         self.requests: list[str] = []
         self.limit, self.used, self.window = LIMIT, 0, clock()
+        self.other_used: dict[str, int] = {}
+        self.bills: dict[str, dict[str, set[str]]] = {}  # by UTC day and kind, what was billed: each resource once
+        self.skew = timedelta()  # of X's clock against the world's
+        self.balance: float | None = None  # dollars; None: this app may not ask
+        self.push = Push(clock, self.bill, self.users)
         self.dialect = "tweet"
         self._serial, self._short = itertools.count(1), itertools.count(1)
 
@@ -77,6 +97,7 @@ class XWorld:
     def change(self, handle: str, **profile: Any) -> None:
         """Change the profile; `link` makes the url entity, None clears a field."""
         user = self.named(handle)
+        before = dict(user.profile)
         link = profile.pop("link", None)
         if link:
             short = f"https://t.co/{next(self._short):010d}"
@@ -85,6 +106,13 @@ class XWorld:
             user.profile["entities"] = {"url": {"urls": urls}}
         user.profile.update(profile)
         user.profile = {k: v for k, v in user.profile.items() if v is not None}
+        for name in {**before, **user.profile}:
+            self.push.changed(name, before.get(name, ""), user.profile.get(name, ""), user)
+
+    def bill(self, kind: str, resource: str) -> None:
+        """A resource was read: X counts it once a UTC day."""
+        day = f"{self.clock().astimezone(UTC):%Y-%m-%d}"
+        self.bills.setdefault(day, {}).setdefault(kind, set()).add(resource)
 
     def post(self, handle: str, text: str, *, pictures: int = 0, files: tuple[bytes | web.Response, ...] = (), **fields: Any) -> str:
         """Publish; returns the id. Links become t.co entities, `&<>` are escaped, long text moves to
@@ -108,6 +136,7 @@ class XWorld:
             for file, key in zip(files, data["attachments"]["media_keys"], strict=False):
                 self.files[f"{key}.jpg"] = file
         user.posts[identifier] = data | fields
+        self.push.posted(user.posts[identifier], user)
         return identifier
 
     def _shorten(self, text: str) -> tuple[str, list[dict[str, Any]]]:
@@ -161,39 +190,67 @@ class XWorld:
         user = self.named(handle)
         old = user.posts[identifier]
         history = [*old["edit_history_tweet_ids"]]
-        new = self.post(handle, text)
-        user.posts[new]["edit_history_tweet_ids"] = [*history, new]
+        new = self.post(handle, text, edit_history_tweet_ids=history)
+        history.append(new)  # in every version: they share it
+        for version in history:
+            user.posts[version]["edit_history_tweet_ids"] = history
         user.replaced.add(identifier)
         return new
 
     def delete(self, handle: str, identifier: str) -> None:
         """Gone without a trace."""
-        del self.named(handle).posts[identifier]
+        user = self.named(handle)
+        for version in user.posts[identifier]["edit_history_tweet_ids"]:  # deleting one deletes them all
+            user.posts.pop(version, None)
+        self.push.deleted(identifier, user)
 
     # --- the API ----------------------------------------------------------------------------------
 
     def app(self) -> web.Application:
         """The aiohttp application."""
         app = web.Application(client_max_size=1 << 20)
-        app.router.add_get("/2/users/{id}/tweets", self._wrap(self._timeline))
-        app.router.add_get("/2/users/by/username/{name}", self._wrap(self._by_name))
-        app.router.add_get("/2/users", self._wrap(self._users))
-        app.router.add_get("/2/tweets", self._wrap(self._tweets))
+        app.router.add_get("/2/users/{id}/tweets", self._wrap(self._timeline, "timelines"))
+        app.router.add_get("/2/users/by", self._wrap(self._by_name, "users"))
+        app.router.add_get("/2/users", self._wrap(self._users, "users"))
+        app.router.add_get("/2/tweets", self._wrap(self._tweets, "tweets"))
+        app.router.add_get("/2/tweets/search/recent", self._wrap(self._search, "search"))
+        app.router.add_get("/2/usage/tweets", self._wrap(self._usage, "usage"))
+        app.router.add_get("/2/usage/credits", self._wrap(self._credits, "usage"))
+        self.push.routes(app, self._wrap)
         app.router.add_get("/media/{name}", self._file)
         return app
 
-    def _wrap(self, handler: Callable[[web.Request], Any]) -> Any:
+    def _wrap(self, handler: Callable[[web.Request], Any], family: str) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
             self.requests.append(request.path_qs)
 
             async def answer() -> web.StreamResponse:
-                if request.headers.get("Authorization") != f"Bearer {self.token}":
+                if request.headers.get("Authorization") not in self.tokens():
                     return web.json_response(UNAUTHORIZED, status=401)
-                return self._limited() or web.json_response(handler(request), headers=self._headers())
+                limited = self._limited(family)
+                if limited:
+                    return limited
+                found = handler(request)
+                found = await found if inspect.isawaitable(found) else found
+                return found if isinstance(found, web.StreamResponse) else self._good(found, family)
 
-            return await self.faults.around(request, answer)
+            made = await self.faults.around(request, answer)
+            if not made.prepared:
+                made.headers["Date"] = format_datetime((self.clock() + self.skew).astimezone(UTC), usegmt=True)
+            return made
 
         return handle
+
+    def tokens(self) -> tuple[str, ...]:
+        """The app's own, and those of accounts that let the app see more."""
+        return (f"Bearer {self.token}", *(f"Bearer {u.token}" for u in self.users.values() if u.token))
+
+    def _good(self, page: dict[str, Any], family: str) -> web.Response:
+        data, more = page.get("data") or [], page.get("includes") or {}
+        for one in [*(data if isinstance(data, list) else [data]), *more.get("users", ())]:
+            if "id" in one and ("username" in one or "text" in one):
+                self.bill("user" if "username" in one else "post", one["id"])
+        return web.json_response(page, headers=self._headers(family))
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         """The media host: no token, whatever the story put there."""
@@ -206,16 +263,20 @@ class XWorld:
 
         return await self.faults.around(request, answer)
 
-    def _limited(self) -> web.Response | None:
+    def _limited(self, family: str) -> web.Response | None:
         if self.clock() - self.window >= WINDOW:
-            self.used, self.window = 0, self.clock()
-        self.used += 1
-        return web.json_response(RATE_LIMITED, status=429, headers=self._headers()) if self.used > self.limit else None
+            self.used, self.window, self.other_used = 0, self.clock(), {}
+        if family == "timelines":
+            self.used += 1
+        else:
+            self.other_used[family] = self.other_used.get(family, 0) + 1
+        over = self.used > self.limit if family == "timelines" else self.other_used[family] > LIMITS[family]
+        return web.json_response(RATE_LIMITED, status=429, headers=self._headers(family)) if over else None
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, family: str = "timelines") -> dict[str, str]:
         reset = int((self.window + WINDOW).timestamp())
-        left = max(0, self.limit - self.used)
-        return {"x-rate-limit-limit": str(self.limit), "x-rate-limit-remaining": str(left), "x-rate-limit-reset": str(reset),
+        whole, used = (self.limit, self.used) if family == "timelines" else (LIMITS[family], self.other_used.get(family, 0))
+        return {"x-rate-limit-limit": str(whole), "x-rate-limit-remaining": str(max(0, whole - used)), "x-rate-limit-reset": str(reset),
                 "api-version": "2.166"}  # fmt: skip
 
     def _timeline(self, request: web.Request) -> dict[str, Any]:
@@ -265,14 +326,42 @@ class XWorld:
         asked = request.query.get("ids", "").split(",")
         seen = [(i, self.users.get(i)) for i in asked]
         errors = [e for i, u in seen if (e := self._hidden(u, i, "ids"))]
-        data = [u.profile | {"id": u.id} for i, u in seen if u and not self._hidden(u, i, "ids")]
+        data = [self._shown(u) for i, u in seen if u and not self._hidden(u, i, "ids")]
         return ({"data": data} if data else {}) | ({"errors": errors} if errors else {})
 
+    def _shown(self, user: User) -> dict[str, Any]:
+        """What is seen of a user; of no posts there is no newest one."""
+        newest = max((i for i in user.posts if i not in user.replaced), key=int, default="")
+        metrics = {"public_metrics": {"followers_count": 0, "following_count": 0, "tweet_count": len(user.posts), "listed_count": 0}}
+        return {"protected": False} | metrics | user.profile | {"id": user.id} | ({"most_recent_tweet_id": newest} if newest else {})
+
     def _by_name(self, request: web.Request) -> dict[str, Any]:
-        name = request.match_info["name"]
-        user = next((u for u in self.users.values() if u.profile["username"].lower() == name.lower()), None)
-        problem = self._hidden(user, name, "username")
-        return {"errors": [problem]} if problem or user is None else {"data": user.profile | {"id": user.id}}
+        asked = request.query["usernames"].split(",")
+        known = {u.profile["username"].lower(): u for u in self.users.values()}
+        seen = [(name, known.get(name.lower())) for name in asked]
+        errors = [e for name, user in seen if (e := self._hidden(user, name, "usernames"))]
+        data = [self._shown(user) for name, user in seen if user and not self._hidden(user, name, "usernames")]
+        return ({"data": data} if data else {}) | ({"errors": errors} if errors else {})
+
+    def _search(self, request: web.Request) -> dict[str, Any]:
+        """The posts of these authors but for their reposts, up to the end that was asked for."""
+        authors = {term.removeprefix("from:") for term in request.query["query"].split(" OR ")}
+        start, end = request.query.get("start_time", ""), request.query.get("end_time", _time(self.clock() - timedelta(seconds=30)))
+        found = [
+            p for u in self.users.values() if u.id in authors and u.state == "active" for i, p in u.posts.items() if i not in u.replaced
+        ]
+        found = [p for p in found if start <= p["created_at"] < end and "RT @" not in p["text"][:4]]
+        found = sorted(found, key=lambda p: int(p["id"]), reverse=True)[: int(request.query.get("max_results", 10))]
+        return (
+            ({"data": [self._spoken(p) for p in found]} if found else {}) | {"meta": {"result_count": len(found)}} | self._includes(found)
+        )
+
+    def _usage(self, request: web.Request) -> dict[str, Any]:  # noqa: ARG002
+        used = sum(len(kinds.get("post", ())) for kinds in self.bills.values())
+        return {"data": {"project_id": "1", "project_cap": "3000000", "project_usage": str(used), "cap_reset_day": 1}}
+
+    def _credits(self, request: web.Request) -> Any:  # noqa: ARG002
+        return web.Response(status=404) if self.balance is None else {"data": {"total_balance": self.balance}}
 
     def _tweets(self, request: web.Request) -> dict[str, Any]:
         asked = request.query.get("ids", "").split(",")

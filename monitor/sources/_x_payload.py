@@ -78,6 +78,13 @@ def read_post(data: Any, account: str, more: Includes, now: datetime) -> Post | 
         return _unreadable(data, account, error, now)
 
 
+def newest_version(data: Any) -> str:
+    """The id of a post's newest version, or an empty string where it does not say."""
+    history = _first(data, "edit_history_tweet_ids", "edit_history_post_ids") if isinstance(data, dict) else None
+    found = str(history[-1]) if isinstance(history, list) and history else ""
+    return found if is_id(found) else ""
+
+
 def _unreadable(data: Any, account: str, error: Exception, now: datetime) -> Unreadable:
     raw = json.dumps(data, sort_keys=True, default=str)
     known = data.get("id") if isinstance(data, dict) else None

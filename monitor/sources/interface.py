@@ -1,12 +1,12 @@
-"""The edge every platform has: a Source gives Batches or raises a SourceError.
+"""The edge every platform has: a Source gives Batches or raises a SourceError, a Stream tells by itself.
 
-Sources never wait and never retry: they say whether and when a retry can help, and the schedule
-does it.
+Neither waits nor retries: they say whether and when a retry can help, and the schedule does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 Clock = Callable[[], datetime]
+PAGES = 10  # of one read; the rest is read by the next one
 
 
 class Trouble(StrEnum):
@@ -48,10 +49,11 @@ class SourceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What the platform still allows: requests until a time."""
+    """What the platform still allows: requests until a time, and how many of them a whole window has (0: not said)."""
 
     remaining: int
     reset_at: datetime
+    whole: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,12 @@ class Batch:
 
     `cursor` is where the next read starts; only the source understands it. `window` is the time
     from which this batch holds every post there is: a known post newer than it and absent was
-    deleted. `missed` says in words what could not be read yet, `lost` what never can be.
+    deleted. `missed` says in words what could not be read yet, `lost` what never can be. A batch without
+    a cursor is a sighting: what a stream, a lookup or a search showed. Only a poll moves the cursor.
     """
 
     items: tuple[Post | Unreadable, ...]
-    cursor: str
+    cursor: str | None
     bodies: tuple[bytes, ...] = ()
     window: datetime | None = None
     limit: Limit | None = None
@@ -74,10 +77,86 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """What accounts look like, by account key; a SourceError where one cannot be seen."""
+    """What accounts look like, by account key; a SourceError where one cannot be seen.
+
+    `newest` is the id of the newest post of each, where the platform says it.
+    """
 
     found: dict[str, Profile | SourceError]
     bodies: tuple[bytes, ...] = ()
+    newest: dict[str, str] = field(default_factory=dict)
+    limit: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What asking for posts by id gave: each with its newest version, and which of the ids are gone."""
+
+    items: tuple[Post | Unreadable, ...] = ()
+    gone: frozenset[str] = frozenset()
+    bodies: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line of a stream, read. `key` names the event for ever; without one it is a beat.
+
+    `account` is the key of the account concerned. `partial` is set where a post may lack a part: it is asked for
+    by id before it is judged. `shown` are the fields of `profile` that were there: a missing one says nothing.
+    `changed` is (field, before, after). `odd` says why it was not understood, `trouble` that the platform ends the stream.
+    """
+
+    key: str = ""
+    kind: str = ""
+    account: str = ""
+    item: Post | Unreadable | None = None
+    partial: bool = False
+    profile: Profile | None = None
+    shown: tuple[str, ...] = ()
+    changed: tuple[str, str, str] | None = None
+    deleted: str = ""
+    notice: str = ""
+    odd: str = ""
+    trouble: SourceError | None = None
+    line: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a stream will tell: the keys of the accounts whose posts it covers, what was said on the way, when to go on."""
+
+    covered: frozenset[str]
+    notes: tuple[str, ...] = ()
+    again_at: datetime | None = None
+
+
+class Observer(Protocol):
+    """What an edge notices in passing. Must not raise."""
+
+    def billed(self, kind: str, identifiers: Iterable[str]) -> None:
+        """Resources of a kind that an answer carried."""
+        ...
+
+    def odd(self, what: str, sample: bytes) -> None:
+        """Something unlike the documentation, in words that stay the same for the same oddity."""
+        ...
+
+    def dated(self, theirs: datetime) -> None:
+        """What time the platform says it is."""
+        ...
+
+
+class Unobserved:
+    """Nobody takes notes."""
+
+    def billed(self, kind: str, identifiers: Iterable[str]) -> None:
+        """Nothing."""
+
+    def odd(self, what: str, sample: bytes) -> None:
+        """Nothing."""
+
+    def dated(self, theirs: datetime) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +166,18 @@ class Settings:
     options: Mapping[str, Any]
     session: aiohttp.ClientSession
     clock: Clock
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    observer: Observer = field(default_factory=Unobserved)
 
 
 class Source(Protocol):
     """One platform. Every method may raise SourceError and nothing else."""
 
-    async def resolve(self, handle: str) -> str:
-        """The immutable id behind a handle."""
+    async def resolve(self, handles: tuple[str, ...]) -> dict[str, str | SourceError]:
+        """The immutable id behind each handle, or why it is not known."""
         ...
 
-    async def read(self, account: Account, cursor: str | None) -> Batch:
-        """Everything published since `cursor`; without one, the recent posts for the baseline."""
+    async def read(self, account: Account, cursor: str | None, pages: int = PAGES) -> Batch:
+        """Everything published since `cursor`, at most so many pages; without one, the recent posts for the baseline."""
         ...
 
     async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
@@ -109,6 +188,36 @@ class Source(Protocol):
         """The handle of whoever wrote the post that this one refers to; empty when the platform does not say."""
         ...
 
-    async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:
-        """Those of the posts that are gone."""
+    async def posts(self, accounts: tuple[Account, ...], identifiers: tuple[str, ...]) -> Found:
+        """These posts as they are now, at most a hundred, in their newest versions; of these accounts only."""
+        ...
+
+    async def search(self, accounts: tuple[Account, ...], since: datetime) -> Found:
+        """What can be found of these accounts another way than by `read`, where there is one. Late, and not everything."""
+        ...
+
+    async def balance(self) -> float | None:
+        """Dollars left with the platform, where it says so."""
+        ...
+
+
+class Stream(Protocol):
+    """What a platform tells by itself: speed, never the truth. Every method but `read` may raise SourceError, nothing else."""
+
+    connects: int  # allowed in fifteen minutes
+
+    async def probe(self) -> str:
+        """Whether this app may use it: what was found, in words."""
+        ...
+
+    async def prepare(self, accounts: tuple[Account, ...]) -> Prepared:
+        """Ask to be told about these accounts; what is asked for already stays."""
+        ...
+
+    def connect(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open the stream; chunks of bytes as they come. Waits as long as it takes for an answer to begin."""
+        ...
+
+    def read(self, line: bytes) -> Told:
+        """One line of it. Never raises."""
         ...

@@ -16,7 +16,7 @@ from typing import Any
 
 from monitor.model import Account, Kind, Post, Unreadable
 from monitor.sources._x_payload import id_time, includes, is_id, read_post
-from monitor.sources.interface import Batch, Faces, Settings
+from monitor.sources.interface import PAGES, Batch, Faces, Found, Settings, SourceError
 
 _SNOWFLAKE_DIGITS = 15  # a shorter id carries no time
 
@@ -38,11 +38,11 @@ class ReplaySource:
         self._items = sorted(_recorded(path, self._started), key=lambda i: i[1].created_at)
         self._begins = self._items[0][1].created_at if self._items else self._started
 
-    async def resolve(self, handle: str) -> str:
+    async def resolve(self, handles: tuple[str, ...]) -> dict[str, str | SourceError]:
         """A recording knows handles only."""
-        return handle
+        return {handle: handle for handle in handles}
 
-    async def read(self, account: Account, cursor: str | None) -> Batch:
+    async def read(self, account: Account, cursor: str | None, pages: int = PAGES) -> Batch:  # noqa: ARG002 - has none
         """What has happened in the recording since the cursor, a position in it."""
         until = self._begins + (self._clock() - self._started) * self._speed
         start = int(cursor or 0)
@@ -59,9 +59,17 @@ class ReplaySource:
         """A recording says it in the post or not at all."""
         return post.referenced_author
 
-    async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:  # noqa: ARG002
-        """Nothing is deleted from a recording."""
-        return set()
+    async def posts(self, accounts: tuple[Account, ...], identifiers: tuple[str, ...]) -> Found:  # noqa: ARG002
+        """Nothing is edited in a recording, nothing deleted."""
+        return Found()
+
+    async def search(self, accounts: tuple[Account, ...], since: datetime) -> Found:  # noqa: ARG002
+        """There is no other way to find anything in a recording."""
+        return Found()
+
+    async def balance(self) -> float | None:
+        """It costs nothing."""
+        return None
 
 
 def _recorded(path: Path, now: datetime) -> Iterator[tuple[str, Post | Unreadable]]:

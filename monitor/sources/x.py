@@ -1,156 +1,103 @@
-"""X, polled through tweepy's AsyncClient, read-only.
-
-Tweepy's own request method waits, loses error bodies and trips over HTML (4.17, measured), so this
-module replaces that one method and keeps the rest: routes and parameters.
-"""
+"""X, polled: timelines, posts and profiles by id, and recent search where timelines fail. Read-only."""
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-import aiohttp
-from tweepy.asynchronous import AsyncClient
-
 from monitor.model import Account, Post, Profile, Unreadable
-from monitor.sources._x_payload import id_time, includes, is_id, read_post, read_profile, text_of, time_id
-from monitor.sources.interface import Batch, Faces, Limit, Settings, SourceError, Trouble
+from monitor.sources._x_client import Answer, Client, TooLargeError, last_segment, limit_of, listed, problem
+from monitor.sources._x_payload import id_time, includes, is_id, newest_version, read_post, read_profile, time_id
+from monitor.sources.interface import PAGES, Batch, Faces, Found, Limit, Settings, SourceError, Trouble
 
-OVERLAP = timedelta(seconds=120)  # re-read behind the newest post: ids can arrive late
-DEADLINE_SECONDS = 10
-MOST_BYTES = 16 * 1024 * 1024  # of one answer
+OVERLAP = timedelta(seconds=120)  # read again behind the newest post while it is young: ids can arrive late
 MOST_SHOWN = 3_200  # posts of a timeline, however far back one asks (docs.x.com, user posts timeline)
-MOST_PAGES = 10  # of one read; the rest is read by the next one
 FIRST_SIGHT = 20  # posts of the baseline
 
-_POST_FIELDS = (
+SEARCH_BEHIND = timedelta(seconds=11)  # a search may not end later than ten seconds ago
+_QUERY = 512  # characters of a search
+_EXPECTED = ("author_id", "created_at", "conversation_id")  # of every post, as asked for
+POST_FIELDS = (
     "author_id,created_at,entities,attachments,referenced_tweets,note_tweet,article,card_uri,edit_controls,"
     "edit_history_tweet_ids,conversation_id,in_reply_to_user_id,reply_settings,community_id,lang,"
     "possibly_sensitive,withheld,scopes,display_text_range,media_metadata"
 )
-_FIELDS = {
-    "tweet_fields": _POST_FIELDS,
+FIELDS = {
+    "tweet_fields": POST_FIELDS,
     "expansions": "attachments.media_keys,attachments.poll_ids",
     "media_fields": "type,url,preview_image_url,alt_text",
     "poll_fields": "options",
 }
 _USER_FIELDS = (
     "name,username,description,location,url,entities,profile_image_url,profile_banner_url,pinned_tweet_id,"
-    "verified_type,affiliation,protected,most_recent_tweet_id"
+    "verified_type,affiliation,protected,most_recent_tweet_id,public_metrics"
 )
 
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> XSource:
     """The X source. Raises KeyError when the secret `x_bearer_token` is missing."""
-    base = str(settings.options.get("api_base", "https://api.x.com")).rstrip("/")
-    return XSource(_Client(settings, base, secrets["x_bearer_token"]), settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP answer, read whole."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class _Client(AsyncClient):  # type: ignore[misc]
-    """Tweepy's client on the shared session, with a deadline, a size limit and the right host."""
-
-    def __init__(self, settings: Settings, base: str, token: str) -> None:
-        super().__init__(token, return_type=aiohttp.ClientResponse, wait_on_rate_limit=False)
-        self._base = base
-        self._shared = settings.session
-
-    async def request(  # tweepy's signature
-        self,
-        method: str,
-        route: str,
-        params: Any = None,
-        json: Any = None,  # noqa: ARG002 - we only read
-        user_auth: bool = False,  # noqa: ARG002, FBT001, FBT002 - app-only bearer
-    ) -> Answer:
-        """Send one request. Raises SourceError when there is no whole answer."""
-        headers = {"Authorization": f"Bearer {self.bearer_token}", "User-Agent": "hijack-monitor"}
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                async with self._shared.request(
-                    method, self._base + route, params=params, headers=headers, allow_redirects=False
-                ) as response:
-                    body = await _read(response)
-                    return Answer(response.status, dict(response.headers), body)
-        except TimeoutError as error:
-            raise SourceError(Trouble.NETWORK, f"X did not answer within {DEADLINE_SECONDS} s") from error
-        except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
-            raise SourceError(Trouble.NETWORK, f"X could not be reached ({type(error).__name__})") from None
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    chunks, size = [], 0
-    async for chunk in response.content.iter_chunked(1 << 16):
-        size += len(chunk)
-        if size > MOST_BYTES:
-            raise TooLargeError
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-class TooLargeError(SourceError):
-    """More in one answer than we take: whoever posts very long posts must not blind us, so ask for fewer."""
-
-    def __init__(self) -> None:
-        super().__init__(Trouble.UNAVAILABLE, f"X sent more than {MOST_BYTES >> 20} MiB in one answer")
+    return XSource(Client(settings, secrets["x_bearer_token"]), settings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
-    """The newest id seen, and an older stretch (since, until) that one read could not finish, with how much of it was read."""
+    """The newest id seen, and an older stretch (since, until) that one read could not finish, with how much of it was read.
+
+    `settled`: a read long after that post has found no late one before it, so that nothing there is read again.
+    """
 
     newest: str
     gap: tuple[str, str] | None = None
     read: int = 0
+    settled: bool = False
 
     @classmethod
     def parse(cls, text: str) -> _Cursor:
         newest, _, gap = text.partition(";")
         since, until, read = [*gap.split("-"), "", "0"][:3] if gap else ("", "", "0")
-        return cls(newest, (since, until) if gap else None, int(read or 0))
+        return cls(newest.removesuffix("!"), (since, until) if gap else None, int(read or 0), newest.endswith("!"))
 
     def __str__(self) -> str:
-        return f"{self.newest};{self.gap[0]}-{self.gap[1]}-{self.read}" if self.gap else self.newest
+        newest = f"{self.newest}!" if self.settled else self.newest
+        return f"{newest};{self.gap[0]}-{self.gap[1]}-{self.read}" if self.gap else newest
 
 
 class XSource:
     """See `Source`. Keeps no state between calls but the account ids it was given."""
 
-    def __init__(self, client: _Client, settings: Settings) -> None:
-        self._client = client
-        self._clock = settings.clock
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self.client = client
+        self._clock, self._observer = settings.clock, settings.observer
 
-    async def resolve(self, handle: str) -> str:
-        """The numeric id behind a handle."""
-        page, _ = await self._ask(self._client.get_user(username=handle))
-        user = page.get("data")
-        if not isinstance(user, dict) or not str(user.get("id", "")).isdigit():
-            raise _problem(page) or SourceError(Trouble.GONE, f"X knows no account @{handle}")
-        return str(user["id"])
+    async def resolve(self, handles: tuple[str, ...]) -> dict[str, str | SourceError]:
+        """One request per hundred handles: X allows 300 requests in fifteen minutes."""
+        found: dict[str, str | SourceError] = {}
+        for start in range(0, len(handles), 100):
+            some = {h.lower(): h for h in handles[start : start + 100]}
+            page, _ = await self.client.ask(self.client.get_users(usernames=list(some.values())))
+            for user in listed(page, "data"):
+                handle = some.get(str(user.get("username")).lower())
+                if handle and str(user.get("id", "")).isdigit():
+                    found[handle] = str(user["id"])
+            for error in listed(page, "errors"):
+                handle = some.get(str(error.get("value") or error.get("resource_id")).lower())
+                if handle:
+                    found[handle] = problem({"errors": [error]}) or SourceError(Trouble.GONE, f"X knows no account @{handle}")
+        return {h: found.get(h, SourceError(Trouble.GONE, f"X knows no account @{h}")) for h in handles}
 
-    async def read(self, account: Account, cursor: str | None) -> Batch:
+    async def read(self, account: Account, cursor: str | None, pages: int = PAGES) -> Batch:
         """Everything since the cursor minus the overlap, newest stretch first, then any old gap."""
         if cursor is None:
             return await self._first_sight(account)
         known = _Cursor.parse(cursor)
-        since = self._overlap(known.newest)
-        new = await self._stretch(account, since, None, MOST_PAGES, known=int(known.newest))
+        since = known.newest if known.settled else str(time_id(id_time(known.newest) - OVERLAP))
+        new = await self._stretch(account, since, None, pages, known=int(known.newest))
         newest = max([known.newest, *new.ids], key=int)
         gap, items, bodies, lost = new.rest(since), list(new.items), list(new.bodies), ""
         if known.gap and not gap:
-            old = await self._stretch(account, known.gap[0], known.gap[1], MOST_PAGES)
+            old = await self._stretch(account, known.gap[0], known.gap[1], pages)
             gap = old.rest(known.gap[0])
             items, bodies = [*old.items, *items], [*old.bodies, *bodies]
             if not gap and known.read + len(old.ids) + len(new.ids) >= MOST_SHOWN - 100:
@@ -159,13 +106,13 @@ class XSource:
         elif known.gap and gap:
             gap = (known.gap[0], gap[1])
         window = id_time(since if new.exhausted else min(new.ids, key=int)) if not gap and (new.exhausted or new.ids) else None
-        missed = f"more posts than {MOST_PAGES} pages; the rest is read next" if gap else ""
+        window = None if since == known.newest else window  # nothing was read again, so that nothing can be missing
+        missed = f"more posts than {pages} pages; the rest is read next" if gap else ""
         unique = {(i.id, type(i)): i for i in items}
         ordered = sorted(unique.values(), key=lambda i: (i.created_at, len(i.id), i.id))
-        return Batch(tuple(ordered), str(_Cursor(newest, gap, known.read + len(unique))), tuple(bodies), window, new.limit, missed, lost)
-
-    def _overlap(self, newest: str) -> str:
-        return str(time_id(id_time(newest) - OVERLAP))
+        settled = not gap and self._clock() - id_time(newest) > OVERLAP
+        after = _Cursor(newest, gap, known.read + len(unique), settled)
+        return Batch(tuple(ordered), str(after), tuple(bodies), window, new.limit, missed, lost)
 
     async def _first_sight(self, account: Account) -> Batch:
         """One page for the baseline; of an empty timeline everything from now on is new."""
@@ -184,10 +131,11 @@ class XSource:
         found, seen = _Stretch([], [], set()), set[str]()
         for _ in range(most):
             page, answer = await self._page(account, size, since_id=since, until_id=until, pagination_token=token)
-            problem = _problem(page)
-            if problem and "data" not in page:
-                raise problem
+            hidden = problem(page)
+            if hidden and "data" not in page:
+                raise hidden
             found.add(page, answer, account, self._clock())
+            self._compare(page, answer.body)
             token = (page.get("meta") or {}).get("next_token") if isinstance(page.get("meta"), dict) else None
             if not token or not (found.ids - seen):
                 found.complete = found.exhausted = True
@@ -202,56 +150,122 @@ class XSource:
         """One page of a timeline, of fewer posts when so many are too large for one answer."""
         for fewer in (size, 20, 5):
             try:
-                return await self._ask(self._client.get_users_tweets(account.id, max_results=fewer, **where, **_FIELDS))
+                return await self.client.ask(self.client.get_users_tweets(account.id, max_results=fewer, **where, **FIELDS))
             except TooLargeError:
                 continue
         raise TooLargeError
 
+    def _compare(self, page: dict[str, Any], body: bytes) -> None:
+        """Whether the fields we asked for arrived: X drops what it does not know, silently."""
+        posts = [d for d in listed(page, "data") if "text" in d]
+        for name in _EXPECTED:
+            if posts and not all(name in d for d in posts):
+                self._observer.odd(f"posts without {name}", body)
+        if posts and not all("edit_history_tweet_ids" in d or "edit_history_post_ids" in d for d in posts):
+            self._observer.odd("posts without their edit history", body)
+
     async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
         """One request per hundred accounts."""
         out: dict[str, Profile | SourceError] = {}
-        bodies = []
+        bodies, newest, limit = [], {}, None
         for start in range(0, len(accounts), 100):
             some = {a.id: a.key for a in accounts[start : start + 100]}
-            page, answer = await self._ask(self._client.get_users(ids=list(some), user_fields=_USER_FIELDS))
+            page, answer = await self.client.ask(self.client.get_users(ids=list(some), user_fields=_USER_FIELDS))
             bodies.append(answer.body)
-            for user in _listed(page, "data"):
+            limit = limit_of(answer)
+            users = listed(page, "data")
+            for user in users:
                 if str(user.get("id")) in some:
                     key = some[str(user["id"])]
                     out[key] = _profile(user, key)
-            for error in _listed(page, "errors"):
+                    newest[key] = str(user.get("most_recent_tweet_id") or user.get("most_recent_post_id") or "")
+            if any(_has_posted(u) for u in users) and not any(newest.values()):
+                self._observer.odd("users without most_recent_tweet_id", answer.body)
+            for error in listed(page, "errors"):
                 hidden = some.get(str(error.get("value") or error.get("resource_id")))
                 if hidden:
-                    out[hidden] = _problem({"errors": [error]}) or SourceError(Trouble.GONE, "X does not show it")
-        return Faces(out, tuple(bodies))
+                    out[hidden] = problem({"errors": [error]}) or SourceError(Trouble.GONE, "X does not show it")
+        return Faces(out, tuple(bodies), {k: v for k, v in newest.items() if is_id(v)}, limit)
 
     async def author(self, post: Post) -> str:
         """One post and its author, asked for by id: billed as both, so only where a registration needs it."""
-        page, _ = await self._ask(self._client.get_tweets([post.referenced_id], expansions="author_id", user_fields="username"))
+        page, _ = await self.client.ask(self.client.get_tweets([post.referenced_id], expansions="author_id", user_fields="username"))
         users = page.get("includes") if isinstance(page.get("includes"), dict) else {}
-        authors = [str(d.get("author_id")) for d in _listed(page, "data") if str(d.get("id")) == post.referenced_id]
-        return next((str(u.get("username")) for u in _listed(users or {}, "users") if str(u.get("id")) in authors), "")
+        authors = [str(d.get("author_id")) for d in listed(page, "data") if str(d.get("id")) == post.referenced_id]
+        return next((str(u.get("username")) for u in listed(users or {}, "users") if str(u.get("id")) in authors), "")
 
-    async def missing(self, account: Account, identifiers: tuple[str, ...]) -> set[str]:  # noqa: ARG002 - ids are X's, not the account's
-        """Looks the posts up by id, at most a hundred; only those X names as not found are gone."""
-        page, _ = await self._ask(self._client.get_tweets(list(identifiers[:100]), tweet_fields="author_id"))
-        absent = [e for e in _listed(page, "errors") if _last(e) == "resource-not-found"]
-        named = {str(e.get("value") or e.get("resource_id")) for e in absent}
-        return named & set(identifiers)
+    async def posts(self, accounts: tuple[Account, ...], identifiers: tuple[str, ...]) -> Found:
+        """By id, at most a hundred; of one that was edited, the newest version too. Only those X names as not found are gone."""
+        page, answer = await self._by_id(identifiers)
+        newer = {n for d in listed(page, "data") if (n := newest_version(d)) and n not in identifiers}
+        pages = [(page, answer), *([await self._by_id(tuple(newer)[:100])] if newer else [])]
+        absent = [e for e in listed(page, "errors") if last_segment(e) == "resource-not-found"]
+        gone = {str(e.get("value") or e.get("resource_id")) for e in absent} & set(identifiers)
+        return Found(_of(accounts, pages, self._clock()), frozenset(gone), tuple(a.body for _, a in pages))
 
-    async def _ask(self, call: Any) -> tuple[dict[str, Any], Answer]:
-        """The JSON object of a good answer. Raises SourceError for everything else."""
-        answer: Answer = await call
-        error = _refusal(answer, self._clock())
-        if error:
-            raise error
+    async def _by_id(self, identifiers: tuple[str, ...]) -> tuple[dict[str, Any], Answer]:
+        return await self.client.ask(self.client.get_tweets(list(identifiers[:100]), **FIELDS))
+
+    async def search(self, accounts: tuple[Account, ...], since: datetime) -> Found:
+        """Recent search: another backend than the timelines. Ten seconds late, and without reposts since May 2026."""
+        now = self._clock()
+        start, end = max(since, now - timedelta(days=6)), now - SEARCH_BEHIND
+        pages: list[tuple[dict[str, Any], Answer]] = []
+        for query in queries(accounts, _QUERY):
+            token = None
+            for _ in range(PAGES):
+                page, answer = await self.client.ask(
+                    self.client.search_recent_tweets(
+                        query, max_results=100, start_time=_stamp(start), end_time=_stamp(end), next_token=token, **FIELDS
+                    )
+                )
+                pages.append((page, answer))
+                meta = page.get("meta")
+                token = meta.get("next_token") if isinstance(meta, dict) else None
+                if not token or not page.get("data"):
+                    break
+        return Found(_of(accounts, pages, now), frozenset(), tuple(a.body for p, a in pages if p.get("data")))
+
+    async def balance(self) -> float | None:
+        """Best effort: X answers this to some apps only, and its description does not have it yet."""
         try:
-            page = text_of(answer.body)
-        except (ValueError, RecursionError):
-            raise SourceError(Trouble.UNAVAILABLE, f"X answered {answer.status} with broken JSON") from None
-        if not isinstance(page, dict):
-            raise SourceError(Trouble.UNAVAILABLE, f"X answered with a {type(page).__name__} where an object belongs")
-        return page, answer
+            page, _ = await self.client.ask(self.client.request("GET", "/2/usage/credits"))
+        except SourceError as error:
+            if error.trouble in (Trouble.UNAVAILABLE, Trouble.REJECTED) or "403" in str(error):
+                return None
+            raise
+        data = page.get("data")
+        left = data.get("total_balance") if isinstance(data, dict) else None
+        return float(left) if isinstance(left, int | float) and not isinstance(left, bool) else None
+
+
+def queries(accounts: tuple[Account, ...], most: int) -> list[str]:
+    """`from:1 OR from:2` in as few pieces as fit into so many characters each."""
+    out: list[str] = []
+    for account in accounts:
+        term = f"from:{account.id}"
+        if out and len(out[-1]) + len(term) + 4 <= most:
+            out[-1] += f" OR {term}"
+        else:
+            out.append(term)
+    return out
+
+
+def _stamp(when: datetime) -> str:
+    return f"{when:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _of(accounts: tuple[Account, ...], pages: list[tuple[dict[str, Any], Answer]], now: datetime) -> tuple[Post | Unreadable, ...]:
+    """The posts of these accounts, oldest first, each once."""
+    keys = {a.id: a.key for a in accounts}
+    found = {}
+    for page, _ in pages:
+        for data in listed(page, "data"):
+            key = keys.get(str(data.get("author_id")))
+            if key:
+                item = read_post(data, key, includes(page), now)
+                found[(item.id, type(item))] = item
+    return tuple(sorted(found.values(), key=lambda i: (i.created_at, len(i.id), i.id)))
 
 
 @dataclass
@@ -271,7 +285,7 @@ class _Stretch:
         items = data if isinstance(data, list) else [data] if data else []
         self.items += [read_post(d, account.key, more, now) for d in items]
         self.ids |= {i.id for i in self.items if is_id(i.id)}
-        self.limit = _limit(answer)
+        self.limit = limit_of(answer)
         if items:
             self.bodies.append(answer.body)
 
@@ -286,79 +300,13 @@ def _when(identifier: str) -> str:
     return f"{id_time(identifier):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _has_posted(user: dict[str, Any]) -> bool:
+    metrics = user.get("public_metrics")
+    return isinstance(metrics, dict) and bool(metrics.get("tweet_count"))
+
+
 def _profile(user: dict[str, Any], key: str) -> Profile | SourceError:
     try:
         return read_profile(user, key)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return SourceError(Trouble.UNAVAILABLE, f"X's profile could not be parsed ({type(error).__name__})")
-
-
-# --- errors: section 3 of X's documentation, and what edges and proxies really send ----------------
-
-
-def _refusal(answer: Answer, now: datetime) -> SourceError | None:  # noqa: PLR0911 - one return per status
-    """The error an HTTP status means, or None for 200."""
-    status = answer.status
-    if status == 200:
-        return None
-    said = _said(answer.body)
-    match status:
-        case 400:
-            return SourceError(Trouble.REJECTED, "X rejected the request as invalid (400)")
-        case 401:
-            return SourceError(Trouble.CREDENTIALS, "X refused the bearer token (401): revoked, or never valid")
-        case 402:
-            return SourceError(Trouble.CREDITS, "X says the credits are used up (402)")
-        case 403:
-            return SourceError(Trouble.CREDENTIALS, "X forbids this app to read (403): suspended, or not enrolled")
-        case 404:
-            return SourceError(Trouble.UNAVAILABLE, "X answered 404 for this account")
-        case 429 if "usage-capped" in said or "UsageCapExceeded" in said:
-            return SourceError(Trouble.CREDITS, "X says the monthly usage cap is reached (429)")
-        case 429:
-            limit = _limit(answer)
-            at = limit.reset_at if limit and limit.reset_at > now else now + timedelta(seconds=60)
-            until = f"until {at:%H:%M:%S} UTC" if limit else "without saying until when"
-            return SourceError(Trouble.RATE_LIMITED, f"X limits the rate {until} (429)", min(at, now + timedelta(minutes=16)))
-    kind = "with a page instead of data" if said.lstrip().startswith("<") else "with an error"
-    return SourceError(Trouble.UNAVAILABLE, f"X answered {status} {kind}")
-
-
-def _said(body: bytes) -> str:
-    return body[:2_000].decode("utf-8", "replace")
-
-
-def _limit(answer: Answer) -> Limit | None:
-    headers = {k.lower(): v for k, v in answer.headers.items()}
-    try:
-        remaining = int(headers["x-rate-limit-remaining"])
-        return Limit(remaining, datetime.fromtimestamp(int(headers["x-rate-limit-reset"]), UTC))
-    except (KeyError, ValueError, OverflowError, OSError):
-        return None
-
-
-def _listed(page: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The objects under a name that should hold a list of them."""
-    found = page.get(name)
-    return [f for f in found if isinstance(f, dict)] if isinstance(found, list) else []
-
-
-def _last(error: dict[str, Any]) -> str:
-    """The last segment of the problem's type: hosts differ, it does not."""
-    return str(error.get("type", "")).rsplit("/", 1)[-1]
-
-
-def _problem(page: dict[str, Any]) -> SourceError | None:
-    """The first entry of `errors` in a 200 answer that concerns the account, in our words."""
-    for error in _listed(page, "errors"):
-        if error.get("resource_type", "user") != "user":
-            continue
-        detail = str(error.get("detail", ""))
-        if "suspended" in detail:
-            return SourceError(Trouble.GONE, "X says the account is suspended")
-        if _last(error) == "not-authorized-for-resource":
-            return SourceError(Trouble.GONE, "the account is protected: its posts are hidden from us")
-        if _last(error) in ("resource-not-found", "resource-unavailable"):
-            return SourceError(Trouble.GONE, "X says the account does not exist (deactivated?)")
-        return SourceError(Trouble.UNAVAILABLE, f"X answered with a problem of type {_last(error)[:40]!r}")
-    return None

@@ -6,6 +6,8 @@ later.
 
 from __future__ import annotations
 
+import re
+
 from monitor.model import (
     NO_CONTEXT,
     Account,
@@ -27,7 +29,7 @@ from monitor.verdict.addresses import addresses, wallet_names
 from monitor.verdict.approved import Queue
 from monitor.verdict.links import Place, hosts, place
 from monitor.verdict.rules import Rules, Subject
-from monitor.verdict.text import read
+from monitor.verdict.text import canonical, read
 
 
 def judge(post: Post, account: Account, company: Company, queue: Queue | None, rules: Rules, context: Context = NO_CONTEXT) -> Verdict:
@@ -38,9 +40,11 @@ def judge(post: Post, account: Account, company: Company, queue: Queue | None, r
     match = queue.match(post) if queue is not None else NoMatch("the queue was left out")
     if isinstance(match, Exact) and match.words:
         findings = tuple(f for f in findings if _stands(f, rules))
-    elif post.kind is Kind.REPLY:
+    elif post.kind in (Kind.REPLY, Kind.DM):
         findings = (*findings, *_foreign_links(subject))
-    base = Severity.CLEAR if queue is None else _base(post, account, company, match)
+    if is_canary(post, account):
+        match = NoMatch(CANARY)
+    base = Severity.CLEAR if queue is None or match == NoMatch(CANARY) else _base(post, account, company, match)
     severity = max([base, *(f.severity for f in findings if not f.shadow)])
     foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
     reason = _reason(match, findings, queued=queue is not None)
@@ -86,6 +90,16 @@ def examine(text: str, links: tuple[str, ...], company: Company, rules: Rules, f
 def readable(post: Post) -> str:
     """Everything a reader can read: the text, then what the pictures are said to show."""
     return "\n".join([post.text, *(m.alt_text for m in post.media if m.alt_text)])
+
+
+CANARY = "the canary"
+
+
+def is_canary(post: Post, account: Account) -> bool:
+    """Whether this is the marked post that proves the chain: its text, a number or a time behind it, and nothing else."""
+    plain = post.kind is Kind.POST and not (post.links or post.media or post.card or post.poll) and post.version == 1
+    text, marker = canonical(post.text), canonical(account.canary)
+    return bool(marker) and plain and text.startswith(marker) and re.fullmatch(r"[ 0-9:.TZ#-]{0,24}", text[len(marker) :]) is not None
 
 
 def _stands(finding: Finding, rules: Rules) -> bool:

@@ -20,7 +20,7 @@ from monitor.simulator import x as stand_in
 from monitor.simulator.demo import serve
 from monitor.simulator.x import XWorld
 from monitor.sources import _x_payload as payload
-from monitor.sources import interface, x
+from monitor.sources import interface, x, x_activity, x_stream
 from monitor.sources.interface import SourceError, Trouble
 from tests.conftest import SECRETS, START, Clock
 
@@ -150,10 +150,12 @@ async def test_a_rate_limit_says_when_to_come_back(wired: Wired) -> None:
 @pytest.mark.parametrize(("state", "words"), [("suspended", "suspended"), ("gone", "does not exist")])
 async def test_an_account_that_vanished_is_said_in_plain_words(wired: Wired, state: str, words: str) -> None:
     wired.world.named("acme").state = state
-    for call in (wired.source.read(ACCOUNT, "0"), wired.source.resolve("acme")):
-        with pytest.raises(SourceError, match=words) as raised:
-            await call
-        assert raised.value.trouble is Trouble.GONE
+    with pytest.raises(SourceError, match=words) as raised:
+        await wired.source.read(ACCOUNT, "0")
+    assert raised.value.trouble is Trouble.GONE
+    unresolved = (await wired.source.resolve(("acme",)))["acme"]
+    assert isinstance(unresolved, SourceError)
+    assert words in str(unresolved)
     hidden = (await wired.source.profiles((ACCOUNT,))).found[ACCOUNT.key]
     assert isinstance(hidden, SourceError)
 
@@ -209,7 +211,7 @@ async def test_an_id_that_is_no_number_of_x_is_unreadable_and_stops_nobody(wired
 async def test_only_posts_that_x_calls_not_found_are_missing(wired: Wired) -> None:
     kept, gone = wired.world.post("acme", "one"), wired.world.post("acme", "two")
     wired.world.delete("acme", gone)
-    assert await wired.source.missing(ACCOUNT, (kept, gone)) == {gone}
+    assert (await wired.source.posts((ACCOUNT,), (kept, gone))).gone == {gone}
 
 
 async def test_lone_surrogates_are_replaced_at_the_edge() -> None:
@@ -237,8 +239,8 @@ def test_no_shape_of_an_answer_makes_the_parser_raise(shape: Any) -> None:
 # --- against X's own description and recordings ---------------------------------------------------
 
 
-def _schema(name: str) -> dict[str, Any]:
-    spec = json.loads((DATA / "x_openapi_2.166.json").read_text())
+def _schema(name: str, version: str = "2.166") -> dict[str, Any]:
+    spec = json.loads((DATA / f"x_openapi_{version}.json").read_text())
 
     def open_(node: Any) -> Any:
         """OpenAPI's discriminator is not JSON Schema's; everything else is."""
@@ -262,14 +264,63 @@ async def test_what_the_stand_in_answers_is_what_x_describes(wired: Wired) -> No
         ("/2/users/1/tweets?max_results=5", "Get2UsersIdTweetsResponse"),
         ("/2/users/99/tweets", "Get2UsersIdTweetsResponse"),
         ("/2/users?ids=1,99", "Get2UsersResponse"),
-        ("/2/users/by/username/acme", "Get2UsersByUsernameUsernameResponse"),
+        ("/2/users/by?usernames=acme,nobody_here", "Get2UsersByResponse"),
         (f"/2/tweets?ids={first},5", "Get2TweetsResponse"),
     ):
-        async with wired.source._client._shared.get(
-            wired.source._client._base + path, headers={"Authorization": "Bearer x-token"}
-        ) as answer:
+        async with wired.source.client.shared.get(wired.source.client.base + path, headers={"Authorization": "Bearer x-token"}) as answer:
             body = await answer.json()
         jsonschema.Draft7Validator(_schema(name)).validate(body)
+
+
+@needs_data
+async def test_what_the_stand_in_tells_by_itself_is_what_x_describes(wired: Wired) -> None:
+    world, client = wired.world, wired.source.client
+    activity = x_activity.build(interface.Settings({"api_base": client.base}, client.shared, wired.clock), SECRETS)
+    filtered = x_stream.build(interface.Settings({"api_base": client.base}, client.shared, wired.clock), SECRETS)
+    assert (await activity.prepare((ACCOUNT,))).covered
+    assert (await filtered.prepare((ACCOUNT,))).covered
+    headers = {"Authorization": "Bearer x-token"}
+    subscription = {"event_type": "post.create", "filter": {"user_id": "7"}, "tag": "t"}
+    asked = [
+        ("POST", "/2/activity/subscriptions", subscription, "CreateActivitySubscriptionResponse"),
+        ("GET", "/2/activity/subscriptions", None, "GetActivitySubscriptionsResponse"),
+        ("GET", "/2/tweets/search/stream/rules", None, "GetRulesResponse"),
+        ("GET", "/2/connections", None, "GetConnectionHistoryResponse"),
+        ("DELETE", "/2/connections/all", None, "DeleteAllConnectionsResponse"),
+        ("GET", "/2/usage/tweets", None, "GetUsageResponse"),
+        ("DELETE", "/2/activity/subscriptions?ids=1", None, "DeleteActivitySubscriptionsByIdsResponse"),
+    ]
+    for method, path, body, name in asked:
+        async with client.shared.request(method, client.base + path, json=body, headers=headers) as answer:
+            assert answer.status == 200, path
+            jsonschema.Draft7Validator(_schema(name, "2.167")).validate(await answer.json())
+    async with client.stream("/2/activity/stream") as chunks, client.stream("/2/tweets/search/stream") as posts:
+        identifier = world.post("acme", "Fish & chips https://acme.example/a", pictures=1)
+        world.change("acme", name="Free Coins")
+        world.delete("acme", identifier)
+        world.push.began(world.named("acme"), "broadcast", "Live")
+        world.push.close()
+        events = [json.loads(line) async for chunk in chunks for line in chunk.splitlines() if line.strip()]
+        told = [json.loads(line) async for chunk in posts for line in chunk.splitlines() if line.strip()]
+    assert [e["data"]["event_type"] for e in events] == ["post.create", "profile.update.screenname", "post.delete", "broadcast.start"]
+    for event in events:
+        payload_of = event["data"].pop("payload")
+        event["data"]["event_uuid"] = event["data"]["event_uuid"].lstrip("-")  # negative in the samples, not in the description
+        event["data"].pop("includes", None)  # the samples nest a user under `data` there, which the description does not have
+        jsonschema.Draft7Validator(_schema("ActivityStreamResponse", "2.167")).validate(event)
+        if event["data"]["event_type"] == "post.create":
+            jsonschema.Draft7Validator(_schema("Tweet")).validate(_without_twins(payload_of))
+    for one in told:
+        jsonschema.Draft7Validator(_schema("FilteredStreamingTweetResponse")).validate(one)
+    async with client.shared.get(
+        f"{client.base}/2/tweets/search/recent?query=from:1&end_time=2027-01-01T00:00:00Z", headers=headers
+    ) as answer:
+        jsonschema.Draft7Validator(_schema("Get2TweetsSearchRecentResponse")).validate(await answer.json())
+
+
+def _without_twins(node: Any) -> Any:
+    """Samples carry `x_str` beside every integer `x`; the description does not have them."""
+    return {k: _without_twins(v) for k, v in node.items() if not k.endswith("_str")} if isinstance(node, dict) else node
 
 
 @needs_data

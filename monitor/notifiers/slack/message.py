@@ -39,7 +39,8 @@ DRILL_RUNBOOK = (
     "sessions and app tokens *before* deleting. Without buttons: reply `ack` or react with 👀"
 )
 OWN_RUNBOOK = "*What to do*  1. Acknowledge, or reply `ack` here  2. `hijack-monitor status` on the host says more; it closes itself when it is mended"
-OWN = ("slack", "engine", "monitor", "drill")  # what can be wrong with the monitor itself, see `health`
+DRIFT_RUNBOOK = "*What to do*  1. `hijack-monitor status` says how often it came  2. Send the sample to the maintainers  3. Resolve here: it is told only once"
+OWN = ("slack", "engine", "monitor", "drill", "canary", "money")  # what can be wrong with the monitor itself, see `health`
 PARTS = 2_700  # characters of a runbook file in one section
 
 
@@ -121,7 +122,9 @@ def _runbook(incident: Incident) -> str:
         return GAP_RUNBOOK
     if incident.subject.startswith("blind:"):
         kind = incident.subject.split(":", 1)[1]
-        return OWN_RUNBOOK if kind in OWN else BLIND_RUNBOOK
+        return OWN_RUNBOOK if kind in OWN or incident.severity is Severity.NOTIFY else BLIND_RUNBOOK
+    if incident.subject.startswith("drift:"):
+        return DRIFT_RUNBOOK
     if incident.subject == DRILL:
         return DRILL_RUNBOOK
     return NOTICE_RUNBOOK if incident.severity is Severity.NOTIFY else RUNBOOK
@@ -162,7 +165,7 @@ def buttons(letter: Letter, look: Look) -> list[Block]:
     if incident.state is State.RESOLVED:
         return [] if incident.outcome == "over" else [button("reopen", "Reopen", value)]
     page = incident.severity is Severity.PAGE
-    ours = incident.subject.startswith(("blind:", "gap:")) or incident.subject == DRILL
+    ours = incident.subject.startswith(("blind:", "gap:", "drift:")) or incident.subject == DRILL
     taken = incident.state is State.ACKNOWLEDGED
     out = [button("resolve_open", "Resolve…", value, "primary")] if taken else []
     out += [button("hold", "Still on it", value)] if taken and page else []
@@ -314,15 +317,19 @@ def _nearest(kept: Kept) -> str:
 
 
 def _link(kept: Kept) -> str:
-    """The only live link: ours, built from digits."""
+    """The only live link: ours, built from digits, or letters and digits where it is a broadcast."""
     address = _address(kept)
     return f"<{address}|the post on X>" if address else ""
 
 
 def _address(kept: Kept) -> str:
     item = kept.post
-    shown = isinstance(item, Post) and item.url.startswith("https://x.com/i/web/status/") and item.id.isdigit()
-    return f"https://x.com/i/web/status/{item.id}" if shown else ""
+    if not isinstance(item, Post) or not (item.id.isascii() and item.id.isalnum()):
+        return ""
+    for kind in ("web/status", "broadcasts", "spaces"):
+        if item.url.startswith(f"https://x.com/i/{kind}/") and (item.id.isdigit() or kind != "web/status"):
+            return f"https://x.com/i/{kind}/{item.id}"
+    return ""
 
 
 def _footer(letter: Letter) -> str:
@@ -331,7 +338,7 @@ def _footer(letter: Letter) -> str:
     previous = f" · follows INC-{incident.previous}" if incident.previous else ""
     waking = incident.severity is Severity.PAGE and incident.pages
     pages = f"page {incident.pages}" if waking else "nobody is woken"
-    if incident.subject.startswith(("silence:", "blind:", "gap:")):
+    if incident.subject.startswith(("silence:", "blind:", "gap:", "drift:")):
         return f"{pages}{_warned(letter)}" if incident.severity is Severity.NOTIFY else f"{state} · {pages}{previous}{_warned(letter)}"
     return f"{state} · {pages}{previous} · text as posted, links defanged, hidden characters removed{_warned(letter)}"
 
@@ -350,8 +357,9 @@ def _shown(letter: Letter) -> list[tuple[str, str]]:
 
 
 def _when(kept: Kept) -> str:
+    edited = f", version {kept.post.version}" if isinstance(kept.post, Post) and kept.post.version > 1 else ""
     gone = ", gone since" if kept.deleted_at else ""
-    return f"{kept.post.created_at.astimezone(UTC):%H:%M:%S} UTC{gone}"
+    return f"{kept.post.created_at.astimezone(UTC):%H:%M:%S} UTC{edited}{gone}"
 
 
 def _text(kept: Kept) -> str:

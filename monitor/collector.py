@@ -1,0 +1,318 @@
+"""Everything that is read from one platform, and when: polls, what its stream tells, profiles, edits, a search where polls fail.
+
+Polls are the truth, a stream is speed: while it is proven to tell of an account, that account is polled slowly, and at once
+after anything that puts the stream in doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from monitor import sources
+from monitor.assembly import build_edge, choose_stream
+from monitor.config import Config
+from monitor.hearing import Hearing
+from monitor.judging import Judge
+from monitor.listener import Listener
+from monitor.model import Post, Profile
+from monitor.outbox import Outbox
+from monitor.record import stamp
+from monitor.rounds import Rounds
+from monitor.sources.interface import Batch, Clock, Faces, Settings, Source, SourceError, Trouble
+from monitor.store import Store
+from monitor.watch import Watch
+
+log = logging.getLogger("monitor.collector")
+
+MOST_READING = 64  # reads at once
+EDITABLE = timedelta(minutes=65)  # X says 60 minutes in every sample of 2026, and 30 in its words
+DOUBTED = timedelta(minutes=10)  # a stream that kept a post from us is not relied on for so long
+GRACE = timedelta(seconds=10)  # for a stream to tell of a post before a poll that found it counts as proof of the contrary
+SEARCH_AFTER = timedelta(minutes=2)  # of timelines that fail
+LOOKS_ALLOWED = 300 * 0.8 / 900  # requests for profiles in a second (docs.x.com, rate limits)
+SECOND_LOOKS = timedelta(seconds=5)
+
+
+@dataclass
+class Collector:
+    """One platform. `broken` is told when the database cannot be written."""
+
+    platform: str
+    source: Source
+    store: Store
+    rounds: Rounds
+    clock: Clock
+    broken: Callable[[Watch, sqlite3.Error], object]
+    listener: Listener | None = None
+    hearing: Hearing | None = None
+    mode: str = "polling only"  # what tells of posts, in words
+    searches: bool = True  # where timelines fail
+    watches: dict[str, Watch] = field(default_factory=dict)
+    missed: list[datetime] = field(default_factory=list)  # posts that the stream kept from us
+    _doubted: dict[str, datetime] = field(default_factory=dict)
+    _hinted: dict[str, str] = field(default_factory=dict)
+    _looked_second: datetime | None = None
+    _reading: set[asyncio.Task[None]] = field(default_factory=set)
+    asking: asyncio.Task[None] | None = None  # for what was told
+    _pulsing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def add(self, watch: Watch) -> None:
+        """Watch this account too."""
+        self.watches[watch.account.key] = watch
+        self.rounds.join(watch.account.key, self.clock())
+
+    # --- what is proven ---------------------------------------------------------------------------
+
+    def proof(self, key: str) -> datetime | None:
+        """When it was last proven, otherwise than by a poll, that a post of this account would be seen."""
+        told = self.listener.proof(key) if self.listener and not self._is_doubted(key) else None
+        return max(filter(None, (told, self.watches[key].searched_at)), default=None)
+
+    def proven(self, key: str) -> bool:
+        """Whether the stream is open, tells of this account, and a poll has been made since it was opened."""
+        listener = self.listener
+        if listener is None or listener.open_since is None or listener.proof(key) is None or self._is_doubted(key):
+            return False
+        return self.watches[key].polled_at is not None and (self.watches[key].polled_at or listener.open_since) >= listener.open_since
+
+    def _is_doubted(self, key: str) -> bool:
+        when = self._doubted.get(key)
+        return when is not None and timedelta() <= self.clock() - when < DOUBTED
+
+    def interval(self) -> float:
+        """Seconds between two polls of an account that no stream tells of."""
+        return self.rounds.interval(sum(map(self.proven, self.watches)))
+
+    def hurry(self, keys: Iterable[str] = ()) -> None:
+        """Poll these at once; without any, all."""
+        for key in list(keys) or list(self.watches):
+            self.rounds.hurry(key)
+
+    # --- polls ------------------------------------------------------------------------------------
+
+    def round(self) -> list[asyncio.Task[None]]:
+        """Begin the polls that are due; returns those going on."""
+        if len(self._reading) < MOST_READING:
+            for key in self.rounds.due(self.clock(), self.store.subjects()):
+                task = asyncio.create_task(self.poll(self.watches[key]))
+                self._reading.add(task)
+                task.add_done_callback(self._reading.discard)
+        return list(self._reading)
+
+    async def poll(self, watch: Watch) -> None:
+        """One read of one account, unless the platform has asked us to wait."""
+        now, key, batch = self.clock(), watch.account.key, None
+        try:
+            if watch.retry_at and now < watch.retry_at <= now + timedelta(hours=1):
+                watch.finished_at = now
+                return
+            watch.fresh = ()
+            batch = await watch.poll()
+            if batch is None:
+                await self._look_twice(watch)
+            else:
+                self._compare(watch)
+        except sqlite3.Error as error:
+            self.broken(watch, error)
+        except Exception:
+            log.exception("a poll ended in an unforeseen way", extra={"account": key})
+        finally:
+            now = self.clock()
+            if batch is None and watch.retry_at:
+                self.rounds.pause(watch.retry_at)  # the limit is the app's, not the account's
+            self.rounds.learn(batch.limit if batch else None, now)
+            self.rounds.read(key, now, covered=batch is not None and self.proven(key), again_at=watch.retry_at)
+
+    def _compare(self, watch: Watch) -> None:
+        """A new post that the stream should have told of, and did not: the stream is not to be relied on."""
+        if self.listener is None or self.listener.open_since is None or self.hearing is None:
+            return
+        now, opened = self.clock(), self.listener.open_since
+        for item in watch.fresh:
+            silent = isinstance(item, Post) and item.version == 1 and not self.hearing.was_told(item.account, item.id)
+            if silent and now - item.created_at > GRACE and item.created_at > opened and self.listener.proof(item.account):
+                log.warning("the stream did not tell of a post", extra={"account": item.account, "post": item.id})
+                self._doubted[item.account] = now
+                self.missed = [m for m in self.missed if now - m < timedelta(hours=1)] + [now]
+
+    async def _look_twice(self, watch: Watch) -> None:
+        """Storms of false 401s, 403s and 404s happen: another endpoint says whether this is one, for all that fail so."""
+        now = self.clock()
+        if not self._is_doubtful(watch) or (self._looked_second and timedelta() <= now - self._looked_second < SECOND_LOOKS):
+            return
+        self._looked_second = now
+        doubtful = [w for w in self.watches.values() if self._is_doubtful(w)]
+        try:
+            faces = await self.source.profiles(tuple(w.account for w in doubtful))
+        except SourceError:
+            for one in doubtful:
+                one.second_look = "failed"
+            return
+        for one in doubtful:
+            face = faces.found.get(one.account.key)
+            one.second_look = "seen" if isinstance(face, Profile) and face.protected != "yes" else "gone"
+            if isinstance(face, Profile):
+                one.accept_profile(face, faces.bodies)
+
+    def _is_doubtful(self, watch: Watch) -> bool:
+        row = self.store.account(watch.account.key, watch.account.handle)
+        kind = row["error_kind"] in (Trouble.GONE.value, Trouble.CREDENTIALS.value) or "404" in str(row["last_error"])
+        return kind and row["failures"] >= 2
+
+    # --- the stream -------------------------------------------------------------------------------
+
+    async def pulse(self) -> None:
+        """Keep the stream open and take in what it said; what has to be asked for is asked beside it. Never raises."""
+        if self.listener is None or self.hearing is None:
+            return
+        self.listener.tick()
+        try:
+            async with self._pulsing:
+                heard = self.listener.take()
+                if heard:
+                    await self._survived(self.hearing.take(heard))
+        finally:
+            if self.asking is None or self.asking.done():
+                self.asking = asyncio.create_task(self._survived(self.hearing.pulse()))
+
+    async def _survived(self, duty: Coroutine[Any, Any, None]) -> None:
+        """Whatever goes wrong with what a stream told, polls find it."""
+        try:
+            await duty
+        except sqlite3.Error as error:
+            self.broken(next(iter(self.watches.values())), error)
+            self.hurry()
+        except Exception:
+            log.exception("what the stream told could not be handled; everything is polled")
+            self.hurry()
+
+    async def hear(self) -> None:
+        """Take in at once what a stream says; for ever. The schedule is only the safety net."""
+        while True:
+            if self.listener is None:
+                await asyncio.sleep(1)
+                continue
+            await self.listener.ready.wait()
+            await self.pulse()
+
+    async def close(self) -> None:
+        """No stream any more, no question."""
+        if self.listener:
+            await self.listener.close()
+        if self.asking:
+            self.asking.cancel()
+
+    # --- profiles, edits, searches ----------------------------------------------------------------
+
+    async def look_at_profiles(self, keys: tuple[str, ...] = ()) -> frozenset[str]:
+        """What accounts look like, a hundred at a time; returns those that were seen. Never raises SourceError."""
+        watches = [self.watches[k] for k in keys or self.watches if k in self.watches]
+        try:
+            faces = await self.source.profiles(tuple(w.account for w in watches))
+        except SourceError as error:
+            log.warning("profiles of %s not read: %s", self.platform, error)
+            return frozenset()
+        for number, (key, profile) in enumerate(faces.found.items()):
+            if number % 100 == 99:
+                await asyncio.sleep(0)  # ten thousand accounts must not keep a stream waiting
+            if isinstance(profile, Profile):
+                self.watches[key].accept_profile(profile, faces.bodies)
+            else:
+                log.warning("profile not visible: %s", profile, extra={"account": key})
+                self.rounds.hurry(key)  # a second endpoint says whether it is gone
+        await self._follow(faces)
+        return frozenset(k for k, p in faces.found.items() if isinstance(p, Profile))
+
+    async def _follow(self, faces: Faces) -> None:
+        """A newest post that we do not know starts a poll; one that the poll does not show is asked for by its id."""
+        for key, newest in faces.newest.items():
+            if self.store.has(key, newest):
+                continue
+            if self._hinted.get(key) != newest:
+                self._hinted[key] = newest
+                self.rounds.hurry(key)
+            elif self.watches[key].polled_at:
+                await self._read_by_id((newest,), (self.watches[key],))
+
+    def sweep_seconds(self, configured: float) -> float:
+        """How often to look at profiles: as configured, or as often as X allows where that shows posts sooner than polls do."""
+        soonest = max(5.0, -(-len(self.watches) // 100) / LOOKS_ALLOWED)
+        return min(configured, soonest) if self.interval() > max(configured, soonest) else max(configured, soonest)
+
+    async def look_at_edits(self) -> None:
+        """Approved posts are read again until they cannot be edited any more; a newer version is judged anew."""
+        since = stamp(self.clock() - EDITABLE)
+        where = (
+            "SELECT account, id FROM posts WHERE account LIKE ? AND created_at > ? AND baseline = 0 AND deleted_at IS NULL"
+            " AND kind IN ('post', 'quote') AND json_extract(verdict, '$.match.kind') = 'Exact' ORDER BY created_at DESC LIMIT 500"
+        )
+        rows = self.store.sql.execute(where, [f"{self.platform}:%", since]).fetchall()
+        for start in range(0, len(rows), 100):
+            some = rows[start : start + 100]
+            watches = {r["account"]: self.watches[r["account"]] for r in some if r["account"] in self.watches}
+            await self._read_by_id(tuple(r["id"] for r in some), tuple(watches.values()))
+
+    async def search(self) -> None:
+        """Where timelines have failed for two minutes and no stream tells of posts, another backend may still show them."""
+        now = self.clock()
+        failing = [w for w in self.watches.values() if self.searches and self._needs_search(w, now)]
+        if not failing:
+            return
+        since = min(w.polled_at or now - timedelta(minutes=15) for w in failing) - timedelta(minutes=1)
+        try:
+            found = await self.source.search(tuple(w.account for w in failing), since)
+        except SourceError as error:
+            log.warning("nor can posts be searched for: %s", error)
+            return
+        for watch in failing:
+            mine = tuple(i for i in found.items if i.account == watch.account.key)
+            if mine:
+                await watch.sight(Batch(mine, None, found.bodies))
+            watch.searched_at = now
+
+    def _needs_search(self, watch: Watch, now: datetime) -> bool:
+        row = self.store.account(watch.account.key, watch.account.handle)
+        since = watch.polled_at or now - SEARCH_AFTER * 2
+        failed = row["failures"] > 0 and row["error_kind"] == Trouble.UNAVAILABLE.value
+        return failed and now - since > SEARCH_AFTER and not (self.listener and self.listener.proof(watch.account.key))
+
+    async def _read_by_id(self, ids: tuple[str, ...], watches: tuple[Watch, ...]) -> None:
+        try:
+            found = await self.source.posts(tuple(w.account for w in watches), ids)
+        except SourceError as error:
+            log.warning("posts not read by their ids: %s", error)
+            return
+        for watch in watches:
+            mine = [i for i in found.items if i.account == watch.account.key]
+            if mine:
+                await watch.sight(Batch(tuple(mine), None, found.bodies))
+            known = [i for i in found.gone if self.store.has(watch.account.key, i)]
+            if known:
+                watch.gone(known)
+
+
+def rounds_of(config: Config, platform: str) -> Rounds:
+    """X documents 10,000 reads of timelines in fifteen minutes, until its answers say what it really allows."""
+    fast = config.poll_seconds(platform)
+    return Rounds(fast, config.file.x.slow_seconds, 10_000) if platform == "x" else Rounds(fast, fast, 1_000_000)
+
+
+async def listen(
+    collector: Collector, config: Config, settings: Settings, secrets: Mapping[str, str], judge: Judge, outbox: Outbox
+) -> None:  # fmt: skip
+    """Give it whatever tells of posts by itself, by configuration or by what X lets this app use."""
+    name, collector.mode = await choose_stream(config.file.x.push, settings, secrets)
+    log.info("X: %s", collector.mode)
+    if name:
+        clock, watches = settings.clock, collector.watches
+        stream = build_edge(sources, name, settings, secrets)
+        collector.listener = Listener(name, stream, lambda: tuple(w.account for w in watches.values()), clock, collector.hurry)
+        collector.hearing = Hearing(
+            collector.source, collector.store, judge, outbox, clock, watches.get, collector.look_at_profiles, collector.hurry
+        )  # fmt: skip

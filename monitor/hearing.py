@@ -1,0 +1,216 @@
+"""What to do with what a stream tells. A stream can only accuse; only a read can excuse.
+
+What an event shows may be less than what was posted: a picture, the end of a long text, a thread's beginning. So a post is
+judged from its event alone only where that wakes somebody at once; every other one is asked for by id first, within a second,
+and what is read then is judged. A deletion, a changed profile or a line that nobody understands leads to a read as well.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from monitor.incidents import Event
+from monitor.judging import Judge
+from monitor.model import Kind, Post, Profile, ProfileChange, Severity, Unreadable
+from monitor.outbox import Outbox
+from monitor.record import stamp
+from monitor.sources.interface import Batch, Clock, Source, SourceError, Told
+from monitor.store import Store
+from monitor.watch import Watch
+
+log = logging.getLogger("monitor.hearing")
+
+PATIENCE = timedelta(seconds=10)  # for a post that was told to be found by its id
+PATIENCE_WITH_X = timedelta(seconds=30)  # while it cannot be asked at all
+AGAIN = timedelta(seconds=2)
+BETWEEN_LOOKUPS = timedelta(seconds=0.5)  # a hundred posts each
+BETWEEN_LOOKS = timedelta(seconds=4)  # at profiles: X allows 300 requests in fifteen minutes
+RECENT = timedelta(minutes=10)  # a change of the same field noticed then is the one that an event speaks of
+REMEMBERED = 50_000  # events, so that one told twice is taken once
+OWN_KINDS = (Kind.LIVE, Kind.DM)  # which only a stream tells of
+_ODD_LINES = ("a line that", "a message without")
+
+
+@dataclass
+class _Waiting:
+    """A post that was told, until it has been read."""
+
+    told: Told
+    item: Post | Unreadable
+    begun: datetime
+    until: datetime
+    next_at: datetime
+
+
+class Hearing:
+    """One platform's stream. `look` reads profiles and returns the keys of those it saw, `hurry` has an account read at once."""
+
+    def __init__(
+        self, source: Source, store: Store, judge: Judge, outbox: Outbox, clock: Clock, watch: Callable[[str], Watch | None],
+        look: Callable[[tuple[str, ...]], Awaitable[frozenset[str]]], hurry: Callable[[Iterable[str]], None],
+    ) -> None:  # fmt: skip
+        self._source, self._store, self._judge, self._outbox, self._clock = source, store, judge, outbox, clock
+        self._watch, self._look, self._hurry = watch, look, hurry
+        self._events: OrderedDict[str, None] = OrderedDict()
+        self._posts: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._faces: dict[str, list[Told]] = {}
+        self._looked_up_at = self._looked_at = clock() - BETWEEN_LOOKS
+
+    def was_told(self, account: str, identifier: str) -> bool:
+        """Whether the stream spoke of this post."""
+        return (account, identifier) in self._posts
+
+    async def take(self, heard: list[Told]) -> None:
+        """Everything a stream said since the last time. Raises nothing but sqlite3.Error."""
+        accused: dict[str, list[tuple[Post | Unreadable, bytes]]] = {}
+        self._judge.refresh(self._clock())
+        fresh = []
+        for told in heard:
+            if told.odd.startswith(_ODD_LINES):
+                self._hurry(())  # whatever it was: the poll is the truth
+            watch = self._watch(told.account)
+            if watch is None or _again(self._events, told.key):
+                continue
+            fresh.append((told, watch))
+            if told.item and self._accuses(told, watch):
+                accused.setdefault(told.account, []).append((told.item, told.line))
+        for key, found in accused.items():
+            watch = self._watch(key)
+            if watch:
+                await watch.sight(Batch(tuple(i for i, _ in found), None, tuple(line for _, line in found)))
+        for told, watch in fresh:  # a deletion comes after what it deletes
+            self._rest(told, watch)
+
+    def _accuses(self, told: Told, watch: Watch) -> bool:
+        """Whether the event alone is enough to judge; else the post waits until it has been read."""
+        item = told.item
+        assert item is not None
+        _again(self._posts, (told.account, item.id))
+        if self._store.knows(item) or (told.account, item.id) in self._waiting:
+            return False
+        if isinstance(item, Post) and item.kind in OWN_KINDS:
+            return True
+        alone = isinstance(item, Post) and not told.partial and item.conversation in ("", item.id) and item.version == 1
+        closer = self._judge.wants_author(item) or self._judge.wants_pictures(item)
+        if alone and not closer and self._pages(item, watch):
+            return True
+        now = self._clock()
+        self._waiting[(told.account, item.id)] = _Waiting(told, item, now, now + PATIENCE, now)
+        return False
+
+    def _pages(self, item: Post | Unreadable, watch: Watch) -> bool:
+        context = self._judge.context(item, watch.account)
+        return self._judge.verdict(item, watch.account, context).severity is Severity.PAGE
+
+    def _rest(self, told: Told, watch: Watch) -> None:
+        """Everything an event says beside a post."""
+        if told.deleted:
+            waiting = self._waiting.pop((told.account, told.deleted), None)
+            if waiting:
+                self._give_up(waiting)
+            watch.gone((told.deleted,))
+        if told.notice:
+            log.warning("%s: %s", watch.account.key, told.notice)
+            with self._store.transaction():
+                event = Event(watch.account.key, watch.account.name, Severity.NOTIFY, "Authorisation revoked", told.notice, self._clock())
+                self._outbox.happened(event, self._clock())
+        known = self._store.profile(told.account)
+        if told.changed or (told.profile and known and _merged(known, told) != known and self._is_newer(told, watch)):
+            self._faces.setdefault(told.account, []).append(told)
+
+    def _is_newer(self, told: Told, watch: Watch) -> bool:
+        """Events come late and out of order: what we have read since is newer."""
+        return isinstance(told.item, Post) and told.item.created_at > watch.face_at
+
+    async def pulse(self) -> None:
+        """Read what waits to be read. Called every quarter of a second; raises nothing but sqlite3.Error."""
+        now = self._clock()
+        if abs(now - self._looked_up_at) >= BETWEEN_LOOKUPS:
+            await self._look_up([w for w in self._waiting.values() if w.next_at <= now or w.next_at - now > PATIENCE][:100], now)
+        if self._faces and abs(now - self._looked_at) >= BETWEEN_LOOKS:
+            self._looked_at = now
+            faces, self._faces = self._faces, {}
+            seen = await self._look(tuple(faces))
+            for key, events in faces.items():
+                for told in events:
+                    self._compare(key, told, seen=key in seen)
+
+    async def _look_up(self, waiting: list[_Waiting], now: datetime) -> None:
+        """Ask for the posts by their ids; after ten seconds without an answer, accuse by what was told."""
+        if not waiting:
+            return
+        self._looked_up_at = now
+        watches = {w.told.account: watch for w in waiting if (watch := self._watch(w.told.account))}
+        gone: frozenset[str] = frozenset()
+        ids = tuple(dict.fromkeys(w.item.id for w in waiting if not w.item.id.startswith("unreadable")))
+        try:
+            if ids:
+                found = await self._source.posts(tuple(w.account for w in watches.values()), ids)
+                gone = found.gone
+                for key, watch in watches.items():
+                    mine = tuple(i for i in found.items if i.account == key)
+                    if mine:
+                        await watch.sight(Batch(mine, None, found.bodies))
+        except SourceError as error:
+            log.warning("posts that were told of are not read: %s", error)
+            for one in waiting:  # it is X that fails: rather a page half a minute late than one about a planned picture
+                one.until = one.begun + PATIENCE_WITH_X
+        now = self._clock()
+        for one in waiting:
+            place = (one.told.account, one.item.id)
+            if self._store.has(*place):
+                self._waiting.pop(place, None)
+            elif one.item.id in gone or now >= one.until:
+                self._waiting.pop(place, None)
+                self._give_up(one)
+            else:
+                one.next_at = now + AGAIN
+
+    def _give_up(self, one: _Waiting) -> None:
+        """It cannot be read by its id: what was told accuses, and never excuses; the next poll reads it."""
+        watch = self._watch(one.told.account)
+        self._hurry((one.told.account,))
+        if watch and self._pages(one.item, watch) and not self._store.knows(one.item):
+            watch.accept(Batch((one.item,), None, (one.told.line,)))
+
+    def _compare(self, key: str, told: Told, *, seen: bool) -> None:
+        """What an event said of the profile, after we have looked ourselves. What we could not see we take as told."""
+        watch, known = self._watch(key), self._store.profile(key)
+        if watch is None or known is None:
+            return
+        now = self._clock()
+        if told.profile and not seen:
+            watch.accept_profile(_merged(known, told), (told.line,))
+        field, before, after = told.changed or ("", "", "")
+        if not field or getattr(known, field) == after or self._noticed(key, field, now):
+            return
+        if not seen:
+            watch.accept_profile(replace(known, **{field: after}), (told.line,))
+        elif field != "link" and "://t.co/" not in after:  # shortened addresses are not those of the profile that we read
+            watch.accept_profile(known, (told.line,), ProfileChange(key, field, before, after, now))
+
+    def _noticed(self, key: str, field: str, now: datetime) -> bool:
+        where = "SELECT 1 FROM posts WHERE account = ? AND kind = 'profile' AND id LIKE ? AND seen_at > ?"
+        return self._store.sql.execute(where, [key, f"{field}@%", stamp(now - RECENT)]).fetchone() is not None
+
+
+def _merged(known: Profile, told: Told) -> Profile:
+    """The profile as an event shows it; what it leaves out is as we know it."""
+    assert told.profile is not None
+    return replace(known, **{f: getattr(told.profile, f) for f in told.shown})
+
+
+def _again(memory: OrderedDict, key: object) -> bool:  # type: ignore[type-arg]
+    """Whether it was there before; it is from now on."""
+    if not key:
+        return True
+    known = key in memory
+    memory[key] = None
+    if len(memory) > REMEMBERED:
+        memory.popitem(last=False)
+    return known

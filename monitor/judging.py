@@ -1,0 +1,97 @@
+"""The queue, the rules and who we are, kept current for the pure `judge`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sqlite3
+from dataclasses import asdict
+from datetime import datetime
+
+from monitor.blocklists import Blocklists
+from monitor.context import gather
+from monitor.model import NO_CONTEXT, Account, Company, Context, Item, Kind, NoMatch, Post, ProfileChange, Severity, Unreadable, Verdict
+from monitor.rulebook import Rulebook
+from monitor.store import REMEMBERED, Store
+from monitor.verdict import judge, judge_change, judge_unreadable
+from monitor.verdict.approved import Queue
+
+log = logging.getLogger("monitor.judging")
+
+
+class Judge:
+    """The queue, the rules and who we are, kept current; verdicts come from the pure `judge`."""
+
+    def __init__(self, store: Store, company: Company, rulebook: Rulebook) -> None:
+        self._store, self.company, self.rulebook = store, company, rulebook
+        self._queue, self._revision = Queue(), 0
+        self.lists = Blocklists()
+        self._accounts: tuple[Account, ...] = ()
+        self.digest = ""
+
+    def know(self, accounts: tuple[Account, ...], now: datetime) -> None:
+        """Judge posts of these accounts."""
+        self._accounts = accounts
+        self.take(self.rulebook, now)
+
+    def take(self, rulebook: Rulebook, now: datetime) -> None:
+        """Judge by these rules from now on; what a verdict refers to is kept for ever."""
+        self.rulebook = rulebook
+        context = json.dumps(
+            {
+                "rules": {str(s.path.name): s.file.model_dump() for s in rulebook.sources},
+                "company": asdict(self.company),
+                "accounts": [asdict(a) for a in self._accounts],
+            },
+            sort_keys=True,
+        )
+        self.digest = hashlib.sha256(context.encode()).hexdigest()
+        with self._store.transaction():
+            self._store.keep_rulebook(self.digest, context, now)
+
+    def start_over(self) -> None:
+        """Forget the queue: what it took over may belong to a transaction that was rolled back."""
+        self._queue, self._revision = Queue(), 0
+
+    def refresh(self, now: datetime) -> None:
+        """Take over registrations made, used or withdrawn since, by whichever process, and forget those long
+        over: years of them cost nothing, and the queue is what it was whenever a verdict is computed again.
+        """
+        changed, self._revision = self._store.approved_since(self._revision, now)
+        for one in changed:
+            self._queue.add(one)
+        self._queue.forget(now - REMEMBERED)
+
+    def wants_pictures(self, item: Item) -> bool:
+        """Whether this post is excused only if its pictures are the registered ones."""
+        return isinstance(item, Post) and self._queue.pictures_wanted(item)
+
+    def wants_author(self, item: Item) -> bool:
+        """Whether this quote may be excused by whom it quotes, which nobody has asked the platform yet."""
+        return isinstance(item, Post) and item.kind is Kind.QUOTE and not item.referenced_author and self._queue.author_wanted(item)
+
+    def context(self, item: Item, account: Account) -> Context:
+        """What else is known. Never raises: without it a post is judged all the same."""
+        try:
+            return gather(self._store, account, item, self.company, self.lists)
+        except sqlite3.Error:
+            raise
+        except Exception:
+            log.exception("context not gathered", extra={"account": account.key, "post": item.id})
+            return NO_CONTEXT
+
+    def verdict(self, item: Item, account: Account, context: Context = NO_CONTEXT) -> Verdict:
+        """Never raises: what cannot be judged pages."""
+        try:
+            match item:
+                case Post():
+                    return judge(item, account, self.company, self._queue, self.rulebook.rules, context)
+                case ProfileChange():
+                    return judge_change(item, self.company, self._queue, self.rulebook.rules, context)
+                case Unreadable():
+                    return judge_unreadable(item)
+        except Exception as error:
+            log.exception("judging failed", extra={"account": account.key, "post": item.id})
+            reason = f"it could not be judged ({type(error).__name__})"
+            return Verdict(Severity.PAGE, reason, NoMatch(reason))

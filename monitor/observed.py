@@ -1,0 +1,123 @@
+"""What the edges notice in passing: what was billed, what was unlike the documentation, what time the platform has.
+
+Kept in memory until `flush`, a few seconds later; a crash in between loses a few counts, which the next read of the same
+posts counts again.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from monitor.incidents import Event
+from monitor.model import Severity
+from monitor.outbox import Outbox
+from monitor.record import stamp
+from monitor.sources.interface import Clock
+from monitor.store import Store
+
+log = logging.getLogger("monitor.observed")
+
+MOST_TOLD = 20  # oddities that somebody is told of; more are counted
+_SAMPLE = 200_000  # bytes
+
+
+@dataclass
+class _Odd:
+    """How often since the last flush, and the first one."""
+
+    seen: int = 0
+    sample: bytes = b""
+
+
+@dataclass
+class Observed:
+    """See `Observer`. One for all edges of the daemon."""
+
+    store: Store
+    outbox: Outbox
+    clock: Clock
+    _new: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _known: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _odd: dict[str, _Odd] = field(default_factory=dict)
+    _offsets: deque[float] = field(default_factory=lambda: deque(maxlen=9))
+
+    def billed(self, kind: str, identifiers: Iterable[str]) -> None:
+        """Each counts once a UTC day."""
+        key = (f"{self.clock().astimezone(UTC):%Y-%m-%d}", kind)
+        if key not in self._known:  # a new day, or a new process
+            self._known = {k: v for k, v in self._known.items() if k[0] == key[0]}
+            rows = self.store.sql.execute("SELECT resource FROM billed WHERE day = ? AND kind = ?", key)
+            self._known[key] = {row[0] for row in rows}
+        fresh = set(identifiers) - self._known[key]
+        if fresh:
+            self._known[key] |= fresh
+            self._new.setdefault(key, set()).update(fresh)
+
+    def odd(self, what: str, sample: bytes) -> None:
+        """Counted; the first of a kind is kept and told."""
+        found = self._odd.setdefault(what, _Odd(0, sample[:_SAMPLE]))
+        found.seen += 1
+
+    def dated(self, theirs: datetime) -> None:
+        """Their clock, which has whole seconds."""
+        self._offsets.append((theirs - self.clock()).total_seconds() + 0.5)
+
+    @property
+    def skew(self) -> float:
+        """Seconds by which the platform's clock is ahead of ours: the median of the last answers."""
+        return statistics.median(self._offsets) if len(self._offsets) >= 3 else 0.0
+
+    def flush(self) -> bool:
+        """Write it down; whether somebody is told of something. Raises sqlite3.Error; what was not written stays for the next time."""
+        if not self._new and not self._odd:
+            return False
+        now = self.clock()
+        told = False
+        with self.store.transaction():
+            for (day, kind), resources in self._new.items():
+                self._bill(day, kind, resources)
+            for what, odd in self._odd.items():
+                told |= self._keep(what, odd, now)
+        self._new, self._odd = {}, {}
+        return told
+
+    def _bill(self, day: str, kind: str, resources: set[str]) -> None:
+        before = self.store.sql.total_changes
+        self.store.sql.executemany("INSERT OR IGNORE INTO billed VALUES(?, ?, ?)", [(day, kind, r) for r in resources])
+        added = self.store.sql.total_changes - before
+        self.store.sql.execute("DELETE FROM billed WHERE day < ?", [day])
+        self.store.sql.execute(
+            "INSERT INTO spending VALUES(?, ?, ?) ON CONFLICT(day, kind) DO UPDATE SET resources = resources + excluded.resources",
+            [day, kind, added],
+        )
+
+    def _keep(self, what: str, odd: _Odd, now: datetime) -> bool:
+        """Count it; tell of it the first time ever."""
+        known = self.store.sql.execute("SELECT count(*), count(*) FILTER (WHERE what = ?) FROM oddities", [what]).fetchone()
+        at = stamp(now)
+        self.store.sql.execute(
+            "INSERT INTO oddities VALUES(?, ?, ?, ?, ?) ON CONFLICT(what) DO UPDATE SET seen = seen + excluded.seen, last_at = excluded.last_at",
+            [what, odd.seen, at, at, None if known[1] else self.store.keep_evidence(odd.sample, now)],
+        )
+        if known[1] or known[0] >= MOST_TOLD:
+            return False
+        log.warning("unlike the documentation: %s", what)
+        reason = (
+            f"X sent {what}. Its API may have changed; posts are still read, and what cannot be read pages. A sample is kept: "
+            "send it to the maintainers, then resolve this"
+        )
+        self.outbox.happened(Event(f"drift:{what}", "X's API", Severity.NOTIFY, "Unlike the documentation", reason, now), now)
+        return True
+
+
+def days(store: Store) -> dict[str, dict[str, int]]:
+    """How many resources of each kind were billed, by UTC day."""
+    found: dict[str, dict[str, int]] = {}
+    for row in store.sql.execute("SELECT day, kind, resources FROM spending ORDER BY day DESC LIMIT 1000"):
+        found.setdefault(row["day"], {})[row["kind"]] = row["resources"]
+    return found

@@ -1,0 +1,78 @@
+"""How reading stands: for the self-check of the daemon, and for `status`, which is another process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from monitor import observed, record, spending
+from monitor.collector import Collector
+from monitor.config import Config
+from monitor.incidents import minutes
+from monitor.observed import Observed
+from monitor.record import stamp
+from monitor.store import Store
+from monitor.verdict import CANARY
+
+_NAME = "collecting"  # under which it is kept
+
+
+def vitals(
+    config: Config, store: Store, seen: Observed, collectors: Mapping[str, Collector], balance: float | None, started: datetime, now: datetime
+) -> dict[str, Any]:  # fmt: skip
+    """How reading is, by the names of `health.Vitals`."""
+    found: dict[str, Any] = {"skew": seen.skew, "canary": _canary(config, store, collectors, started, now)}
+    bill = spending.bill(observed.days(store), config.prices, now)
+    found["money"], found["money_urgent"] = spending.warning(bill, config.file.x.budget, balance)
+    for one in collectors.values():
+        if one.listener:
+            found["missed_by_stream"] = sum(timedelta() <= now - m < timedelta(hours=1) for m in one.missed)
+        if one.listener and one.listener.lost_at:
+            why = str(one.listener.trouble or "it opens and closes")
+            found |= {"stream": why, "stream_seconds": (now - one.listener.lost_at).total_seconds()}
+    return found
+
+
+def _canary(config: Config, store: Store, collectors: Mapping[str, Collector], started: datetime, now: datetime) -> str:
+    """Why a marked post was not seen as it should have been, or an empty string."""
+    for table in [t for t in config.file.accounts if t.canary]:
+        accounts = (w.account for w in collectors[table.platform].watches.values())
+        key = next((a.key for a in accounts if a.handle == table.handle), "")
+        if not (table.canary and key):
+            continue
+        query = "SELECT created_at, seen_at FROM posts WHERE account = ? AND json_extract(verdict, '$.reason') = ? ORDER BY created_at DESC LIMIT 1"
+        row = store.sql.execute(query, [key, CANARY]).fetchone()
+        created, seen = (record.moment(row[0]), record.moment(row[1])) if row else (None, None)
+        late = (seen - created).total_seconds() if created and seen and created >= started else 0.0
+        waited = now - max(created or started, started)
+        if late > table.canary.within_seconds and created:
+            return f"@{table.handle} posted it at {created:%H:%M:%S} UTC and we saw it {late:.0f} s later"
+        if waited > timedelta(minutes=table.canary.every_minutes, seconds=table.canary.within_seconds):
+            return f"@{table.handle} has not posted it for {minutes(waited)}, as far as we can see"
+    return ""
+
+
+def tell(
+    store: Store, collectors: Mapping[str, Collector], balance: float | None, told: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:  # fmt: skip
+    """Write down what `status` cannot know by itself. Returns the accounts that streams tell of; `told` are those of the last time."""
+    found, covered = {}, {}
+    for name, one in collectors.items():
+        heard = stamp(one.listener.heard_at) if one.listener and one.listener.open_since else None
+        found[name] = {"mode": one.mode, "interval": one.interval(), "heard_at": heard, "balance": balance}
+        covered[name] = frozenset(k for k in one.watches if one.proven(k))
+        changed = covered[name] ^ told.get(name, frozenset())
+        if changed:
+            with store.transaction():
+                marks = [(one.mode if k in covered[name] else "", k) for k in changed]
+                store.sql.executemany("UPDATE accounts SET told_by = ? WHERE key = ?", marks)
+    store.keep(_NAME, json.dumps(found))
+    return covered
+
+
+def told(store: Store) -> dict[str, dict[str, Any]]:
+    """By platform: mode in words, interval in seconds, heard_at (a datetime or None), balance in dollars."""
+    found: dict[str, dict[str, Any]] = json.loads(store.kept(_NAME) or "{}")
+    return {name: one | {"heard_at": record.moment(one["heard_at"])} for name, one in found.items()}

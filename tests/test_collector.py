@@ -1,0 +1,251 @@
+"""Polls are the truth: edits, what cannot be seen, floods, searches, and what a gap contained."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor.model import Post, Severity, State
+from monitor.simulator import x as stand_in
+from tests.conftest import CONFIG, World, world
+from tests.test_streams import PUSH, SCAM, collector, hear, judged
+
+TWELVE = CONFIG | {"accounts": [{"handle": f"brand{n}", "id": str(n + 1)} for n in range(12)]}
+
+
+def reads(w: World, what: str = "/tweets") -> int:
+    return sum(r.startswith("/2/users/") and what in r for r in w.x.requests)
+
+
+# --- edits ------------------------------------------------------------------------------------------
+
+
+async def test_an_approved_post_that_is_edited_into_a_scam_pages_with_its_history_although_no_event_tells(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        w = await hear(tmp_path, stack, PUSH | {"poll_seconds": 3_000, "profile_seconds": 3_000})
+        w.register("Our league is open.")
+        post = w.x.post("acme", "Our league is open.")
+        await w.run(30)
+        w.x.push.lossy = 1.0  # whether an edit fires an event is not documented
+        w.x.faults.add("html", "/users/2244994945/tweets", times=100_000)
+        w.x.edit("acme", post, "Our league is open. https://acme-league.xyz")
+        await w.run(90)
+        page = w.slack.waking()[0].words()
+        assert "Unapproved edit of a post" in page
+        assert "acme-league[.]xyz" in page
+        assert "was approved and said “Our league is open.”" in page
+
+
+async def test_an_approved_post_is_read_again_only_while_it_can_be_edited(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our league is open.")
+        w.x.post("acme", "Our league is open.")
+        await w.run(60)
+        asked = len([r for r in w.x.requests if "/2/tweets?" in r])
+        assert asked
+        await w.run(70 * 60)
+        within = len([r for r in w.x.requests if "/2/tweets?" in r])
+        assert within > asked + 50
+        await w.run(30 * 60)
+        assert len([r for r in w.x.requests if "/2/tweets?" in r]) <= within + 1
+
+
+# --- what cannot be seen ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["suspended", "gone"])
+async def test_an_account_that_is_gone_pages_soon_after_a_second_look(tmp_path: Path, state: str) -> None:
+    async with world(tmp_path, TWELVE | {"profile_seconds": 60}) as w:
+        w.x.named("brand3").state = state
+        await w.run(9)
+        (page,) = w.slack.waking()
+        assert "Not being watched: @brand3 on X" in page.words()
+        assert w.service.store.incidents()[0].subject == "blind:x::4"
+
+
+async def test_a_storm_of_false_answers_wakes_nobody_for_a_minute_and_then_once(tmp_path: Path) -> None:
+    async with world(tmp_path, TWELVE) as w:
+        gone = {"errors": [{"value": "1", "detail": "Could not find user with id: [1].", "title": "Not Found Error", "resource_type": "user",
+                            "parameter": "id", "resource_id": "1", "type": "https://api.x.com/2/problems/resource-not-found"}]}  # fmt: skip
+        w.x.faults.add("json", "/tweets", times=100_000, value=(200, gone, {}))
+        await w.run(40)
+        assert not w.slack.messages, "their profiles can still be seen: it is X that fails"
+        await w.run(40)
+        (page,) = w.slack.waking()
+        assert "Not being watched: 12 accounts" in page.words()
+        assert "it is X that fails, not the account" in page.words()
+
+
+async def test_a_passing_storm_of_401_wakes_nobody(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.faults.add("json", "/tweets", times=30, value=(401, stand_in.UNAUTHORIZED, {}))
+        await w.run(45)
+        assert not w.x.faults.script
+        assert not w.slack.messages
+
+
+async def test_a_profile_that_cannot_be_seen_has_the_timeline_read_at_once(tmp_path: Path) -> None:
+    async with world(tmp_path, CONFIG | {"poll_seconds": 50, "profile_seconds": 2}) as w:
+        w.x.named("acme").state = "suspended"
+        await w.run(20)
+        assert "X says the account is suspended" in w.slack.waking()[0].words()
+
+
+async def test_an_account_that_becomes_protected_pages(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        w = await hear(tmp_path, stack)
+        await w.run(2)
+        w.x.change("acme", protected=True)
+        await w.run(70)
+        assert any("protected" in m.words() for m in w.slack.waking()), "although no event tells of it and the stream beats on"
+
+
+# --- floods -------------------------------------------------------------------------------------------
+
+
+async def test_a_flood_is_read_piece_by_piece_and_nothing_is_skipped(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", SCAM)
+        await w.run(2)
+        for number in range(1_200):
+            w.x.post("acme", f"Flood {number}.")
+        before = reads(w)
+        await w.run(1.25)
+        assert reads(w) - before <= 8, "three pages at a time"
+        row = w.service.store.account("x::2244994945", "acme")
+        assert "more posts than 3 pages; the rest is read next" in row["missed"]
+        assert judged(w, "Flood 1199.") == 1, "the newest first"
+        await w.run(1)
+        assert any("not everything posted has been read yet" in m.words() for m in w.slack.messages.values())
+        await w.run(30)
+        assert all(judged(w, f"Flood {n}.") == 1 for n in range(0, 1_200, 37))
+        assert w.service.store.account("x::2244994945", "acme")["missed"] == ""
+        assert len(w.slack.waking()) <= 2
+
+
+# --- searches -----------------------------------------------------------------------------------------
+
+
+async def test_where_timelines_fail_for_long_posts_are_searched_for(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.faults.add("html", "/users/2244994945/tweets", times=100_000, value=503)
+        await w.run(180)
+        w.x.post("acme", SCAM)
+        await w.run(60)
+        assert any("Unapproved post" in m.words() for m in w.slack.waking())
+        w.x.faults.script.clear()
+        await w.run(20)
+        assert judged(w, SCAM) == 1, "the timeline shows the same post: it is known"
+        assert w.service.store.account("x::2244994945", "acme")["failures"] == 0
+
+
+async def test_who_does_not_want_searches_has_none(tmp_path: Path) -> None:
+    async with world(tmp_path, extra="x: search = false\n") as w:
+        w.x.faults.add("html", "/users/2244994945/tweets", times=100_000, value=503)
+        await w.run(240)
+        assert not any("/search/recent" in r for r in w.x.requests)
+
+
+# --- what a gap contained -------------------------------------------------------------------------------
+
+
+async def test_when_it_sees_again_it_says_what_the_gap_contained(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our league is open.")
+        await w.run(5)
+        w.x.faults.add("drop_before", times=100_000)
+        await w.run(100)
+        w.x.post("acme", "Our league is open.")
+        w.x.post("acme", SCAM)
+        w.x.reply("acme", "@jo Thank you!")
+        await w.run(20)
+        w.x.faults.script.clear()
+        await w.run(20)
+        blind = w.service.store.incident(1)
+        assert blind
+        assert blind.state is State.RESOLVED
+        assert "3 post(s), 1 approved, 1 only recorded, 1 paged (INC-2)" in blind.cause
+
+
+# --- the canary, the clock, drift -------------------------------------------------------------------------
+
+CANARY = '[accounts.canary]\ntext = "hijack-monitor canary"\nevery_minutes = 10\nwithin_seconds = 60\n'
+
+
+async def test_the_canary_is_quiet_while_it_is_seen_and_pages_when_it_is_not(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [*CONFIG["accounts"], {"handle": "canary", "id": "7", "paging": CANARY}]}
+    async with world(tmp_path, data) as w:
+        for number in range(3):
+            w.x.post("canary", f"hijack-monitor canary {number}")
+            await w.run(9 * 60)
+        assert not w.slack.messages
+        await w.run(4 * 60)
+        assert "The canary was not seen" in w.slack.waking()[0].words()
+        w.x.post("canary", "hijack-monitor canary 2026-11-21 04:00")
+        await w.run(30)
+        assert [i.state for i in w.service.store.incidents()] == [State.RESOLVED]
+        w.x.post("canary", "hijack-monitor canary https://scam.example")
+        await w.run(5)
+        assert len(w.slack.waking()) == 2, "a mark excuses nothing else"
+
+
+async def test_a_post_of_the_canary_that_is_seen_late_pages(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [*CONFIG["accounts"], {"handle": "canary", "id": "7", "paging": CANARY}]}
+    async with world(tmp_path, data) as w:
+        w.x.faults.add("html", "/users/7/tweets", times=5)
+        w.x.post("canary", "hijack-monitor canary 1")
+        w.clock.move(65)
+        await w.run(20)
+        assert any("s later" in m.words() and "The canary was not seen" in m.words() for m in w.slack.waking())
+
+
+async def test_a_wrong_clock_is_a_notice_measured_against_x(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.skew = timedelta(seconds=90)
+        await w.run(30)
+        (notice,) = w.slack.roots()
+        assert "The clock is wrong" in notice.words()
+        assert "behind" in notice.words()
+        w.x.skew = timedelta()
+        await w.run(30)
+        assert w.service.store.incidents()[0].state is State.RESOLVED
+
+
+async def test_answers_unlike_the_documentation_are_counted_and_told_once_with_a_sample(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        w = await hear(tmp_path, stack)
+        for number in range(3):
+            event = {"event_type": "bang.exploded", "event_uuid": str(number), "filter": {"user_id": "2244994945"}, "payload": {}}
+            w.x.push.raw(json.dumps({"data": event}).encode() + b"\r\n")
+            await w.run(6)
+        (notice,) = w.slack.roots()
+        assert "Unlike the documentation" in notice.words()
+        assert "exploded" in notice.words()
+        row = w.service.store.sql.execute("SELECT * FROM oddities").fetchone()
+        assert row["seen"] == 3
+        body = w.service.store.sql.execute("SELECT body FROM evidence WHERE sha256 = ?", [row["sample"]]).fetchone()[0]
+        assert b"bang.exploded" in body
+        assert w.service.store.incidents()[0].severity is Severity.NOTIFY
+
+
+async def test_fields_that_stop_coming_are_told(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        post = w.x.post("acme", "We are sold.")
+        del w.x.named("acme").posts[post]["conversation_id"]
+        await w.run(8)
+        assert any("posts without conversation_id" in m.words() for m in w.slack.roots())
+        assert len(w.slack.waking()) == 1, "and the post is judged all the same"
+
+
+async def test_the_kept_profile_follows_the_id_and_the_newest_post_of_the_timeline(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.change("acme", username="acme_free_coins")
+        w.x.post("acme_free_coins", SCAM)
+        await w.run(5)
+        (kept,) = [k for k in w.service.store.posts("baseline = 0") if isinstance(k.post, Post)]
+        assert kept.verdict.severity is Severity.PAGE
+        assert collector(w).watches[kept.post.account].account.id == "2244994945"
