@@ -124,7 +124,7 @@ class Collector:
             log.exception("a poll ended in an unforeseen way", extra={"account": key})
         finally:
             now = self.clock()
-            if batch is None and watch.retry_at:
+            if batch is None and watch.retry_at and watch.retry_all:
                 self.rounds.pause(watch.retry_at)  # the limit is the app's, not the account's
             self.rounds.learn(batch.limit if batch else None, now)
             self.rounds.read(key, now, covered=batch is not None and self.proven(key), again_at=watch.retry_at)

@@ -70,6 +70,7 @@ class Watch:
         self._outbox, self._clock, self._wake = outbox, clock, wake
         self._looked_at = self._may_look_at = clock()
         self.retry_at: datetime | None = None
+        self.retry_all = False  # that time concerns every account of the platform
         self.second_look = ""  # what another endpoint said when this one failed: "seen", "gone", "failed" or nothing
         self.polled_at: datetime | None = None
         self.searched_at: datetime | None = None  # when a search found what timelines did not show
@@ -146,7 +147,7 @@ class Watch:
         return post
 
     def _failed(self, error: SourceError) -> None:
-        self.retry_at = error.retry_at
+        self.retry_at, self.retry_all = error.retry_at, error.for_all
         with self._store.transaction():
             self._store.read_failed(self.account.key, self._clock(), error.trouble.value, str(error))
         log.warning("not read: %s", error, extra={"account": self.account.key})

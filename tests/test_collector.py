@@ -104,6 +104,29 @@ async def test_an_account_that_becomes_protected_pages(tmp_path: Path) -> None:
         assert any("protected" in m.words() for m in w.slack.waking()), "although no event tells of it and the stream beats on"
 
 
+# --- limits --------------------------------------------------------------------------------------------
+
+
+async def test_a_limit_with_a_time_holds_up_everybody_and_one_without_only_whoever_met_it(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}, {"handle": "brand", "id": "2"}]}
+    async with world(tmp_path, data) as w:
+        w.x.faults.add("json", "/users/1/tweets", value=(429, stand_in.RATE_LIMITED, {}))
+        await w.run(2)
+        w.x.post("brand", SCAM)
+        await w.run(3)
+        assert len(w.slack.waking()) == 1, "a refusal without a time says nothing about the other account"
+        w.clock.move(70)
+        await w.run(5)
+        w.x.used = w.x.limit  # the window is used up, for everybody
+        await w.run(2)
+        before = reads(w)
+        await w.run(40)
+        assert reads(w) == before
+        w.clock.move(900)
+        await w.run(3)
+        assert reads(w) > before
+
+
 # --- floods -------------------------------------------------------------------------------------------
 
 

@@ -188,7 +188,8 @@ def refusal(answer: Answer, now: datetime) -> SourceError | None:  # noqa: PLR09
             limit = limit_of(answer)
             at = limit.reset_at if limit and limit.reset_at > now else now + timedelta(seconds=60)
             until = f"until {at:%H:%M:%S} UTC" if limit else "without saying until when"
-            return SourceError(Trouble.RATE_LIMITED, f"X limits the rate {until} (429)", min(at, now + timedelta(minutes=16)))
+            at = min(at, now + timedelta(minutes=16))
+            return SourceError(Trouble.RATE_LIMITED, f"X limits the rate {until} (429)", at, for_all=limit is not None)
     kind = "with a page instead of data" if said.lstrip().startswith("<") else "with an error"
     return SourceError(Trouble.UNAVAILABLE, f"X answered {status} {kind}")
 

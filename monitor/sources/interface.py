@@ -36,10 +36,11 @@ class Trouble(StrEnum):
 class SourceError(Exception):
     """A read that gave nothing. The message is ours, in words for the person paged, no secrets."""
 
-    def __init__(self, trouble: Trouble, message: str, retry_at: datetime | None = None) -> None:
+    def __init__(self, trouble: Trouble, message: str, retry_at: datetime | None = None, *, for_all: bool = False) -> None:
         super().__init__(message)
         self.trouble = trouble
         self.retry_at = retry_at
+        self.for_all = for_all  # the platform named a time at which it answers anybody of ours again
 
     @property
     def helps_to_wait(self) -> bool:
