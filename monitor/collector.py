@@ -24,7 +24,7 @@ from monitor.model import Post, Profile
 from monitor.outbox import Outbox
 from monitor.record import stamp
 from monitor.rounds import Rounds
-from monitor.sources.interface import Batch, Clock, Faces, Settings, Source, SourceError, Trouble
+from monitor.sources.interface import Batch, Clock, Faces, Settings, Source, SourceError, Told, Trouble
 from monitor.store import Store
 from monitor.watch import Watch
 
@@ -59,6 +59,7 @@ class Collector:
     _hinted: dict[str, str] = field(default_factory=dict)
     _looked_second: datetime | None = None
     _reading: set[asyncio.Task[None]] = field(default_factory=set)
+    _heard: list[Told] = field(default_factory=list)  # and not yet written down
     asking: asyncio.Task[None] | None = None  # for what was told
     _pulsing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -171,18 +172,28 @@ class Collector:
         """Keep the stream open and take in what it said; what has to be asked for is asked beside it. Never raises."""
         if self.listener is None or self.hearing is None:
             return
-        self.listener.tick()
-        try:
-            async with self._pulsing:
-                heard = self.listener.take()
-                if heard:
-                    await self._survived(self.hearing.take(heard))
-        finally:
-            if self.asking is None or self.asking.done():
-                self.asking = asyncio.create_task(self._survived(self.hearing.pulse()))
+        async with self._pulsing:
+            await self._survived(self._listen_and_take(self.listener, self.hearing))
+        if self.asking is None or self.asking.done():
+            self.asking = asyncio.create_task(self._survived(self.hearing.pulse()))
+
+    async def _listen_and_take(self, listener: Listener, hearing: Hearing) -> None:
+        """What the database did not take now is taken the next time: no poll finds a broadcast, nor what was taken back."""
+        listener.tick()
+        self._heard += listener.take()
+        if self._heard:
+            try:
+                await hearing.take(self._heard)
+            except sqlite3.Error:
+                hearing.forget(self._heard)
+                raise
+            except BaseException:
+                self._heard = []
+                raise
+            self._heard = []
 
     async def _survived(self, duty: Coroutine[Any, Any, None]) -> None:
-        """Whatever goes wrong with what a stream told, polls find it."""
+        """Whatever goes wrong with what a stream told, everything is polled."""
         try:
             await duty
         except sqlite3.Error as error:
@@ -249,8 +260,9 @@ class Collector:
         """Approved posts are read again until they cannot be edited any more; a newer version is judged anew."""
         since = stamp(self.clock() - EDITABLE)
         where = (
-            "SELECT account, id FROM posts WHERE account LIKE ? AND created_at > ? AND baseline = 0 AND deleted_at IS NULL"
-            " AND kind IN ('post', 'quote') AND json_extract(verdict, '$.match.kind') = 'Exact' ORDER BY created_at DESC LIMIT 500"
+            "SELECT p.account, p.id FROM accounts a CROSS JOIN posts p ON p.account = a.key WHERE a.key LIKE ? AND p.created_at > ?"
+            " AND p.baseline = 0 AND p.deleted_at IS NULL AND p.kind IN ('post', 'quote')"
+            " AND json_extract(p.verdict, '$.match.kind') = 'Exact' ORDER BY p.created_at DESC LIMIT 500"
         )
         rows = self.store.sql.execute(where, [f"{self.platform}:%", since]).fetchall()
         for start in range(0, len(rows), 100):

@@ -27,6 +27,7 @@ SWEEP_SECONDS = 1
 EDITS_SECONDS = 60
 SEARCH_SECONDS = 30
 BALANCE_SECONDS = 3600
+STREAMS_SECONDS = 900
 HEALTH_SECONDS = 5
 LOOK_UP_SECONDS = 30
 BROKEN_SECONDS = 60
@@ -91,10 +92,14 @@ async def _helpers(service: Service, secrets: Mapping[str, str]) -> Any:
 
 
 async def _open_streams(service: Service, secrets: Mapping[str, str]) -> None:
-    try:
-        await service.open_streams(secrets)
-    except Exception:
-        log.exception("no stream could be opened; posts are found by polling")
+    """Asks again every few minutes where nothing tells of posts although something should: a refusal may have been a storm."""
+    while not service.listens():
+        try:
+            await service.open_streams(secrets)
+        except Exception:
+            log.exception("no stream could be opened; posts are found by polling")
+        if not service.listens():
+            await asyncio.sleep(STREAMS_SECONDS)
 
 
 async def _until(stop: asyncio.Event, service: Service) -> None:

@@ -86,6 +86,11 @@ class Hearing:
         for told, watch in fresh:  # a deletion comes after what it deletes
             self._rest(told, watch)
 
+    def forget(self, heard: list[Told]) -> None:
+        """These could not be written down: they will be told again."""
+        for told in heard:
+            self._events.pop(told.key, None)
+
     def _accuses(self, told: Told, watch: Watch) -> bool:
         """Whether the event alone is enough to judge; else the post waits until it has been read."""
         item = told.item

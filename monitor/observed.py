@@ -49,10 +49,8 @@ class Observed:
     def billed(self, kind: str, identifiers: Iterable[str]) -> None:
         """Each counts once a UTC day."""
         key = (f"{self.clock().astimezone(UTC):%Y-%m-%d}", kind)
-        if key not in self._known:  # a new day, or a new process
-            self._known = {k: v for k, v in self._known.items() if k[0] == key[0]}
-            rows = self.store.sql.execute("SELECT resource FROM billed WHERE day = ? AND kind = ?", key)
-            self._known[key] = {row[0] for row in rows}
+        if key not in self._known:  # a new day; what an earlier process counted is known to the store
+            self._known = {k: v for k, v in self._known.items() if k[0] == key[0]} | {key: set()}
         fresh = set(identifiers) - self._known[key]
         if fresh:
             self._known[key] |= fresh

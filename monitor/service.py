@@ -138,6 +138,11 @@ class Service:
         if "x" in self.collectors and self.x_settings:
             await listen(self.collectors["x"], self.config, self.x_settings, secrets, self.judge, self.outbox)
 
+    def listens(self) -> bool:
+        """Whether a stream is listened to, or none is wanted."""
+        collector = self.collectors.get("x")
+        return collector is None or collector.listener is not None or self.config.file.x.push == "none"
+
     def round(self) -> list[asyncio.Task[None]]:
         """Begin the polls that are due; returns those going on."""
         return [task for collector in self.collectors.values() for task in collector.round()]
@@ -366,6 +371,8 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
                 )
             _furnish(made, routes, session, secrets)
             made.x_settings = incoming.Settings(options(config, "x") | {"install": store.install}, session, clock, seen)
+            if "x" in built and config.file.x.push != "none":
+                build_edge(sources, "x_activity", made.x_settings, secrets)  # says now what is wrong with a secret of it
             yield made
             for collector in made.collectors.values():
                 await collector.close()

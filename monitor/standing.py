@@ -46,7 +46,7 @@ def _canary(config: Config, store: Store, collectors: Mapping[str, Collector], s
         row = store.sql.execute(query, [key, CANARY]).fetchone()
         created, seen = (record.moment(row[0]), record.moment(row[1])) if row else (None, None)
         late = (seen - created).total_seconds() if created and seen and created >= started else 0.0
-        waited = now - max(created or started, started)
+        waited = now - (created or started) if now - started > timedelta(seconds=table.canary.within_seconds) else timedelta()
         if late > table.canary.within_seconds and created:
             return f"@{table.handle} posted it at {created:%H:%M:%S} UTC and we saw it {late:.0f} s later"
         if waited > timedelta(minutes=table.canary.every_minutes, seconds=table.canary.within_seconds):

@@ -216,6 +216,27 @@ async def test_the_canary_is_quiet_while_it_is_seen_and_pages_when_it_is_not(tmp
         assert len(w.slack.waking()) == 2, "a mark excuses nothing else"
 
 
+async def test_a_restart_does_not_make_a_missing_canary_young_again(tmp_path: Path) -> None:
+    data = CONFIG | {"accounts": [*CONFIG["accounts"], {"handle": "canary", "id": "7", "paging": CANARY}]}
+    async with world(tmp_path, data) as w:
+        w.x.post("canary", "hijack-monitor canary 1")
+        await w.run(8 * 60)
+        w.service.started = w.clock()  # as a new process has it
+        await w.run(4 * 60)
+        assert "The canary was not seen" in w.slack.waking()[0].words()
+
+
+async def test_approved_posts_that_can_be_edited_are_found_by_an_index(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        asked: list[str] = []
+        w.service.store.sql.set_trace_callback(asked.append)
+        await w.service.look_at_edits()
+        w.service.store.sql.set_trace_callback(None)
+        (query,) = [q for q in asked if "$.match.kind" in q]
+        plan = " ".join(r["detail"] for r in w.service.store.sql.execute(f"EXPLAIN QUERY PLAN {query}"))
+        assert "posts_recent" in plan, "years of posts must not be walked through every minute"
+
+
 async def test_a_post_of_the_canary_that_is_seen_late_pages(tmp_path: Path) -> None:
     data = CONFIG | {"accounts": [*CONFIG["accounts"], {"handle": "canary", "id": "7", "paging": CANARY}]}
     async with world(tmp_path, data) as w:

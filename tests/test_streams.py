@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 
 from monitor import preflight
 from monitor.collector import Collector
+from monitor.config import ConfigError
 from monitor.model import Severity, State
 from monitor.simulator.x import XWorld
 from monitor.simulator.x_push import PUBLIC
 from monitor.sources.interface import Trouble
-from tests.conftest import CONFIG, World, wait_for, world
+from tests.conftest import CONFIG, SECRETS, World, wait_for, world
 
 PUSH = CONFIG | {"push": "auto", "poll_seconds": 30, "profile_seconds": 60}
 SCAM = "We double every deposit: send BTC to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa today"
@@ -574,3 +576,40 @@ async def test_check_live_says_what_tells_of_posts(
         assert "live           x: where timelines fail, posts can be searched for" in said
         assert "@acme is 2244994945" in said
         assert len(w.x.push.subscriptions) == before, "it asks and changes nothing"
+
+
+async def test_a_broadcast_that_the_database_could_not_take_is_taken_the_next_time(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        w = await hear(tmp_path, stack)
+        w.service.store.sql.execute("PRAGMA busy_timeout = 1")
+        other = sqlite3.connect(w.config.database, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        w.x.push.began(w.x.named("acme"), "broadcast", "Elon doubles your coins LIVE")
+        await w.heard()
+        await w.service.pulse()
+        await w.asked()
+        assert not w.service.store.incidents()
+        other.execute("ROLLBACK")
+        other.close()
+        await w.run(1)
+        assert "Unapproved live broadcast" in w.slack.waking()[0].words(), "no poll would have found it"
+        assert w.service.store.incidents()[0].posts == 1
+
+
+async def test_a_stream_that_was_refused_at_the_start_is_asked_for_again(tmp_path: Path) -> None:
+    def poor(x: XWorld) -> None:
+        x.push.activity = x.push.filtered = False
+
+    async with world(tmp_path, PUSH, before=poor) as w:
+        assert not w.service.listens()
+        w.x.push.activity = True
+        await w.service.open_streams(SECRETS)
+        assert w.service.listens()
+        await w.run(3)
+        assert collector(w).proven("x::2244994945")
+
+
+async def test_a_broken_list_of_user_tokens_is_said_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="x_user_tokens: expected lines of a handle and its token"):
+        async with world(tmp_path, PUSH, secrets={"x_user_tokens": "one-word"}):
+            pass

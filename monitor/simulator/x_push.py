@@ -298,8 +298,8 @@ class Push:
             while not self.closes_at_once and (line := await one.lines.get()) is not None:
                 await response.write(line)
                 one.sent += len(line)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
+        except ConnectionError:
+            return response  # whoever read has gone
         finally:
             with contextlib.suppress(ValueError):
                 self.connections.remove(one)

@@ -25,7 +25,6 @@ _KEYS = {
     "protected": "protected",
 }  # fmt: skip
 _TCO = re.compile(r"https?://t\.co/\w+")
-_DROPPED = ("operational-disconnect", "disconnect")
 SPACE = "Space"  # what a Space without a title is called, so that one can be registered
 
 
@@ -50,7 +49,7 @@ def _without_data(page: Any, line: bytes) -> Told:
     for error in errors:
         kind = str(error.get("type", "")).rsplit("/", 1)[-1]
         if "disconnect" in kind or "disconnect_type" in error:
-            reason = f"X ended the stream ({str(error.get('disconnect_type') or kind)[:40]})"
+            reason = f"X ended the stream ({str(error.get('disconnect_type') or kind)[:40]!r})"
             return Told(trouble=SourceError(Trouble.UNAVAILABLE, reason))
         if "credits" in kind or "usage-capped" in kind:
             return Told(trouble=SourceError(Trouble.CREDITS, "X ended the stream: the credits are used up"))
