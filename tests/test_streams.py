@@ -241,6 +241,17 @@ async def test_after_a_reconnect_an_immediate_poll_closes_the_gap(tmp_path: Path
         assert len(w.slack.waking()) == 1
 
 
+async def test_when_the_stream_ends_nobody_waits_for_a_slow_poll(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        w = await hear(tmp_path, stack, PUSH | {"poll_seconds": 5})
+        await w.run(10)
+        w.x.push.most_connections["activity_stream"] = 0
+        w.x.push.cut()
+        w.x.post("acme", SCAM)
+        await w.run(3)
+        assert len(w.slack.waking()) == 1
+
+
 async def test_clean_closes_in_a_loop_use_up_no_connections_and_polls_become_fast(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         w = await hear(tmp_path, stack, PUSH | {"poll_seconds": 5})

@@ -337,3 +337,20 @@ def test_recorded_answers_of_the_real_x_become_posts() -> None:
                 assert "&amp;" not in made.text
                 count += 1
     assert count > 200
+
+
+async def test_an_old_post_is_not_read_again_and_a_late_one_before_a_young_post_is(wired: Wired) -> None:
+    wired.world.post("acme", "First.")
+    first = await wired.source.read(ACCOUNT, None)
+    wired.clock.move(60)
+    late = wired.world.post("acme", "Late.")
+    hidden = wired.world.named("acme").posts.pop(late)
+    wired.clock.move(1)
+    wired.world.post("acme", "Young.")
+    young = await wired.source.read(ACCOUNT, first.cursor)
+    wired.world.named("acme").posts[late] = hidden
+    wired.clock.move(300)
+    again = await wired.source.read(ACCOUNT, young.cursor)
+    assert "Late." in [i.text for i in again.items if isinstance(i, Post)], "ids can arrive late"
+    wired.clock.move(86_400)
+    assert (await wired.source.read(ACCOUNT, again.cursor)).items == (), "X would bill it anew every day"
