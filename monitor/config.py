@@ -19,6 +19,7 @@ DEFAULT_PATH = "/etc/hijack-monitor/hijack-monitor.toml"
 SECRETS = (
     "x_bearer_token", "slack_bot_token", "slack_app_token", "pagerduty_routing_key", "webhook_key", "alertmanager_token",
     "smtp_password", "apprise_urls", "oncall_url", "deadman_url", "opsgenie_key", "x_user_tokens",
+    "install_key",
 )  # fmt: skip
 ROUTES = ("pagerduty", "alertmanager", "webhook", "smtp", "apprise")  # beside Slack, in the order they are tried
 Worth = Literal["clear", "record", "notify", "page"]
