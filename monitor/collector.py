@@ -80,7 +80,10 @@ class Collector:
         listener = self.listener
         if listener is None or listener.open_since is None or listener.proof(key) is None or self._is_doubted(key):
             return False
-        return self.watches[key].polled_at is not None and (self.watches[key].polled_at or listener.open_since) >= listener.open_since
+        return (
+            self.watches[key].intake.polled_at is not None
+            and (self.watches[key].intake.polled_at or listener.open_since) >= listener.open_since
+        )
 
     def _is_doubted(self, key: str) -> bool:
         when = self._doubted.get(key)
@@ -113,7 +116,7 @@ class Collector:
             if watch.retry_at and now < watch.retry_at <= now + timedelta(hours=1):
                 watch.finished_at = now
                 return
-            watch.fresh = ()
+            watch.intake.fresh = ()
             batch = await watch.poll()
             if batch is None:
                 await self._look_twice(watch)
@@ -135,7 +138,7 @@ class Collector:
         if self.listener is None or self.listener.open_since is None or self.hearing is None:
             return
         now, opened = self.clock(), self.listener.open_since
-        for item in watch.fresh:
+        for item in watch.intake.fresh:
             silent = isinstance(item, Post) and item.version == 1 and not self.hearing.was_told(item.account, item.id)
             if silent and now - item.created_at > GRACE and item.created_at > opened and self.listener.proof(item.account):
                 log.warning("the stream did not tell of a post", extra={"account": item.account, "post": item.id})
@@ -159,7 +162,7 @@ class Collector:
             face = faces.found.get(one.account.key)
             one.second_look = "seen" if isinstance(face, Profile) and face.protected != "yes" else "gone"
             if isinstance(face, Profile):
-                one.accept_profile(face, faces.bodies)
+                one.intake.accept_profile(face, faces.bodies)
 
     def _is_doubtful(self, watch: Watch) -> bool:
         row = self.store.account(watch.account.key, watch.account.handle)
@@ -233,7 +236,7 @@ class Collector:
             if number % 100 == 99:
                 await asyncio.sleep(0)  # ten thousand accounts must not keep a stream waiting
             if isinstance(profile, Profile):
-                self.watches[key].accept_profile(profile, faces.bodies)
+                self.watches[key].intake.accept_profile(profile, faces.bodies)
             else:
                 log.warning("profile not visible: %s", profile, extra={"account": key})
                 self.rounds.hurry(key)  # a second endpoint says whether it is gone
@@ -248,7 +251,7 @@ class Collector:
             if self._hinted.get(key) != newest:
                 self._hinted[key] = newest
                 self.rounds.hurry(key)
-            elif self.watches[key].polled_at:
+            elif self.watches[key].intake.polled_at:
                 await self._read_by_id((newest,), (self.watches[key],))
 
     def sweep_seconds(self, configured: float) -> float:
@@ -276,7 +279,7 @@ class Collector:
         failing = [w for w in self.watches.values() if self.searches and self._needs_search(w, now)]
         if not failing:
             return
-        since = min(w.polled_at or now - timedelta(minutes=15) for w in failing) - timedelta(minutes=1)
+        since = min(w.intake.polled_at or now - timedelta(minutes=15) for w in failing) - timedelta(minutes=1)
         try:
             found = await self.source.search(tuple(w.account for w in failing), since)
         except SourceError as error:
@@ -290,7 +293,7 @@ class Collector:
 
     def _needs_search(self, watch: Watch, now: datetime) -> bool:
         row = self.store.account(watch.account.key, watch.account.handle)
-        since = watch.polled_at or now - SEARCH_AFTER * 2
+        since = watch.intake.polled_at or now - SEARCH_AFTER * 2
         failed = row["failures"] > 0 and row["error_kind"] == Trouble.UNAVAILABLE.value
         return failed and now - since > SEARCH_AFTER and not (self.listener and self.listener.proof(watch.account.key))
 

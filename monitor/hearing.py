@@ -130,7 +130,7 @@ class Hearing:
 
     def _is_newer(self, told: Told, watch: Watch) -> bool:
         """Events come late and out of order: what we have read since is newer."""
-        return isinstance(told.item, Post) and told.item.created_at > watch.face_at
+        return isinstance(told.item, Post) and told.item.created_at > watch.intake.face_at
 
     async def pulse(self) -> None:
         """Read what waits to be read. Called every quarter of a second; raises nothing but sqlite3.Error."""
@@ -190,14 +190,14 @@ class Hearing:
             return
         now = self._clock()
         if told.profile and not seen:
-            watch.accept_profile(_merged(known, told), (told.line,))
+            watch.intake.accept_profile(_merged(known, told), (told.line,))
         field, before, after = told.changed or ("", "", "")
         if not field or getattr(known, field) == after or self._noticed(key, field, now):
             return
         if not seen:
-            watch.accept_profile(replace(known, **{field: after}), (told.line,))
+            watch.intake.accept_profile(replace(known, **{field: after}), (told.line,))
         elif field != "link" and "://t.co/" not in after:  # shortened addresses are not those of the profile that we read
-            watch.accept_profile(known, (told.line,), ProfileChange(key, field, before, after, now))
+            watch.intake.accept_profile(known, (told.line,), ProfileChange(key, field, before, after, now))
 
     def _noticed(self, key: str, field: str, now: datetime) -> bool:
         where = "SELECT 1 FROM posts WHERE account = ? AND kind = 'profile' AND id LIKE ? AND seen_at > ?"

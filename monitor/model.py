@@ -249,12 +249,14 @@ class ApprovedPost:
 class Exact:
     """Equal after `canonical`, and everything else the registration names is equal too.
 
-    Without `words` the registration named a conversation or an author: nobody has read this text.
+    Without `words` the registration named a conversation or an author: nobody has read this text. `caveats` say
+    what nobody compared: with one of them it is not an alarm, and still a notice.
     """
 
     approved: int
     note: str = ""
     words: bool = True
+    caveats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def verdict(text: str) -> Verdict:
 def _match(data: dict[str, Any]) -> Match:
     kind = data.pop("kind")
     if kind == "Exact":
-        return Exact(**data)
+        return Exact(**{**data, "caveats": tuple(data.get("caveats", ()))})
     data["differences"] = tuple(data["differences"])
     return Near(**data) if kind == "Near" else NoMatch(**data)
 

@@ -172,7 +172,7 @@ class Service:
         log.critical("cannot write: %s", error, extra={"account": watch.account.key})
         text = (
             f"🔴 hijack-monitor cannot write to {self.store.path} ({error}) and stops. Look at {watch.account.name} "
-            f"yourself, free the disk, restart the monitor. Not written down: {'; '.join(watch.unwritten[:5]) or 'nothing that would page'}"
+            f"yourself, free the disk, restart the monitor. Not written down: {'; '.join(watch.intake.unwritten[:5]) or 'nothing that would page'}"
         )
         for name, route in self.pager.notifiers().items():
             with contextlib.suppress(outgoing.NotifierError):

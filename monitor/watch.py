@@ -1,61 +1,35 @@
-"""One account, one batch: read, judge, write down. Nothing is sent from here.
-
-Verdicts, incident, pages and cursor are one transaction: a crash before the commit reads the same
-posts again, a crash after it has lost nothing.
-"""
+"""One account: read it, look closer where a registration asks for it, notice what vanishes. `intake` judges and writes."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from monitor import safe
-from monitor.context import remember
-from monitor.incidents import DRILL, Event, Request
+from monitor.incidents import Event, Request
+from monitor.intake import Intake
 from monitor.judging import Judge
 from monitor.model import (
-    NO_CONTEXT,
     Account,
-    Context,
     Exact,
-    Item,
-    Kind,
-    Near,
     PageKind,
     Post,
-    Profile,
-    ProfileChange,
     Severity,
-    Unreadable,
-    Verdict,
 )
 from monitor.outbox import Outbox
 from monitor.pictures import Pictures
 from monitor.record import stamp
 from monitor.sources.interface import PAGES, Batch, Clock, Source, SourceError, Trouble
 from monitor.store import Kept, Store
-from monitor.verdict import judge_unreadable
-from monitor.verdict.profile import changes
-from monitor.verdict.text import skeleton
 
 log = logging.getLogger("monitor.watch")
 
 CLOSER_SECONDS = 12  # for the pictures and the quoted author of one batch: the next poll of this account waits for them
 PAGES_OF_A_FLOOD = 3  # at a time
 LOOK_AGAIN = timedelta(seconds=60)  # posts of an open incident are looked up this often
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """What accepting one item came to."""
-
-    item: Item
-    verdict: Verdict
 
 
 class Watch:
@@ -68,16 +42,12 @@ class Watch:
         self._pictures = pictures
         self.account, self._source, self._store, self._judge = account, source, store, judge
         self._outbox, self._clock, self._wake = outbox, clock, wake
+        self.intake = Intake(account, store, judge, outbox, clock, wake)
         self._looked_at = self._may_look_at = clock()
         self.retry_at: datetime | None = None
         self.retry_all = False  # that time concerns every account of the platform
         self.second_look = ""  # what another endpoint said when this one failed: "seen", "gone", "failed" or nothing
-        self.polled_at: datetime | None = None
         self.searched_at: datetime | None = None  # when a search found what timelines did not show
-        self.fresh: tuple[Item, ...] = ()  # what the last poll found that nobody had told
-        self.face_at = clock()  # when the profile was last read
-        self._told_missed = 0  # the incident in which it was said that not everything is read yet
-        self.unwritten: tuple[str, ...] = ()
         self.finished_at = clock()
         with store.transaction():
             store.account(account.key, account.handle)
@@ -154,133 +124,9 @@ class Watch:
 
     def accept(self, batch: Batch) -> None:
         """Judge and write down everything new in a batch. Accepting it twice changes nothing."""
-        now = self._clock()
         if batch.cursor is not None:
             self.retry_at, self.second_look = None, ""
-        try:
-            self._accept(batch, now)
-        except BaseException:
-            self._judge.start_over()
-            self.unwritten = tuple(self._in_words(batch))
-            raise
-
-    def _accept(self, batch: Batch, now: datetime) -> None:
-        with self._store.transaction():
-            self._judge.refresh(now)
-            row = self._store.account(self.account.key, self.account.handle)
-            baseline = row["first_seen"] is None
-            if baseline and batch.cursor is None:
-                return  # the first poll says what was there before us
-            new = []
-            for item in batch.items:
-                if not self._store.knows(item):  # asked one by one: a batch may name a post twice
-                    self._take(item, batch, now, baseline=baseline)
-                    new.append(item)
-            if batch.cursor is not None:
-                self._store.read_ok(self.account.key, now, batch.cursor, batch.missed)
-                self.polled_at = now
-                self.fresh = () if baseline else tuple(new)
-            if baseline:
-                self._store.audit(now, "monitor", "baseline", self.account.key, posts=len(new))
-            if batch.lost:
-                self._never_read(batch.lost, now)
-            if batch.missed:
-                self._say_missed(batch.missed, now)
-        if batch.missed:
-            log.warning("not everything read yet: %s", batch.missed, extra={"account": self.account.key})
-        if new:
-            self._wake()
-
-    def _say_missed(self, missed: str, now: datetime) -> None:
-        """Whoever deals with a flood is told, once, that not all of it was read yet."""
-        incident = self._store.open_incident(self.account.key)
-        if incident and incident.id != self._told_missed:
-            self._told_missed = incident.id
-            self._outbox.mention(incident.id, f"not everything posted has been read yet: {missed}; all of it will be judged", now)
-
-    def _never_read(self, lost: str, now: datetime) -> None:
-        """A gap that stays: somebody has to look at the account by hand, and close this by hand."""
-        reason = f"{lost}. A hijacker may have posted there: look at the account"
-        self._outbox.happened(
-            Event(f"gap:{self.account.key}", self.account.name, Severity.PAGE, "Not checked", reason, now, silenceable=False), now
-        )
-
-    def _in_words(self, batch: Batch) -> Iterator[str]:
-        """What would have paged, for telling it from memory when it cannot be written down."""
-        with contextlib.suppress(sqlite3.Error):
-            self._judge.refresh(self._clock())
-        for item in batch.items:
-            with contextlib.suppress(sqlite3.Error):
-                if self._store.knows(item):
-                    continue
-            verdict = self._judge.verdict(item, self.account)
-            if verdict.severity is Severity.PAGE:
-                said = item.text if isinstance(item, Post) else ""
-                yield f"{verdict.reason}: “{safe.for_terminal(said, 200)}”"
-
-    def _take(self, item: Item, batch: Batch, now: datetime, *, baseline: bool) -> None:
-        """One item; whatever goes wrong with it becomes a page and stops nothing else."""
-        try:
-            with self._store.savepoint():
-                context = self._judge.context(item, self.account)
-                verdict = self._judge.verdict(item, self.account, context)
-                self._write(item, verdict, batch, now, baseline=baseline, context=context)
-                remember(self._store, self.account, item, verdict, baseline=baseline)
-        except Exception as error:
-            if self._store.sql.in_transaction is False:
-                raise  # the transaction itself is gone (disk full): nothing more can be written
-            log.exception("not written", extra={"account": self.account.key, "post": item.id})
-            reason = f"it could not be written down ({type(error).__name__})"
-            unreadable = Unreadable(self.account.key, item.id, reason, now)
-            self._write(unreadable, judge_unreadable(unreadable), batch, now, baseline=baseline)
-
-    def _write(
-        self, item: Item, verdict: Verdict, batch: Batch, now: datetime, *, baseline: bool, context: Context = NO_CONTEXT
-    ) -> None:  # fmt: skip
-        incident = None
-        if not baseline:
-            if isinstance(verdict.match, Exact) and verdict.match.words and not isinstance(item, Unreadable):
-                self._store.consume(verdict.match.approved, item.root_id or item.id, item.created_at)
-                self._judge.refresh(now)  # a second identical post in this batch must find it used
-            if verdict.severity >= Severity.NOTIFY:
-                incident = self._outbox.happened(self._event([_Taken(item, verdict)], now), now)
-        digest = self._evidence(item.id, batch.bodies, now)
-        self._store.keep_post(Kept(item, verdict, now, incident, baseline, None, self._judge.digest, digest, context))
-        level = logging.WARNING if incident else logging.INFO
-        log.log(level, "%s%s", verdict.severity.word, f" INC-{incident}" if incident else "",
-                extra={"account": self.account.key, "post": item.id, "severity": verdict.severity.word})  # fmt: skip
-
-    def _evidence(self, identifier: str, bodies: tuple[bytes, ...], now: datetime) -> str | None:
-        """Keep the answer that holds it, as received; returns its hash. When none names it, keep all."""
-        holding = [b for b in bodies if identifier.encode() in b][:1] or list(bodies)
-        return next(iter([self._store.keep_evidence(body, now) for body in holding]), None)
-
-    def _event(self, taken: list[_Taken], now: datetime) -> Event:
-        """The item (or the profile changes) as one event, told by the worst of them."""
-        worst = max(taken, key=lambda t: t.verdict.severity)
-        reasons = "; ".join([*dict.fromkeys(part for t in taken for part in t.verdict.reason.split("; ")), *self._before(worst.item)])
-        text = worst.item.text if isinstance(worst.item, Post) else ""
-        return Event(
-            self.account.key, self.account.name, worst.verdict.severity, self._headline(taken), reasons, now,
-            tuple(h for t in taken for h in t.verdict.hosts), skeleton(text)[:500], text,
-            all(self._silenceable(t) for t in taken),
-        )  # fmt: skip
-
-    def _before(self, item: Item) -> Iterator[str]:
-        """What an edited post said before, and what was made of it."""
-        for kept in self._store.versions(item) if isinstance(item, Post) else ():
-            if isinstance(kept.post, Post):
-                was = "was approved" if isinstance(kept.verdict.match, Exact) else f"was judged {kept.verdict.severity.word}"
-                yield f"version {kept.post.version}, of {kept.post.created_at:%H:%M:%S} UTC, {was} and said “{safe.for_terminal(kept.post.text, 120)}”"
-
-    def _silenceable(self, taken: _Taken) -> bool:
-        """A post that no rule accuses which accuses registered posts too."""
-        critical = {r.id for r in self._judge.rulebook.rules.rules if r.even_if_approved}
-        accused = any(f.rule in critical and f.severity is Severity.PAGE for f in taken.verdict.accusations)
-        return isinstance(taken.item, Post) and not accused
-
-    def _headline(self, taken: list[_Taken]) -> str:
-        return "DRILL, not a hijack" if self.account.key == DRILL else _headline(taken)
+        self.intake.accept(batch)
 
     # --- what vanishes, what the profile shows ---------------------------------------------------
 
@@ -339,66 +185,3 @@ class Watch:
                 " (SELECT id FROM incidents WHERE state != 'resolved')", (self.account.key,), 100,
             )  # fmt: skip
         return list(dict.fromkeys(k.post.id for k in known if k.post.id not in shown))[:100]
-
-    def accept_profile(self, profile: Profile, bodies: tuple[bytes, ...] = (), brief: ProfileChange | None = None) -> None:
-        """Compare with what was seen last; every change is judged and they are told together.
-
-        A `brief` change was told and is no longer to be seen: it is judged, and the profile stays as it is.
-        """
-        try:
-            self._accept_profile(profile, bodies, self._clock(), brief)
-        except BaseException:
-            self._judge.start_over()
-            raise
-
-    def _accept_profile(self, profile: Profile, bodies: tuple[bytes, ...], now: datetime, brief: ProfileChange | None) -> None:
-        self.face_at = now
-        with self._store.transaction():
-            self._judge.refresh(now)
-            before = self._store.profile(self.account.key)
-            if before != profile:
-                self._store.keep_profile(profile)
-            changed = (brief,) if brief else changes(before, profile, now) if before else ()
-            contexts = {c.field: self._judge.context(c, self.account) for c in changed}
-            taken = [_Taken(c, self._judge.verdict(c, self.account, contexts[c.field])) for c in changed]
-            spoken = [t for t in taken if t.verdict.severity >= Severity.NOTIFY]
-            incident = self._outbox.happened(self._event(spoken, now), now) if spoken else None
-            evidence = self._evidence(self.account.id, bodies, now) if taken else None
-            for t in taken:
-                if isinstance(t.verdict.match, Exact) and isinstance(t.item, ProfileChange):
-                    self._store.consume(t.verdict.match.approved, t.item.root_id, now)
-                number = incident if t in spoken else None
-                self._store.keep_post(
-                    Kept(
-                        t.item,
-                        t.verdict,
-                        now,
-                        number,
-                        baseline=False,
-                        deleted_at=None,
-                        rulebook=self._judge.digest,
-                        evidence=evidence,
-                        context=contexts.get(getattr(t.item, "field", ""), NO_CONTEXT),
-                    )
-                )
-        if changed:
-            log.warning("profile changed: %s", ", ".join(c.field for c in changed), extra={"account": self.account.key})
-            self._wake()
-
-
-def _headline(taken: list[_Taken]) -> str:
-    """What happened, in words of ours: the first line of the page."""
-    item, verdict = taken[0].item, taken[0].verdict
-    if isinstance(item, ProfileChange):
-        return "Profile changed: " + ", ".join(t.item.field.replace("_", " ") for t in taken if isinstance(t.item, ProfileChange))
-    if isinstance(item, Unreadable):
-        return "Unreadable post"
-    if isinstance(verdict.match, Exact):
-        return f"Approved {item.kind} accused"
-    near = isinstance(verdict.match, Near) and verdict.severity is Severity.NOTIFY
-    if item.kind is Kind.LIVE:
-        return "Unapproved live broadcast"
-    if item.kind is Kind.DM:
-        return "Direct message sent"
-    what = f"edit of a {item.kind}" if item.version > 1 else item.kind
-    return f"{'Nearly approved' if near else 'Unapproved'} {what}"

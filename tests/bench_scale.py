@@ -107,7 +107,7 @@ async def simulate(accounts: int, mode: str, minutes: float) -> Run:
 async def _baseline(w: World) -> None:
     """Everybody has been seen once; then X's limits begin to count."""
     collector = w.service.collectors["x"]
-    while not all(watch.polled_at for watch in collector.watches.values()):
+    while not all(watch.intake.polled_at for watch in collector.watches.values()):
         await w.run(1)
     await w.service.look_at_profiles()
     w.x.limit, w.x.used, w.x.window = LIMIT, 0, w.clock()

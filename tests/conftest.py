@@ -211,7 +211,7 @@ async def world(
         made = World(clock, x, slack, config, built, every)
         await made.run(STEP)
         for _ in range(100):  # many accounts are not read in one burst
-            if all(watch.polled_at or _was_refused(made, watch) for watch in built.watches):
+            if all(watch.intake.polled_at or _was_refused(made, watch) for watch in built.watches):
                 break
             await made.run(STEP)
         stack.push_async_callback(_stop, made)

@@ -21,9 +21,10 @@ from monitor.model import Account, ApprovedPost, Company, Exact, Kind, Near, Pos
 from monitor.pictures import hash_of
 from monitor.verdict import judge
 from monitor.verdict.addresses import addresses, chain_of
-from monitor.verdict.approved import SAME_PICTURE, Queue, distance
+from monitor.verdict.approved import Queue
 from monitor.verdict.links import Place, hosts, place
 from monitor.verdict.rules import Rules
+from monitor.verdict.shown_pictures import SAME_PICTURE, distance
 from monitor.verdict.text import read
 from tests.alterations import DANGEROUS, DISGUISES, HARMLESS, altered
 from tests.test_pictures import picture, recoded, with_another_code

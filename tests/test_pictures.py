@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 
 from monitor import desk, pictures
 from monitor.model import Media, Post, Severity
-from monitor.verdict.approved import SAME_PICTURE, Queue, distance
+from monitor.verdict.approved import Queue
+from monitor.verdict.shown_pictures import SAME_PICTURE, distance
 from tests.conftest import World, world
 from tests.test_cli import run_in
 from tests.verdict.test_approved import approved, post

@@ -121,7 +121,7 @@ def _base(post: Post, account: Account, company: Company, match: Match) -> Sever
     """What the match alone is worth."""
     worth = account.worth(post.kind)
     if isinstance(match, Exact):
-        return Severity.CLEAR
+        return Severity.NOTIFY if match.caveats else Severity.CLEAR
     if isinstance(match, Near):
         return min(worth, Severity.NOTIFY)
     ours = {h.lower() for h in company.handles}
@@ -141,6 +141,7 @@ def _reason(match: Match, findings: tuple[Finding, ...], *, queued: bool) -> str
         return said or "no rule accuses it"
     if isinstance(match, Exact):
         approved = f"registered post #{match.approved}" + (f" ({match.note})" if match.note else "")
+        approved += "".join(f"; {caveat}" for caveat in match.caveats)
         return f"{said}, although it is {approved}" if said else approved
     if isinstance(match, Near):
         words = f"a typo away from registered post #{match.approved}"

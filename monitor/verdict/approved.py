@@ -11,20 +11,18 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from rapidfuzz import fuzz
-from rapidfuzz.distance import Levenshtein
 
 from monitor.model import ApprovedPost, Exact, Kind, Match, Near, NoMatch, Post, ProfileChange
-from monitor.verdict.critical import bare, critical_tokens, danger, signature, typos
-from monitor.verdict.links import canonical_links, host_of, is_shortener
+from monitor.verdict.critical import signature, typos
+from monitor.verdict.parts import caveats, doubt
+from monitor.verdict.resemblance import explained
+from monitor.verdict.shown_pictures import media_note
 from monitor.verdict.text import canonical
 
 EXPLAINS = timedelta(days=90)  # a registration explains pages so long after its window; then it is as if it never was
-# Bits of 256 that may differ. Making a picture smaller and JPEG moves up to 4, another QR code in a corner 20 and
-# more (60 pictures each, `make eval`); the 31 of PDQ's authors is for finding near copies, not for excusing.
-SAME_PICTURE = 12
 _NEAREST_FROM = 40  # percent; below this a resemblance explains nothing
 _COMPARED = 2_000  # characters of a text that resemblance looks at
 _RARE = 12  # words of a post that are looked up, the rarest ones
@@ -92,10 +90,10 @@ class Queue:
         same = [e for i in self._by_text.get(_as_shown(text), ()) if not _forgotten(e := self._entries[i], post)]
         doubts = []
         for entry in sorted(same, key=lambda e: (e.approved.not_before, e.approved.id)):
-            doubt = self._doubt(entry.approved, post)
-            if not doubt:
-                return Exact(entry.approved.id, _media_note(entry.approved, post))
-            doubts.append((doubt[0], entry.approved.id, doubt[1]))
+            why = self._doubt(entry.approved, post)
+            if not why:
+                return Exact(entry.approved.id, media_note(entry.approved, post), caveats=caveats(entry.approved, post))
+            doubts.append((why[0], entry.approved.id, why[1]))
         open_ended = self._allowed(post)
         if open_ended or doubts:
             return open_ended or NoMatch(min(doubts)[2], min(doubts)[1], 100)
@@ -165,11 +163,11 @@ class Queue:
                 best, score = entry, ratio
         if best is None:
             return NoMatch("nobody registered this post")
-        return _explain(best, text, post, int(score))
+        return explained(best.approved, best.text, text, post, int(score))
 
     def _doubt(self, one: ApprovedPost, post: Post) -> tuple[int, str] | None:
         """Why an equal text is not this registration's post: (rank, words), most telling first."""
-        return _doubt(one, post) or self._out_of_order(one, post) or _carries_more(one, post)
+        return doubt(one, post) or self._out_of_order(one, post)
 
     def _out_of_order(self, one: ApprovedPost, post: Post) -> tuple[int, str] | None:
         before = self._entries.get(one.after)
@@ -203,107 +201,3 @@ def _forgotten(entry: _Entry, post: Post) -> bool:
 def _as_shown(text: str) -> str:
     """A canonical text without schemes: X shows none, and links what was typed without one."""
     return text.replace("https://", "")
-
-
-def _doubt(one: ApprovedPost, post: Post) -> tuple[int, str] | None:
-    if one.account != post.account:
-        return 5, f"registered post #{one.id} has these words, but for another account"
-    if one.kind is not post.kind:
-        return 4, f"registered post #{one.id} has these words, but as a {one.kind}, and this is a {post.kind}"
-    if one.withdrawn_at:
-        return 3, f"registered post #{one.id} was withdrawn at {_time(one.withdrawn_at)}"
-    if one.used_by and one.used_by != (post.root_id or post.id):
-        return 0, f"registered post #{one.id} was already used at {_time(one.used_at)}"
-    if not one.not_before <= post.created_at <= one.not_after:
-        side = "before" if post.created_at < one.not_before else "after"
-        window = f"{_time(one.not_before)} to {_time(one.not_after)}"
-        return 2, f"registered post #{one.id} matches, but was posted {side} its window ({window})"
-    return None
-
-
-def _carries_more(one: ApprovedPost, post: Post) -> tuple[int, str] | None:
-    if len(post.media) != one.media:
-        seen, planned = _pictures(len(post.media)), _pictures(one.media)
-        return 1, f"the words of registered post #{one.id}, but with {seen} where {planned} planned"
-    shown = {host_of(link) for link in (*post.links, *one.links)}
-    card = host_of(post.card) if "://" in post.card and post.card.startswith("http") else ""
-    if card and card not in shown:
-        return 1, f"the words of registered post #{one.id}, but with a link card to a page nobody registered"
-    if _hidden_link(one, post):
-        return 1, f"the words of registered post #{one.id}, but with a link that they do not show"
-    return _other_pictures(one, post)
-
-
-def _hidden_link(one: ApprovedPost, post: Post) -> bool:
-    """A link one tap away that neither the text nor the registration names; a shortener of a link that is shown is none."""
-    if not post.links:
-        return False
-    words = canonical(post.text).split(" ")
-    known = {host_of(link) for link in one.links} | {host_of(w) for w in words if "://" in w}
-    hidden = [host for link in post.links if canonical_links(link) not in words and (host := host_of(link)) not in known]
-    return any(not (is_shortener(host) and known) for host in hidden)
-
-
-def _other_pictures(one: ApprovedPost, post: Post) -> tuple[int, str] | None:
-    """The first picture that is not a registered one; each registered picture stands for one."""
-    left = list(one.pictures)
-    for number, picture in enumerate(post.media if one.pictures else (), 1):
-        if not picture.hash:
-            why = picture.doubt or "it was not fetched"
-            return 1, f"the words of registered post #{one.id}, but picture {number} could not be compared: {why}"
-        nearest = min(left, key=lambda known: distance(known, picture.hash), default="")
-        apart = distance(nearest, picture.hash) if nearest else 256
-        if apart > SAME_PICTURE or picture.type != "photo":
-            return 1, f"the words of registered post #{one.id}, but picture {number} is not the registered one ({apart} of 256 bits differ)"
-        left.remove(nearest)
-    return None
-
-
-def distance(one: str, other: str) -> int:
-    """Bits that differ between two PDQ hashes, given as 64 hexadecimal digits."""
-    return (int(one, 16) ^ int(other, 16)).bit_count()
-
-
-def _pictures(count: int) -> str:
-    return {0: "no picture or video was", 1: "1 picture or video was"}.get(count, f"{count} pictures or videos were")
-
-
-def _media_note(one: ApprovedPost, post: Post) -> str:
-    if one.pictures:
-        apart = max(min(distance(known, m.hash) for known in one.pictures) for m in post.media)
-        return f"{len(post.media)} picture(s) compared, at most {apart} of 256 bits differ"
-    return f"{len(post.media)} picture(s) counted, not compared" if post.media else ""
-
-
-def _time(when: datetime | None) -> str:
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if when else "an unknown time"
-
-
-def _explain(entry: _Entry, text: str, post: Post, similarity: int) -> NoMatch:
-    ours, theirs = Counter(critical_tokens(entry.text)), Counter(critical_tokens(text))
-    gone, came = sorted((ours - theirs).elements(), key=_dangerous), sorted((theirs - ours).elements(), key=_dangerous)
-    pairs = [f"“{a[:80]}” became “{b[:80]}”" for a, b in zip(gone, came, strict=False)]
-    changed = [(min(danger(a), danger(b)), d) for a, b, d in zip(gone, came, pairs, strict=False)]
-    changed += [(danger(word), f"“{word[:80]}” added") for word in came[len(gone) :]]
-    changed += [(danger(word), f"“{word[:80]}” missing") for word in gone[len(came) :]]
-    differences = [words for _, words in sorted(changed, key=lambda c: c[0])]
-    differences += _word_differences(entry.text.split(" ")[:300], text.split(" ")[:300])
-    where = "" if entry.approved.account == post.account else ", which is for another account"
-    reason = f"nobody registered this post; {similarity} % like registered post #{entry.approved.id}{where}"
-    return NoMatch(reason, entry.approved.id, similarity, tuple(dict.fromkeys(differences))[:5])
-
-
-def _dangerous(word: str) -> tuple[int, str]:
-    return danger(bare(word)), word
-
-
-def _word_differences(registered: list[str], posted: list[str]) -> list[str]:
-    out = []
-    for code in Levenshtein.opcodes(registered, posted):
-        before = " ".join(registered[code.src_start : code.src_end])[:80]
-        after = " ".join(posted[code.dest_start : code.dest_end])[:80]
-        if code.tag == "replace":
-            out.append(f"“{before}” became “{after}”")
-        elif code.tag != "equal":
-            out.append(f"“{after}” added" if after else f"“{before}” missing")
-    return out

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor import rulebook
-from monitor.model import Account, Company, Exact, Kind, Near, Post, ProfileChange, Severity
+from monitor.model import Account, Company, Exact, Kind, Media, Near, Post, ProfileChange, Severity
 from monitor.verdict import judge, judge_change
 from monitor.verdict.addresses import chain_of
 from monitor.verdict.approved import Queue
@@ -194,3 +194,11 @@ def test_the_first_line_stays_short_however_many_rules_accuse() -> None:
     text = "Airdrop is live, connect your wallet, double your BTC, guaranteed profit, hacked by us, pay bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 evil.io"
     _, reason = say(post(text), Queue())
     assert re.search(r"(?:[^;]+; ){2}[^;]+ and \d more; nobody registered this post", reason)
+
+
+def test_a_registered_post_with_a_part_that_nobody_compared_is_a_notice_that_names_the_part() -> None:
+    queue = Queue([approved("Meet the team behind our custody desk.", media=1)])
+    verdict = judge(post("Meet the team behind our custody desk.", media=(Media("photo"),)), ACCOUNT, COMPANY, queue, RULES)
+    assert verdict.severity is Severity.NOTIFY
+    assert isinstance(verdict.match, Exact)
+    assert "not compared" in verdict.reason
