@@ -17,7 +17,8 @@ from typing import Any
 from monitor import journal, vision
 from monitor.assembly import locked
 from monitor.config import Config, ConfigError
-from monitor.service import Service, opened, utc_now
+from monitor.service import Service, utc_now
+from monitor.wiring import opened
 
 log = logging.getLogger("monitor.service")
 

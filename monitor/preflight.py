@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from monitor import assembly, desk, pictures, planning, record, rulebook, safe, service, spending, vision
+from monitor import assembly, desk, pictures, planning, record, rulebook, safe, spending, vision, wiring
 from monitor import drill as drills
 from monitor.collector import Collector
 from monitor.config import Config, ConfigError, secrets
@@ -24,6 +24,7 @@ from monitor.judging import Judge
 from monitor.model import Account
 from monitor.notifiers.interface import NotifierError
 from monitor.outbox import Outbox
+from monitor.service import Service
 from monitor.sources.interface import SourceError
 from monitor.sources.replay import line_post
 from monitor.store import Store
@@ -62,7 +63,7 @@ def check(config: Config, *, live: bool) -> None:
 
 
 async def _check(config: Config, *, live: bool) -> None:
-    async with service.opened(config, secrets()) as built:
+    async with wiring.opened(config, secrets()) as built:
         click.echo(f"configuration  {config.path}")
         click.echo(f"data           {config.database}")
         found = built.judge.rulebook.sources
@@ -150,7 +151,7 @@ def _say_paging(config: Config) -> None:
         click.echo("warning: nobody outside notices when this monitor is gone: add [deadman]")
 
 
-async def _ask_everybody(built: service.Service) -> None:
+async def _ask_everybody(built: Service) -> None:
     for name, notifier in built.pager.notifiers().items():
         try:
             click.echo(f"live           {await notifier.check()}")

@@ -1,4 +1,4 @@
-"""What the daemon does, and the wiring of its parts. `daemon.py` runs it, tests play it on a clock they move."""
+"""What the daemon does. `wiring` makes it, `daemon` runs it, tests play it on a clock they move."""
 
 from __future__ import annotations
 
@@ -9,24 +9,19 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import aiohttp
-
-from monitor import desk, drill, health, incidents, journal, notifiers, rulebook, selfcheck, sources, standing
-from monitor.assembly import build_edge, http_session, load_lists, load_rules
-from monitor.collector import Collector, listen, rounds_of
-from monitor.config import AccountTable, Config, ConfigError, options
+from monitor import desk, drill, health, incidents, journal, rulebook, selfcheck, standing
+from monitor.assembly import load_rules
+from monitor.collector import Collector, listen
+from monitor.config import AccountTable, Config, ConfigError
 from monitor.deadman import Deadman
 from monitor.judging import Judge
 from monitor.notifiers import interface as outgoing
-from monitor.notifiers.slack.app import Office
 from monitor.notifiers.slack.front import Front
 from monitor.observed import Observed
 from monitor.oncall import Schedule
 from monitor.outbox import Outbox
 from monitor.pager import Pager
-from monitor.pages import LAST_RESORT
 from monitor.pictures import Pictures
 from monitor.selfcheck import SelfCheck
 from monitor.sources import interface as incoming
@@ -47,7 +42,7 @@ def utc_now() -> datetime:
 
 @dataclass
 class Service:
-    """What `run` runs. Use `async with opened(...)`."""
+    """What `run` runs. Use `async with wiring.opened(...)`."""
 
     config: Config
     store: Store
@@ -339,81 +334,3 @@ class Service:
 def _busy(error: sqlite3.Error) -> bool:
     """Another process (the command line) is writing: the next try gets its turn."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-@contextlib.asynccontextmanager
-async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime] = utc_now) -> Any:
-    """A wired Service. Raises ConfigError and RuleError."""
-    book = load_rules(config)
-    async with http_session() as session:
-        store = Store(config.database)
-        try:
-            outbox = Outbox(store, config.paging)
-            seen = Observed(store, outbox, clock)
-            built: dict[str, Source] = {
-                name: build_edge(sources, name, incoming.Settings(options(config, name), session, clock, seen), secrets)
-                for name in {a.platform for a in config.file.accounts}
-            }
-            names = (*config.routes, LAST_RESORT)
-            routes = {
-                name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets) for name in names
-            }
-            judge = Judge(store, config.company, book)
-            judge.lists = load_lists(config)
-            pager = Pager(store, outbox, routes, clock)
-            pictures = Pictures(session, config.file.x.media_hosts)
-            check = SelfCheck(store, outbox, pager, clock, clock())
-            made = Service(config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, seen, started=clock())
-            check.collecting = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
-            for name, source in built.items():
-                made.collectors[name] = Collector(
-                    name, source, store, rounds_of(config, name), clock, made.cannot_read_on, searches=config.file.x.search
-                )
-            _furnish(made, routes, session, secrets)
-            made.x_settings = incoming.Settings(options(config, "x") | {"install": store.install}, session, clock, seen)
-            if "x" in built and config.file.x.push != "none":
-                build_edge(sources, "x_activity", made.x_settings, secrets)  # says now what is wrong with a secret of it
-            yield made
-            for collector in made.collectors.values():
-                await collector.close()
-            with contextlib.suppress(sqlite3.Error):
-                seen.flush()
-            with contextlib.suppress(TimeoutError):  # what is still being sent is looked for at the next start
-                await asyncio.wait_for(pager.settle(), 3)
-        finally:
-            store.close()
-
-
-def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSession, secrets: Mapping[str, str]) -> None:
-    """What only some configurations have: a front in Slack, a schedule, a dead-man's switch, drills, a first monitor to look at."""
-    config, file = made.config, made.config.file
-    channels = [routes[name] for name in routes if name.split(":")[0] == "slack"]
-    slack = channels[0] if channels else None
-    for other in channels[1:]:  # one workspace: who may, and what groups are called, is known once
-        other.people = channels[0].people
-    if file.slack and slack:
-        made.front = front = slack.front(_office(made), secrets.get("slack_app_token", ""))
-        made.check.slack = lambda: (*front.trouble(), front.deaf_seconds(), front.connections(), len(front.sockets))
-        made.outbox.runbook = bool(file.slack.runbook_file)
-    if file.oncall:
-        url = secrets.get("oncall_url", "") or file.oncall.url
-        if not url or not slack:
-            raise ConfigError(f"{config.path}: oncall: needs a [slack] table and an address: the secret oncall_url or the key url")
-        made.oncall = Schedule(url, made.store, session, slack.people.by_email)
-    if file.deadman:
-        alive = routes["alertmanager"].alive if file.deadman.alertmanager and "alertmanager" in routes else None
-        made.deadman = Deadman(file.deadman.model_dump(), secrets, session, made.store.install, alive)
-    if file.drill:
-        days = file.drill.every_days
-        made.check.drill = lambda now: drill.overdue(made.store, now, days)
-    if file.witness and slack:
-        made.pager.witness, made.outbox.delay = slack.covered, timedelta(seconds=file.witness.after_seconds)
-
-
-def _office(made: Service) -> Office:
-    """What people in Slack may reach."""
-    return Office(
-        made.store, made.outbox, made.clock, made.wake.set, made.config.company, lambda: made.judge.rulebook.rules,
-        lambda: tuple(w.account for w in made.watches), made.standing, lambda: drill.words(made.store), made.begin_drill,
-        made.config.file.slack.two_person_approve if made.config.file.slack else False,
-    )  # fmt: skip

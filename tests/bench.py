@@ -351,11 +351,11 @@ def idle_memory() -> None:
 
 def _idle(what: str, first: str, limit: str) -> None:
     code = first + (
-        "import asyncio,sys,pathlib,tempfile;from monitor import config,service;from monitor import daemon;import tweepy,slack_sdk,apscheduler.schedulers.asyncio\n"
+        "import asyncio,sys,pathlib,tempfile;from monitor import config,wiring;from monitor import daemon;import tweepy,slack_sdk,apscheduler.schedulers.asyncio\n"
         "async def main():\n"
         "  folder=pathlib.Path(tempfile.mkdtemp());text=pathlib.Path('systemd/hijack-monitor.toml').read_text()\n"
         "  file=folder/'c.toml';file.write_text(text.replace('/var/lib/hijack-monitor',str(folder)))\n"
-        "  async with service.opened(config.load(file),{'x_bearer_token':'a','slack_bot_token':'b'}):\n"
+        "  async with wiring.opened(config.load(file),{'x_bearer_token':'a','slack_bot_token':'b'}):\n"
         "    print([l for l in open('/proc/self/status') if l.startswith('VmRSS')][0].split()[1])\n"
         "asyncio.run(main())"
     )

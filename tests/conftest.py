@@ -20,7 +20,7 @@ import hypothesis
 import pytest
 
 from monitor import config as configuration
-from monitor import desk, service
+from monitor import desk, wiring
 from monitor.model import Kind
 from monitor.planning import Plan
 from monitor.service import Service
@@ -202,7 +202,7 @@ async def world(
         before(x)
         file.write_text(f"{text}{more}\n", encoding="utf-8")
         config = configuration.load(file)
-        built = await stack.enter_async_context(service.opened(config, SECRETS | (secrets or {}), clock))
+        built = await stack.enter_async_context(wiring.opened(config, SECRETS | (secrets or {}), clock))
         await built.watch_accounts()
         await built.open_streams(SECRETS | (secrets or {}))
         every = {"profiles": config.file.x.profile_seconds, "health": 5.0, "edits": 60.0, "search": 30.0,
