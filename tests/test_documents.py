@@ -147,7 +147,7 @@ def test_the_unit_knows_every_secret() -> None:
 
 
 def test_every_word_of_the_slash_command_is_in_the_readme_and_in_its_help() -> None:
-    from monitor.notifiers.slack.app import HELP
+    from monitor.notifiers.slack.commands import HELP
 
     for word in ("status", "incidents", "silence", "test", "plan", "planned"):
         assert f"`{word}" in README or f"/hijack {word}" in README

@@ -1,6 +1,6 @@
 """Slack: one channel. Pages as messages, threads as their story; what people answer without buttons is read too.
 
-`api.py` talks, `message.py` words, `people.py` knows who may, `app.py` answers clicks, commands and the Home tab.
+`api.py` talks, `message.py` words, `people.py` knows who may, `app.py` answers clicks, `commands.py` commands and the Home tab, `replies.py` is how.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from monitor import safe
 from monitor.model import Human, PageKind, State
 from monitor.notifiers.interface import Letter, NotifierError, Refusal, Settings
 from monitor.notifiers.slack.api import Api, next_cursor
-from monitor.notifiers.slack.app import Office, SlackApp
+from monitor.notifiers.slack.app import SlackApp
 from monitor.notifiers.slack.front import Front
 from monitor.notifiers.slack.message import Look, arguments
 from monitor.notifiers.slack.people import People
+from monitor.notifiers.slack.replies import Office
 
 EVENT = "hijack-monitor_page"
 _NAMESPACE = uuid.UUID("6f3c6f0e-5d1a-4f0e-9d2b-0a3f1d6c7b11")

@@ -1,4 +1,4 @@
-"""What people do in Slack: buttons, modals, commands, the Home tab. Written down, confirmed, then done.
+"""What people do in Slack: buttons and modals. Written down, confirmed, then done.
 
 Clicks are routed by the incident's number in them, never by the message they came from: a click can
 arrive before we know where our message is. Order comes from the database, not from arrival.
@@ -9,58 +9,29 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from monitor import approvals, desk, safe
 from monitor.approvals import Approval
 from monitor.desk import DeskError
-from monitor.model import Account, Company, Human, Incident, Post
+from monitor.model import Human, Incident, Post
 from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack import views
 from monitor.notifiers.slack.api import Api
-from monitor.notifiers.slack.message import headline
-from monitor.notifiers.slack.payload import Payload, dedupe, read_json, team_of, typed, user_of
+from monitor.notifiers.slack.commands import Commands
+from monitor.notifiers.slack.payload import Payload, dedupe, read_json, team_of, user_of
 from monitor.notifiers.slack.people import People
-from monitor.outbox import Outbox
+from monitor.notifiers.slack.replies import Office, Replies
 from monitor.planning import Plan
-from monitor.store import Store
-from monitor.verdict.rules import Rules
 
 log = logging.getLogger("monitor.slack")
 
 MOST_SECONDS = 60
 _ACTS = {"acknowledge": "acknowledge", "hold": "hold", "escalate": "escalate", "reopen": "reopen"}
 _MODALS = {"approve_open": ("approve", "Legit: approve"), "resolve_open": ("resolve", "Resolve")}
-_SILENCE = re.compile(
-    r"(?:(?P<account>@\S+)\s+)?(?P<number>\d{1,3})\s*(?P<unit>m|min|h)\s+(?:[\"“](?P<words>[^\"”]{1,80})[\"”]\s+)?(?P<reason>.+)", re.DOTALL
-)
-HELP = (
-    "*/hijack status* how the monitor is · *incidents* what is open · *plan* register a post · *planned* what is registered\n"
-    '*/hijack silence [@account] 2h ["words"] reason* wake nobody for up to 8 h · *silence end 3* · *test* a drill: pages on-call\n'
-    "Without this command: reply `ack`, `still on it` or `resolve` and the cause in an incident's thread, or react with 👀"
-)
-
-
-@dataclass
-class Office:
-    """What the rest of the monitor lends to whoever acts from Slack."""
-
-    store: Store
-    outbox: Outbox
-    clock: Callable[[], datetime]
-    wake: Callable[[], None]
-    company: Company
-    rules: Callable[[], Rules]
-    accounts: Callable[[], tuple[Account, ...]]
-    standing: Callable[[], list[str]]
-    last_drill: Callable[[], str]
-    drill: Callable[[str], Awaitable[int]]
-    two_person: bool = False
 
 
 class SlackApp:
@@ -69,6 +40,8 @@ class SlackApp:
     def __init__(self, api: Api, people: People, channel: str, office: Office) -> None:
         self._api, self._people, self._channel, self._office = api, people, channel, office
         self._store = office.store
+        self._replies = Replies(api, channel, office)
+        self._commands = Commands(api, people, self._replies, office)
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[str] = set()
 
@@ -133,10 +106,10 @@ class SlackApp:
         if kind == "thread":
             return "done before"
         if kind == "slash_commands":
-            return await self._command(payload)
+            return await self._commands.run(payload)
         if kind == "events_api":
             event = payload.get("event") or {}
-            return await self.show_home(str(event.get("user", ""))) if event.get("type") == "app_home_opened" else "not ours"
+            return await self._commands.show_home(str(event.get("user", ""))) if event.get("type") == "app_home_opened" else "not ours"
         if payload.get("type") == "block_actions":
             return await self._clicked(payload)
         return await self._submitted(payload, envelope) if payload.get("type") == "view_submission" else "not ours"
@@ -165,29 +138,7 @@ class SlackApp:
         if not why:
             human = Human(verb, who, "a button in Slack", self._office.clock(), user=user, key=f"click:{user}:{stamp}")
             why = self._acted(payload, number, human)
-        return await self._told(payload, why, f"INC-{number}: {verb} by {who}")
-
-    async def _told(self, payload: Payload, why: str, done: str) -> str:
-        """Refusals are for the one who clicked; what was done shows in the message."""
-        if not why:
-            self._office.wake()
-            return done
-        await self._answer(payload, why)
-        return f"refused: {why}"
-
-    async def _answer(self, payload: Payload, text: str) -> None:
-        """Something only this person sees."""
-        url = str(payload.get("response_url") or "")
-        if url:
-            await self._api.respond(url, safe.cut_markup(text, 2_900))
-            return
-        try:
-            channel = read_json((payload.get("view") or {}).get("private_metadata")).get("c") or self._channel
-            await self._api.call(
-                self._api.web.chat_postEphemeral(channel=str(channel), user=user_of(payload), text=safe.cut_markup(text, 2_900))
-            )
-        except NotifierError as error:
-            log.warning("an answer could not be given: %s", error)
+        return await self._replies.told(payload, why, f"INC-{number}: {verb} by {who}")
 
     async def _open(self, payload: Payload, name: str, number: int) -> str:
         """A modal: an empty one within the three seconds a click is good for, then its content."""
@@ -216,33 +167,23 @@ class SlackApp:
         incident = self._store.incident(number)
         subject = incident.subject if incident else ""
         if not why:
-            why = self._tried(
+            why = self._replies.tried(
                 payload,
                 lambda: desk.end_silence(self._store, self._office.outbox, int(subject.partition(":")[2] or 0), who, self._office.clock()),
             )
-        return await self._told(payload, why, f"{subject} ended by {who}")
+        return await self._replies.told(payload, why, f"{subject} ended by {who}")
 
     async def _withdraw(self, payload: Payload, number: int) -> str:
         who, why = await self._people.may(user_of(payload), "withdraw", team_of(payload))
         if not why:
-            why = self._tried(payload, lambda: desk.withdraw(self._store, number, who, self._office.clock()))
+            why = self._replies.tried(payload, lambda: desk.withdraw(self._store, number, who, self._office.clock()))
         view = payload.get("view") or {}
         if view.get("type") == "home":
-            await self.show_home(user_of(payload))
+            await self._commands.show_home(user_of(payload))
         elif view:
-            shown = views.refusal("Planned posts", why) if why else views.planned(self._planned())
+            shown = views.refusal("Planned posts", why) if why else views.planned(self._commands.planned())
             await self._api.call(self._api.web.views_update(view_id=str(view.get("id")), view=shown))
         return f"refused: {why}" if why else f"#{number} withdrawn by {who}"
-
-    def _tried(self, payload: Payload, what: Callable[[], object]) -> str:
-        """The refusal of the desk, in words, or an empty string. Done and marked in one transaction."""
-        try:
-            with self._store.transaction():
-                what()
-                self._store.done(str(payload["envelope"]), self._office.clock(), "done")
-        except DeskError as error:
-            return safe.for_slack_sentence(str(error))
-        return ""
 
     # --- modals ------------------------------------------------------------------------------------
 
@@ -269,7 +210,7 @@ class SlackApp:
                 said = approvals.approve(self._store, self._office.outbox, number, posts, word).words()
             except DeskError as error:
                 why = safe.for_slack_sentence(str(error))
-        await self._answer(payload, why or f"INC-{number}: {safe.for_slack_sentence(said)}")
+        await self._replies.answer(payload, why or f"INC-{number}: {safe.for_slack_sentence(said)}")
         return f"refused: {why}" if why else said
 
     async def _resolve(self, payload: Payload, number: int, filled: dict[str, Any]) -> str:
@@ -282,7 +223,7 @@ class SlackApp:
         if not why:
             human = Human("resolve", who, "Slack", self._office.clock(), note, user, str(filled.get("cause", "")))
             why = self._acted(payload, number, human)
-        return await self._told(payload, why, f"INC-{number}: resolved by {who}")
+        return await self._replies.told(payload, why, f"INC-{number}: resolved by {who}")
 
     def _acted(self, payload: Payload, number: int, human: Human) -> str:
         """The act and its mark in one transaction: a kill in between must not escalate twice."""
@@ -321,101 +262,6 @@ class SlackApp:
             self._api.web.views_update(view_id=view, view=views.refusal("Planned post", why or said or "The draft is gone; begin again."))
         )
         return f"refused: {why}" if why else said
-
-    # --- commands and home -------------------------------------------------------------------------
-
-    async def _command(self, payload: Payload) -> str:
-        verb, _, rest = typed(str(payload.get("text", ""))).partition(" ")
-        _, stranger = await self._people.may(user_of(payload), "look", team_of(payload))
-        if stranger:
-            await self._answer(payload, stranger)
-            return f"refused: {stranger}"
-        match verb.lower():
-            case "" | "help":
-                said = HELP
-            case "status":
-                said = "\n".join(safe.for_slack_sentence(line, 300) for line in self._office.standing()[:40])
-            case "incidents":
-                said = self._incidents()
-            case "planned" | "plan":
-                return await self._open_planning(payload, verb.lower())
-            case "silence":
-                said = await self._silence(payload, rest.strip())
-            case "test":
-                said = await self._test(payload)
-            case _:
-                said = f"I do not know “{safe.for_slack_markup(verb, 40)}”.\n{HELP}"
-        await self._answer(payload, said)
-        return safe.clean(said, 300)
-
-    def _incidents(self) -> str:
-        found = self._store.unresolved()
-        lines = [
-            safe.for_slack_sentence(f"{headline(i)}, {i.state.value}, since {i.opened_at:%H:%M} UTC: {i.reason}", 300) for i in found[:20]
-        ]
-        return "\n".join(lines) or "No open incident."
-
-    async def _open_planning(self, payload: Payload, what: str) -> str:
-        title = "Plan a post" if what == "plan" else "Planned posts"
-        opened = await self._api.call(self._api.web.views_open(trigger_id=str(payload.get("trigger_id", "")), view=views.waiting(title)))
-        _, why = await self._people.may(user_of(payload), "plan", team_of(payload))
-        accounts = self._office.accounts()
-        if not why and not accounts:
-            why = "No account is watched yet."
-        made = (
-            views.refusal(title, why)
-            if why
-            else views.plan(accounts, self._office.clock())
-            if what == "plan"
-            else views.planned(self._planned())
-        )
-        await self._api.call(self._api.web.views_update(view_id=str((opened.get("view") or {}).get("id", "")), view=made))
-        return f"refused: {why}" if why else f"opened {what}"
-
-    def _planned(self) -> list[tuple[Any, str]]:
-        """What is registered and not over, used or withdrawn, the next first."""
-        now, names = self._office.clock(), {a.key: a.name for a in self._office.accounts()}
-        found = [r for r in desk.registrations(self._store, 500) if desk.standing(r, now) in ("open", "planned")]
-        return [(r, names.get(r.account, r.account)) for r in sorted(found, key=lambda r: r.not_before)]
-
-    async def _silence(self, payload: Payload, rest: str) -> str:
-        who, why = await self._people.may(user_of(payload), "silence", team_of(payload))
-        if why:
-            return why
-        office, now = self._office, self._office.clock()
-        if rest.startswith("end ") and rest[4:].strip().isdigit():
-            return self._tried(payload, lambda: desk.end_silence(self._store, office.outbox, int(rest[4:]), who, now)) or "Ended."
-        asked = _SILENCE.fullmatch(rest)
-        if asked is None:
-            return f"I did not understand that.\n{HELP}"
-        account = next((a for a in office.accounts() if f"@{a.handle.lower()}" == (asked["account"] or "").lower()), None)
-        if asked["account"] and account is None:
-            return f"{safe.for_slack_markup(asked['account'], 60)} is not watched."
-        lasts = timedelta(hours=int(asked["number"])) if asked["unit"] == "h" else timedelta(minutes=int(asked["number"]))
-        reason = safe.clean(asked["reason"], 200)
-        done = lambda: desk.silence(self._store, office.outbox, account, asked["words"] or "", lasts, reason, who, now)  # noqa: E731 - the one line says it
-        return self._tried(payload, done) or "Silenced; it is announced in the channel, with a button that ends it."
-
-    async def _test(self, payload: Payload) -> str:
-        who, why = await self._people.may(user_of(payload), "test", team_of(payload))
-        if why:
-            return why
-        try:
-            return f"INC-{await self._office.drill(who)} is a drill: it pages on-call now."
-        except DeskError as error:
-            return safe.for_slack_sentence(str(error))
-
-    async def show_home(self, user: str) -> str:
-        """Publish the Home tab for somebody of our own workspace."""
-        _, why = await self._people.may(user, "look")
-        office = self._office
-        made = (
-            views.home([why], (), "", ())
-            if why
-            else views.home(office.standing(), self._store.unresolved(), office.last_drill(), self._planned())
-        )
-        await self._api.call(self._api.web.views_publish(user_id=user, view=made))
-        return "home shown"
 
 
 def _resolved(incident: Incident) -> str:

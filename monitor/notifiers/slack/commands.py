@@ -1,0 +1,127 @@
+"""`/hijack` and the Home tab: how things are, what is planned, silences, drills."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from monitor import desk, safe
+from monitor.desk import DeskError
+from monitor.notifiers.slack import views
+from monitor.notifiers.slack.api import Api
+from monitor.notifiers.slack.message import headline
+from monitor.notifiers.slack.payload import Payload, team_of, typed, user_of
+from monitor.notifiers.slack.people import People
+from monitor.notifiers.slack.replies import Office, Replies
+
+_SILENCE = re.compile(
+    r"(?:(?P<account>@\S+)\s+)?(?P<number>\d{1,3})\s*(?P<unit>m|min|h)\s+(?:[\"“](?P<words>[^\"”]{1,80})[\"”]\s+)?(?P<reason>.+)", re.DOTALL
+)
+HELP = (
+    "*/hijack status* how the monitor is · *incidents* what is open · *plan* register a post · *planned* what is registered\n"
+    '*/hijack silence [@account] 2h ["words"] reason* wake nobody for up to 8 h · *silence end 3* · *test* a drill: pages on-call\n'
+    "Without this command: reply `ack`, `still on it` or `resolve` and the cause in an incident's thread, or react with 👀"
+)
+
+
+class Commands:
+    """What `/hijack` does, and what the Home tab shows."""
+
+    def __init__(self, api: Api, people: People, replies: Replies, office: Office) -> None:
+        self._api, self._people, self._replies, self._office = api, people, replies, office
+        self._store = office.store
+
+    async def run(self, payload: Payload) -> str:
+        """One command; returns what came of it, for the record."""
+        verb, _, rest = typed(str(payload.get("text", ""))).partition(" ")
+        _, stranger = await self._people.may(user_of(payload), "look", team_of(payload))
+        if stranger:
+            await self._replies.answer(payload, stranger)
+            return f"refused: {stranger}"
+        match verb.lower():
+            case "" | "help":
+                said = HELP
+            case "status":
+                said = "\n".join(safe.for_slack_sentence(line, 300) for line in self._office.standing()[:40])
+            case "incidents":
+                said = self._incidents()
+            case "planned" | "plan":
+                return await self._open_planning(payload, verb.lower())
+            case "silence":
+                said = await self._silence(payload, rest.strip())
+            case "test":
+                said = await self._test(payload)
+            case _:
+                said = f"I do not know “{safe.for_slack_markup(verb, 40)}”.\n{HELP}"
+        await self._replies.answer(payload, said)
+        return safe.clean(said, 300)
+
+    def _incidents(self) -> str:
+        found = self._store.unresolved()
+        lines = [
+            safe.for_slack_sentence(f"{headline(i)}, {i.state.value}, since {i.opened_at:%H:%M} UTC: {i.reason}", 300) for i in found[:20]
+        ]
+        return "\n".join(lines) or "No open incident."
+
+    async def _open_planning(self, payload: Payload, what: str) -> str:
+        title = "Plan a post" if what == "plan" else "Planned posts"
+        opened = await self._api.call(self._api.web.views_open(trigger_id=str(payload.get("trigger_id", "")), view=views.waiting(title)))
+        _, why = await self._people.may(user_of(payload), "plan", team_of(payload))
+        accounts = self._office.accounts()
+        if not why and not accounts:
+            why = "No account is watched yet."
+        made = (
+            views.refusal(title, why)
+            if why
+            else views.plan(accounts, self._office.clock())
+            if what == "plan"
+            else views.planned(self.planned())
+        )
+        await self._api.call(self._api.web.views_update(view_id=str((opened.get("view") or {}).get("id", "")), view=made))
+        return f"refused: {why}" if why else f"opened {what}"
+
+    def planned(self) -> list[tuple[Any, str]]:
+        """What is registered and not over, used or withdrawn, the next first."""
+        now, names = self._office.clock(), {a.key: a.name for a in self._office.accounts()}
+        found = [r for r in desk.registrations(self._store, 500) if desk.standing(r, now) in ("open", "planned")]
+        return [(r, names.get(r.account, r.account)) for r in sorted(found, key=lambda r: r.not_before)]
+
+    async def _silence(self, payload: Payload, rest: str) -> str:
+        who, why = await self._people.may(user_of(payload), "silence", team_of(payload))
+        if why:
+            return why
+        office, now = self._office, self._office.clock()
+        if rest.startswith("end ") and rest[4:].strip().isdigit():
+            return self._replies.tried(payload, lambda: desk.end_silence(self._store, office.outbox, int(rest[4:]), who, now)) or "Ended."
+        asked = _SILENCE.fullmatch(rest)
+        if asked is None:
+            return f"I did not understand that.\n{HELP}"
+        account = next((a for a in office.accounts() if f"@{a.handle.lower()}" == (asked["account"] or "").lower()), None)
+        if asked["account"] and account is None:
+            return f"{safe.for_slack_markup(asked['account'], 60)} is not watched."
+        lasts = timedelta(hours=int(asked["number"])) if asked["unit"] == "h" else timedelta(minutes=int(asked["number"]))
+        reason = safe.clean(asked["reason"], 200)
+        done = lambda: desk.silence(self._store, office.outbox, account, asked["words"] or "", lasts, reason, who, now)  # noqa: E731 - the one line says it
+        return self._replies.tried(payload, done) or "Silenced; it is announced in the channel, with a button that ends it."
+
+    async def _test(self, payload: Payload) -> str:
+        who, why = await self._people.may(user_of(payload), "test", team_of(payload))
+        if why:
+            return why
+        try:
+            return f"INC-{await self._office.drill(who)} is a drill: it pages on-call now."
+        except DeskError as error:
+            return safe.for_slack_sentence(str(error))
+
+    async def show_home(self, user: str) -> str:
+        """Publish the Home tab for somebody of our own workspace."""
+        _, why = await self._people.may(user, "look")
+        office = self._office
+        made = (
+            views.home([why], (), "", ())
+            if why
+            else views.home(office.standing(), self._store.unresolved(), office.last_drill(), self.planned())
+        )
+        await self._api.call(self._api.web.views_publish(user_id=user, view=made))
+        return "home shown"
