@@ -111,7 +111,7 @@ def _external(kept: Kept) -> str:
 
 
 def _is_approved(store: Store, kept: Kept) -> bool:
-    return store.sql.execute("SELECT 1 FROM approved WHERE external_id = ?", [_external(kept)]).fetchone() is not None
+    return store.registrations.knows(_external(kept))
 
 
 def _registered(store: Store, kept: Kept, approval: Approval) -> int:
@@ -122,7 +122,7 @@ def _registered(store: Store, kept: Kept, approval: Approval) -> int:
     number = desk.register(store, plan, approval.who, approval.at)
     if number is None:
         raise DeskError(f"post {post.id} is already approved")
-    store.consume(number, post.root_id or post.id, post.created_at)
+    store.registrations.consume(number, post.root_id or post.id, post.created_at)
     return number
 
 

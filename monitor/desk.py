@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import record, rulebook
+from monitor import rulebook
 from monitor.incidents import LONGEST_SILENCE, Event
 from monitor.model import Account, ApprovedPost, Company, Human, Kind, Post, ProfileChange, Severity, Unreadable, Verdict
 from monitor.outbox import Outbox
@@ -70,17 +70,17 @@ def register(store: Store, plan: Plan, who: str, now: datetime) -> int | None:
 def _register(store: Store, plan: Plan, who: str, now: datetime, after: int, part: int) -> int | None:
     """One row; part of a thread when the plan has more of them."""
     of = len(plan.more) + 1 if plan.more else 0
-    added = store.sql.execute(
-        "INSERT OR IGNORE INTO approved(account, kind, field, text, links, media, pictures, not_before, not_after, approved_by,"
-        " created_at, external_id, after, part, parts, conversation, author, revision)"
-        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [plan.account, plan.kind.value, plan.field, plan.text, json.dumps(plan.links), max(plan.media, len(plan.pictures)),
-         json.dumps(plan.pictures), stamp(plan.not_before), stamp(plan.not_after), plan.by or who, stamp(now),
-         plan.external_id or None, after, part if of else 0, of, plan.conversation, plan.author, store.revise()],
+    number = store.registrations.add(
+        {
+            "account": plan.account, "kind": plan.kind.value, "field": plan.field, "text": plan.text, "links": json.dumps(plan.links),
+            "media": max(plan.media, len(plan.pictures)), "pictures": json.dumps(plan.pictures),
+            "not_before": stamp(plan.not_before), "not_after": stamp(plan.not_after), "approved_by": plan.by or who,
+            "created_at": stamp(now), "external_id": plan.external_id or None, "after": after, "part": part if of else 0, "parts": of,
+            "conversation": plan.conversation, "author": plan.author,
+        }
     )  # fmt: skip
-    if not added.rowcount:
+    if number is None:
         return None
-    number = int(added.lastrowid or 0)
     detail = {"account": plan.account, "kind": plan.kind.value, "approved_by": plan.by or who}
     detail |= {"part": f"{part} of {of}"} if of else {}
     detail |= {k: v for k, v in (("conversation", plan.conversation), ("author", plan.author)) if v}
@@ -96,25 +96,21 @@ def withdraw(store: Store, number: int, who: str, now: datetime) -> None:
             raise DeskError(f"registered post #{number} was already used at {one.used_at:%Y-%m-%d %H:%M} UTC")
         if one.withdrawn_at:
             raise DeskError(f"registered post #{number} was already withdrawn")
-        store.sql.execute(
-            "UPDATE approved SET withdrawn_by = ?, withdrawn_at = ?, revision = ? WHERE id = ?",
-            [who, stamp(now), store.revise(), number],
-        )
+        store.registrations.withdraw(number, who, now)
         store.audit(now, who, "withdraw", f"#{number}")
 
 
 def registration(store: Store, number: int) -> ApprovedPost:
     """By number. Raises DeskError."""
-    row = store.sql.execute("SELECT * FROM approved WHERE id = ?", [number]).fetchone()
-    if row is None:
+    found = store.registrations.get(number)
+    if found is None:
         raise DeskError(f"there is no registered post #{number}; `hijack-monitor posts list` shows them")
-    return record.approved(row)
+    return found
 
 
 def registrations(store: Store, limit: int = 10_000) -> list[ApprovedPost]:
     """Newest window first."""
-    rows = store.sql.execute("SELECT * FROM approved ORDER BY not_before DESC, id DESC LIMIT ?", [limit])
-    return [record.approved(r) for r in rows]
+    return store.registrations.newest(limit)
 
 
 def standing(one: ApprovedPost, now: datetime) -> str:
@@ -196,7 +192,7 @@ def recompute(store: Store, kept: Kept) -> Verdict:
     if row is None:
         raise DeskError("the rules this post was judged by are not in the store")
     book, company, account = _as_it_was(json.loads(row[0]), kept.post.account)
-    queue = Queue(store.queue_as_of(kept))
+    queue = Queue(store.registrations.as_of(kept))
     match kept.post:
         case Post():
             return judge(kept.post, account, company, queue, book.rules, kept.context)

@@ -148,7 +148,7 @@ class Intake:
         incident = None
         if not baseline:
             if isinstance(verdict.match, Exact) and verdict.match.words and not isinstance(item, Unreadable):
-                self._store.consume(verdict.match.approved, item.root_id or item.id, item.created_at)
+                self._store.registrations.consume(verdict.match.approved, item.root_id or item.id, item.created_at)
                 self._judge.refresh(now)  # a second identical post in this batch must find it used
             if verdict.severity >= Severity.NOTIFY:
                 incident = self._outbox.happened(self._event([_Taken(item, verdict)], now), now)
@@ -218,7 +218,7 @@ class Intake:
             evidence = self._evidence(self.account.id, bodies, now) if taken else None
             for t in taken:
                 if isinstance(t.verdict.match, Exact) and isinstance(t.item, ProfileChange):
-                    self._store.consume(t.verdict.match.approved, t.item.root_id, now)
+                    self._store.registrations.consume(t.verdict.match.approved, t.item.root_id, now)
                 number = incident if t in spoken else None
                 self._store.keep_post(
                     Kept(

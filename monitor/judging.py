@@ -12,8 +12,9 @@ from datetime import datetime
 from monitor.blocklists import Blocklists
 from monitor.context import gather
 from monitor.model import NO_CONTEXT, Account, Company, Context, Item, Kind, NoMatch, Post, ProfileChange, Severity, Unreadable, Verdict
+from monitor.registrations import REMEMBERED
 from monitor.rulebook import Rulebook
-from monitor.store import REMEMBERED, Store
+from monitor.store import Store
 from monitor.verdict import judge, judge_change, judge_unreadable
 from monitor.verdict.approved import Queue
 
@@ -58,7 +59,7 @@ class Judge:
         """Take over registrations made, used or withdrawn since, by whichever process, and forget those long
         over: years of them cost nothing, and the queue is what it was whenever a verdict is computed again.
         """
-        changed, self._revision = self._store.approved_since(self._revision, now)
+        changed, self._revision = self._store.registrations.since(self._revision, now)
         for one in changed:
             self._queue.add(one)
         self._queue.forget(now - REMEMBERED)

@@ -181,7 +181,7 @@ def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
     """A verdict for every line, in order; 1 when one would page."""
     rules = assembly.load_rules(config).rules
     store = None if rules_only else Store(config.database)
-    queue = Queue(store.approved_since(0, datetime.now(UTC))[0]) if store else None
+    queue = Queue(store.registrations.since(0, datetime.now(UTC))[0]) if store else None
     accounts = _accounts(config, store)
     with click.open_file(file, encoding="utf-8", errors="replace") as lines:
         rows = [(n, text) for n, text in enumerate(lines, 1) if text.strip()]
@@ -267,7 +267,7 @@ def _one_row(
     if plan.external_id in seen:
         return "known", f"the same as row {seen[plan.external_id]}"
     seen[plan.external_id] = number
-    if store.sql.execute("SELECT 1 FROM approved WHERE external_id = ?", [plan.external_id]).fetchone():
+    if store.registrations.knows(plan.external_id):
         return "known", "already registered"
     window = f"{plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:%H:%M} UTC"
     text = safe.for_terminal(plan.text, 60)

@@ -11,14 +11,13 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor import record
 from monitor.model import (
     NO_CONTEXT,
-    ApprovedPost,
     Context,
     Incident,
     Item,
@@ -31,11 +30,11 @@ from monitor.model import (
 )
 from monitor.pages import Pages
 from monitor.record import stamp
+from monitor.registrations import Registrations
 from monitor.schema import connect
 from monitor.verdict.habits import Habits
 
 GAP = timedelta(seconds=60)  # between two reads; longer is told of
-REMEMBERED = timedelta(days=120)  # of a registration, after its window: longer than it explains pages (see verdict.approved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,7 @@ class Store:
         self.sql = connect(path)
         self.install = str(self.sql.execute("SELECT value FROM meta WHERE key = 'install'").fetchone()[0])
         self.pages = Pages(self.sql, self.install)
+        self.registrations = Registrations(self.sql)
 
     def close(self) -> None:
         """Close the file; the WAL is folded in by the last one out."""
@@ -227,47 +227,6 @@ class Store:
     def keep_habits(self, account: str, habits: Habits) -> None:
         """Write them down."""
         self.sql.execute("UPDATE accounts SET habits = ? WHERE key = ?", [record.dump_habits(habits), account])
-
-    # --- registrations ---------------------------------------------------------------------------
-
-    def revise(self) -> int:
-        """The next revision number; every change of a registration takes one."""
-        row = self.sql.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision' RETURNING value").fetchone()
-        return int(row[0])
-
-    def approved_since(self, revision: int, now: datetime) -> tuple[list[ApprovedPost], int]:
-        """Registrations changed after `revision` whose window is not long over, and the newest revision."""
-        query = "SELECT * FROM approved WHERE revision > ? AND not_after >= ? ORDER BY revision"
-        rows = self.sql.execute(query, [revision, stamp(now - REMEMBERED)]).fetchall()
-        return [record.approved(r) for r in rows], rows[-1]["revision"] if rows else revision
-
-    def queue_as_of(self, kept: Kept) -> list[ApprovedPost]:
-        """The registrations as they stood when a post was judged: made before, not yet used by a
-        later post, not yet withdrawn. What makes a verdict recomputable.
-        """
-        row = self.sql.execute(
-            "SELECT rowid FROM posts WHERE account = ? AND id = ? AND version = ?",
-            [kept.post.account, kept.post.id, _version(kept.post)],
-        ).fetchone()
-        rows = self.sql.execute(
-            "SELECT *, (SELECT min(p.rowid) FROM posts p WHERE p.account = a.account AND p.id = a.used_by) AS user"
-            " FROM approved a WHERE created_at <= ? AND not_after >= ?",
-            [stamp(kept.seen_at), stamp(kept.seen_at - REMEMBERED)],
-        ).fetchall()
-        out = []
-        for r in rows:
-            one = record.approved(r)
-            before = r["user"] < row[0] if r["user"] else bool(one.used_at and one.used_at < kept.seen_at)
-            gone = one.withdrawn_at if one.withdrawn_at and one.withdrawn_at <= kept.seen_at else None
-            out.append(replace(one, withdrawn_at=gone, used_by=one.used_by if before else ""))
-        return out
-
-    def consume(self, approved: int, root_id: str, when: datetime) -> None:
-        """One approval, one post."""
-        self.sql.execute(
-            "UPDATE approved SET used_by = ?, used_at = ?, revision = ? WHERE id = ? AND used_by = ''",
-            [root_id, stamp(when), self.revise(), approved],
-        )
 
     # --- incidents -------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ def test_an_auditor_asks_why_nobody_was_paged(run: Run, tmp_path: Path) -> None:
     run("posts", "add", "Fees fall on Monday for all of you.")
     judge.refresh(datetime.now(UTC))
     decided = judge.verdict(posted, account)
-    store.consume(1, "12", posted.created_at)
+    store.registrations.consume(1, "12", posted.created_at)
     store.keep_post(replace(kept("x"), post=posted, verdict=decided, incident=None, rulebook=judge.digest, seen_at=datetime.now(UTC)))
     (found,) = json.loads(run("posts", "show", "12", "--json").output)
     assert (found["severity"], found["approved"], found["recomputed"]) == ("clear", 1, "the same")
