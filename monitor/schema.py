@@ -1,4 +1,4 @@
-"""The database's shape. The only module that imports sqlite_utils.
+"""The database's shape. The only module that imports sqlite_utils, and only when a migration is due.
 
 Times are ISO 8601 in UTC with microseconds, so that they sort as text.
 """
@@ -7,12 +7,31 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
-_migrations = Migrations("hijack-monitor")
+    Step = Callable[[Database], None]
+
+_SET = "hijack-monitor"
+_steps: dict[str, Step] = {}
+
+
+def _migrations(*, name: str) -> Callable[[Step], Step]:
+    """A step of the shape's history, in the order of this file. A name that was ever released stays as it is."""
+
+    def add(step: Step) -> Step:
+        assert name not in _steps, f"two migrations are called {name}"
+        _steps[name] = step
+        return step
+
+    return add
+
 
 _FIRST = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -161,7 +180,38 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=3000"):
         connection.execute(f"PRAGMA {pragma}")
-    database = Database(connection)
-    if _migrations.pending(database):
-        _migrations.apply(database)
+    if not _steps.keys() <= _applied(connection):
+        _bring_up_to_date(connection)
     return connection
+
+
+def _applied(connection: sqlite3.Connection) -> set[str]:
+    """The steps that this file has taken, from the table in which sqlite_utils writes them down."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'").fetchone() is None:
+        return set()
+    return {row["name"] for row in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", [_SET])}
+
+
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Each step and the record of it are one transaction of sqlite_utils."""
+    with _without_numpy():
+        from sqlite_utils import Database, Migrations
+    migrations = Migrations(_SET)
+    for name, step in _steps.items():
+        migrations(name=name)(step)
+    migrations.apply(Database(connection))
+
+
+@contextmanager
+def _without_numpy() -> Iterator[None]:
+    """sqlite_utils loads numpy where it finds it, to store numpy's types. We store none, and a daemon that has
+    compared no picture would hold it for ever: 12 MiB, and 0.1 s of every start.
+    """
+    if "numpy" in sys.modules:
+        yield
+        return
+    sys.modules["numpy"] = None  # type: ignore[assignment]  # Python's own way to say that there is no such module
+    try:
+        yield
+    finally:
+        del sys.modules["numpy"]

@@ -341,16 +341,8 @@ def _resident() -> float:
 
 
 def idle_memory() -> None:
-    """What the idle daemon keeps resident: everything `run` imports and builds, as installed and with the extras.
-
-    sqlite_utils loads numpy where it finds it, and the extras bring it.
-    """
-    _idle("idle daemon, resident", "import sys;sys.modules['numpy']=None\n", "  (limit 90 MiB)")
-    _idle("  with the extras media and vision installed", "", "")
-
-
-def _idle(what: str, first: str, limit: str) -> None:
-    code = first + (
+    """What the idle daemon keeps resident at its first start, with the migrations done: everything `run` imports and builds."""
+    code = (
         "import asyncio,sys,pathlib,tempfile;from monitor import config,wiring;from monitor import daemon;import tweepy,slack_sdk,apscheduler.schedulers.asyncio\n"
         "async def main():\n"
         "  folder=pathlib.Path(tempfile.mkdtemp());text=pathlib.Path('systemd/hijack-monitor.toml').read_text()\n"
@@ -360,7 +352,7 @@ def _idle(what: str, first: str, limit: str) -> None:
         "asyncio.run(main())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
-    print(f"{what:<62} {int(done.stdout or 0) / 1024:17.0f} MiB{limit}{done.stderr[-200:]}")
+    print(f"{'idle daemon, resident (limit 90 MiB)':<62} {int(done.stdout or 0) / 1024:17.0f} MiB{done.stderr[-200:]}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 from monitor import record, schema
@@ -35,3 +37,15 @@ def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp
     (incident,) = store.unresolved()
     assert incident.held_until == incident.acknowledged_at, "what somebody took before acknowledgements ended is asked about at once"
     store.close()
+
+
+def test_a_database_that_is_up_to_date_needs_no_sqlite_utils_and_a_new_one_no_numpy(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from monitor.store import Store; Store(pathlib.Path(sys.argv[1])).close();"
+        " print(sorted({'numpy', 'sqlite_utils'} & set(sys.modules))); import numpy"
+    )
+    loaded = [
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "monitor.db")], capture_output=True, text=True, check=True).stdout.strip()
+        for _ in range(2)
+    ]
+    assert loaded == ["['sqlite_utils']", "[]"]
