@@ -56,6 +56,7 @@ class CompanyTable(_Strict):
     domains: list[Domain] = []
     wallets: list[str] = []
     handles: list[Handle] = []
+    shorteners: list[Domain] = []
 
 
 class XTable(_Strict):
@@ -318,7 +319,9 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: {explain(error, File)}") from error
     _check(path, file)
     paging = _paging(file)
-    company = Company(file.company.name, *(tuple(x) for x in (file.company.domains, file.company.wallets, file.company.handles)))
+    company = Company(
+        file.company.name, *(tuple(x) for x in (file.company.domains, file.company.wallets, file.company.handles, file.company.shorteners))
+    )
     return Config(path, file, _data_dir(file), company, paging)
 
 

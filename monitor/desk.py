@@ -217,7 +217,7 @@ def _as_it_was(context: dict[str, object], key: str) -> tuple[Rulebook, Company,
     found = rulebook.parse_all({Path(name): data for name, data in sorted(files.items())})
     book = Rulebook(tuple(found), Rules(tuple(s.rule for s in found if s.rule.status != "draft")))
     who: dict[str, object] = context["company"]  # type: ignore[assignment]
-    company = Company(str(who["name"]), *(tuple(who[k]) for k in ("domains", "wallets", "handles")))  # type: ignore[arg-type]
+    company = Company(str(who["name"]), *(tuple(who.get(k, ())) for k in ("domains", "wallets", "handles", "shorteners")))  # type: ignore[arg-type]
     accounts: list[dict[str, object]] = context["accounts"]  # type: ignore[assignment]
     platform, _, identifier = key.split(":", 2)
     mine = next((a for a in accounts if a["id"] == identifier and a["platform"] == platform), None)

@@ -17,6 +17,7 @@ from monitor.rulebook import Rulebook
 from monitor.store import Store
 from monitor.verdict import judge, judge_change, judge_unreadable
 from monitor.verdict.approved import Queue
+from monitor.verdict.shown_links import lengthened
 
 log = logging.getLogger("monitor.judging")
 
@@ -66,7 +67,7 @@ class Judge:
 
     def wants_pictures(self, item: Item) -> bool:
         """Whether this post is excused only if its pictures are the registered ones."""
-        return isinstance(item, Post) and self._queue.pictures_wanted(item)
+        return isinstance(item, Post) and self._queue.pictures_wanted(lengthened(item, self.company))
 
     def wants_author(self, item: Item) -> bool:
         """Whether this quote may be excused by whom it quotes, which nobody has asked the platform yet."""

@@ -75,12 +75,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """What is ours: registrable domains, wallets we publish, handles (without @, any case)."""
+    """What is ours: registrable domains, wallets we publish, handles (without @, any case).
+
+    `shorteners` are hosts whose short links nobody else can make or change: such a link counts as what it leads to.
+    """
 
     name: str
     domains: tuple[str, ...] = ()
     wallets: tuple[str, ...] = ()
     handles: tuple[str, ...] = ()
+    shorteners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,8 @@ class Post:
     `text` has HTML entities unescaped once, links expanded, and the platform's own trailing
     links to the post's media or quoted post removed. `root_id` is the first version's id;
     `version` counts from 1. `card` is the link card's target where the platform says it.
-    `conversation` is the id of the post that began it.
+    `conversation` is the id of the post that began it. `unwound` are links and where they led when the
+    platform followed them: that may accuse, and excuses nothing, for it can be changed afterwards.
     """
 
     account: str
@@ -124,6 +129,7 @@ class Post:
     url: str = ""
     conversation: str = ""
     poll: bool = False
+    unwound: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ def item(text: str) -> Item:
     if noun == "Unreadable":
         return Unreadable(**data)
     media = tuple(Media(**m) for m in data.pop("media"))
-    return Post(**{**data, "kind": Kind(data["kind"]), "links": tuple(data["links"]), "media": media})
+    unwound = tuple((short, led) for short, led in data.pop("unwound", ()))
+    return Post(**{**data, "kind": Kind(data["kind"]), "links": tuple(data["links"]), "media": media, "unwound": unwound})
 
 
 def profile(text: str) -> Profile:

@@ -22,6 +22,7 @@ _RT = re.compile(r"RT @(\w{1,20}): ")
 _STATUS = re.compile(r"https?://(?:mobile\.)?(?:x|twitter)\.com/\w+/status/(\d+)(?:/(?:photo|video)/\d+)?$")
 _ESCAPES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 _NOBODY = Company("")
+_NO_PREVIEW = "tombstone://card"  # whoever posted took the preview away: a reader sees none
 
 
 def is_id(text: str) -> bool:
@@ -102,7 +103,8 @@ def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
     escaped = str(note.get("text") or data["text"])
     entities = note.get("entities") or data.get("entities") or {}
     own = {*history, identifier} | ({referenced} if kind is Kind.QUOTE else set())
-    text, links = _expanded(escaped, entities.get("urls") or (), own)
+    urls = entities.get("urls") or ()
+    text, links = _expanded(escaped, urls, own)
     created = data.get("created_at")
     return Post(
         account=account,
@@ -114,7 +116,7 @@ def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
         version=history.index(identifier) + 1 if identifier in history else len(history),
         links=links,
         media=_media(data, more),
-        card=str(data.get("card_uri") or ""),
+        card=_card(data, urls),
         referenced_id=referenced,
         referenced_author=author,
         reply_settings=str(data.get("reply_settings") or ""),
@@ -122,6 +124,7 @@ def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
         conversation=str(data.get("conversation_id") or ""),
         poll=bool((data.get("attachments") or {}).get("poll_ids")),
         url=f"https://x.com/i/web/status/{identifier}",
+        unwound=_unwound(urls),
     )
 
 
@@ -161,19 +164,29 @@ def _expanded(escaped: str, urls: Any, own: set[str]) -> tuple[str, tuple[str, .
         target = _target(entity) if entity else match[0]
         if not (entity and _is_own(entity, target, own)):
             pieces.append(target)
-            links += [target, *([str(entity["expanded_url"])] if entity and entity.get("expanded_url") else [])]
+            links.append(target)
     pieces.append(_unescape(escaped[end:]))
-    for entity in targets.values():  # a link that the text does not show is still one tap away
-        if str(entity.get("url")) not in escaped and not _is_own(entity, _target(entity), own):
-            links.append(_target(entity))
+    hidden = (u for u in targets.values() if str(u.get("url")) not in escaped)  # what the text does not show is still one tap away
+    links += [_target(u) for u in hidden if not _is_own(u, _target(u), own)]
     return "".join(pieces).strip(), tuple(dict.fromkeys(link for link in links if link))
 
 
 def _target(entity: dict[str, Any]) -> str:
-    """Where a link leads: the expanded URL, or what a shortener unwound to."""
-    expanded = str(entity.get("expanded_url") or entity.get("url") or "")
-    unwound = str(entity.get("unwound_url") or "")
-    return unwound if unwound and place(host_of(expanded), _NOBODY) is Place.SHORTENER else expanded
+    """Where a link leads as it was posted. Where a shortener led when X looked is `_unwound`'s: it can be pointed elsewhere."""
+    return str(entity.get("expanded_url") or entity.get("url") or "")
+
+
+def _unwound(urls: Any) -> tuple[tuple[str, str], ...]:
+    """(a short link, where it led when X looked), for each that X followed."""
+    found = ((_target(u), str(u.get("unwound_url") or "")) for u in urls if isinstance(u, dict))
+    return tuple(dict.fromkeys((short, led) for short, led in found if led and led != short))
+
+
+def _card(data: dict[str, Any], urls: Any) -> str:
+    """The target of the link card; of a card that X names by a link of the post, that link's. Without a preview, nothing."""
+    card = str(data.get("card_uri") or "")
+    own = next((_target(u) for u in urls if isinstance(u, dict) and u.get("url") == card), card)
+    return "" if card == _NO_PREVIEW else own
 
 
 def _is_own(entity: dict[str, Any], target: str, own: set[str]) -> bool:
@@ -231,5 +244,9 @@ def read_profile(user: dict[str, Any], account: str) -> Profile:
 
 
 def _bio(user: dict[str, Any]) -> str:
+    """With short links as what they lead to: a bio is compared with itself, and shows where its reader ends."""
     urls = ((user.get("entities") or {}).get("description") or {}).get("urls") or ()
-    return _expanded(str(user.get("description") or ""), urls, set())[0]
+    text = _expanded(str(user.get("description") or ""), urls, set())[0]
+    for short, led in _unwound(urls):
+        text = text.replace(short, led) if place(host_of(short), _NOBODY) is Place.SHORTENER else text
+    return text

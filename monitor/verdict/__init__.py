@@ -27,17 +27,17 @@ from monitor.model import (
 )
 from monitor.verdict.addresses import addresses, wallet_names
 from monitor.verdict.approved import Queue
-from monitor.verdict.links import Place, hosts, place
+from monitor.verdict.links import Place, hosts, place, sent_on
 from monitor.verdict.rules import Rules, Subject
+from monitor.verdict.shown_links import lengthened, reached
 from monitor.verdict.text import canonical, read
 
 
 def judge(post: Post, account: Account, company: Company, queue: Queue | None, rules: Rules, context: Context = NO_CONTEXT) -> Verdict:
     """The verdict on a post; without a queue, what the rules alone say."""
-    card = (post.card,) if post.card.startswith("http") else ()
-    subject = examine(readable(post), (*post.links, *card), company, rules, context=context)
+    subject = examine(readable(post), reached(post), company, rules, context=context)
     findings = rules.accuse(subject, "post")
-    match = queue.match(post) if queue is not None else NoMatch("the queue was left out")
+    match = queue.match(lengthened(post, company)) if queue is not None else NoMatch("the queue was left out")
     if isinstance(match, Exact) and match.words:
         findings = tuple(f for f in findings if _stands(f, rules))
     elif post.kind in (Kind.REPLY, Kind.DM):
@@ -77,12 +77,13 @@ def examine(text: str, links: tuple[str, ...], company: Company, rules: Rules, f
     """The text as the rules see it, with everything that occurs in it."""
     if not text.isascii():  # lone surrogates cannot be matched, sent or stored
         text = text.encode("utf-8", "replace").decode("utf-8")
-    reached = tuple((host, place(host, company)) for host in hosts(text, links))
+    leads = dict.fromkeys((*hosts(text, links), *sent_on(text, links, company)))
+    places = tuple((host, place(host, company)) for host in leads)
     reading = read(text)
     wallets = addresses(text)
     if reading.formless != text:
         wallets = tuple(dict.fromkeys((*wallets, *addresses(reading.formless))))
-    subject = Subject(text, reading, reached, wallets, wallet_names(reading.formless), company, field, context)
+    subject = Subject(text, reading, places, wallets, wallet_names(reading.formless), company, field, context)
     subject.hits = rules.hits(subject)
     return subject
 

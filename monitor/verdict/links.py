@@ -24,7 +24,15 @@ _DEFANGED = re2.compile(r"(?i)\s?[\[({]\s?(?:\.|dot|punkt|punto)\s?[\])}]\s?|(\w
 _CANONICAL_URL = re.compile(r"(?i)(?<!\w)https?://([^\s/?#]+)([^\s?#]*)(\?[^\s#]*)?(#\S*)?")
 _CANONICAL_BARE = re.compile(r"(?<![\w@./:#?&=%-])((?:[A-Za-z0-9-]{1,63}\.){1,5}([A-Za-z]{2,24}))(?![\w.@-])(?=[\s/?]|$)")
 _PLAIN_URL = re.compile(r"https?://([A-Za-z0-9.-]+)(?=[/?#]|$)")
-_TRACKING = re.compile(r"(?i)(?:utm_[a-z_]+|gclid|fbclid|dclid|msclkid|twclid|igshid|mc_[ce]id|ref_src|_hs(?:enc|mi)|s_cid)(?:=.*)?")
+# What publishing tools and X add behind a link, each by its name (Google Analytics 4, Hootsuite, Mailchimp, HubSpot,
+# Adobe), and only with a value that can lead nowhere: a page of ours may follow whatever stands in its query.
+_TRACKING = re.compile(
+    r"(?i)(?:utm_(?:source|medium|campaign|term|content|id|source_platform|creative_format|marketing_tactic)"
+    r"|gclid|fbclid|dclid|msclkid|twclid|igshid|mc_[ce]id|ref_src|_hs(?:enc|mi)|s_cid)(?:=(?:[\w.~+-]|%20)*)?",
+    re.ASCII,
+)
+_NESTED = re2.compile(r"(?i)(?:h|%68)(?:t|%74){2}(?:p|%70)(?:s|%73)?(?::|%3a|%253a)(?:/|\\|%2f|%5c|%252f){2}([^\s/\\?#&%\"'<>]+)")
+_TAGGED = re.compile(r"https?://\S+")
 _TAIL = re.compile(r"[.,;:!?)\]'\"*_~]+$")
 _NOT_HOSTS = frozenset({"asp.net", "vb.net", "ado.net"})
 _FILES = frozenset({"md", "zip", "py", "sh", "rs", "mov", "pl", "ps", "so", "app"})  # suffixes of files too: links only with a path
@@ -114,6 +122,11 @@ def _bare_link(link: str) -> str:
     return _TAIL.sub("", f"https://{host}{path}{query}{fragment}")
 
 
+def links_in(text: str) -> frozenset[str]:
+    """The links of a canonical text, whole, as `canonical_links` writes them."""
+    return frozenset(_TAIL.sub("", match[0]) for match in _TAGGED.finditer(text)) if "://" in text else frozenset()
+
+
 def host_of(url: str) -> str:
     """The host a browser would open, lower-case, or an empty string."""
     plain = _PLAIN_URL.match(url)
@@ -141,6 +154,19 @@ def hosts(text: str, links: tuple[str, ...] = ()) -> tuple[str, ...]:
             found[TOO_MANY] = None
             break
     return tuple(found)
+
+
+def sent_on(text: str, links: tuple[str, ...], company: Company) -> tuple[str, ...]:
+    """The hosts of addresses that stand inside a link to us or to the platform, encoded up to twice: a page that sends its
+    reader on (`https://ours.example/?u=https://evil.example`) is as good as the page it sends them to.
+    """
+    found: dict[str, None] = {}
+    for link in (*links, *(_TAGGED.findall(text[:100_000]) if "://" in text else ())):
+        inner = link.partition("://")[2]
+        match = _NESTED.search(inner)
+        if match and place(host_of(link), company) in (Place.OURS, Place.PLATFORM):
+            found |= dict.fromkeys(host_of(f"https://{m.group(1)}") for m in itertools.islice(_NESTED.finditer(inner), _MOST))
+    return tuple(host for host in found if host)[:_MOST]
 
 
 def _hosts_in(text: str) -> Iterator[str]:

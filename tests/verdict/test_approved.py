@@ -50,7 +50,9 @@ def test_a_link_typed_without_a_scheme_is_the_link_that_x_makes_of_it() -> None:
         (approved("a b c d"), post("a b c d", created_at=NOW - 2 * HOUR), "before its window"),
         (approved("a b c d"), post("a b c d", media=(Media("photo"),)), "with 1 picture or video was where no picture"),
         (approved("a b c d", media=1), post("a b c d"), "no picture or video was"),
-        (approved("a b c d"), post("a b c d", card="https://evil.example/x"), "a link card to a page nobody registered"),
+        (approved("a b c d"), post("a b c d", card="https://evil.example/x"), "a link card that nobody registered"),
+        (approved("a b c d"), post("a b c d", card="card://1899"), "a link card that nobody registered"),
+        (approved("a b c d"), post("a b c d", links=("https://t.co/x",)), "with a link that they do not show"),
         (approved("a b c d"), post("a b c d", links=("https://evil.example/x",)), "with a link that they do not show"),
         (approved("a b c d"), post("a b c d", links=("https://bit.ly/x",)), "with a link that they do not show"),
     ],
@@ -60,11 +62,6 @@ def test_the_same_words_in_another_place_time_or_company_are_not_approved(regist
     assert isinstance(match, NoMatch)
     assert because in match.reason
     assert match.nearest == 1
-
-
-def test_a_link_that_was_unwound_is_the_link_it_was_unwound_to() -> None:
-    shown = post("See https://acme.example/a", links=("https://acme.example/a", "https://bit.ly/x", "https://acme.example/a?utm_source=x"))
-    assert Queue([approved("See https://acme.example/a")]).match(shown) == Exact(1)
 
 
 def test_of_two_registrations_of_one_text_each_excuses_one_post() -> None:
