@@ -45,7 +45,9 @@ def test_a_database_that_is_up_to_date_needs_no_sqlite_utils_and_a_new_one_no_nu
         " print(sorted({'numpy', 'sqlite_utils'} & set(sys.modules))); import numpy"
     )
     loaded = [
-        subprocess.run([sys.executable, "-c", code, str(tmp_path / "monitor.db")], capture_output=True, text=True, check=True).stdout.strip()
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "monitor.db")], capture_output=True, text=True, check=True
+        ).stdout.strip()
         for _ in range(2)
     ]
     assert loaded == ["['sqlite_utils']", "[]"]
