@@ -18,7 +18,6 @@ from monitor.deadman import Deadman
 from monitor.judging import Judge
 from monitor.notifiers import interface as outgoing
 from monitor.notifiers.slack.front import Front
-from monitor.notifiers.slack.replies import Office
 from monitor.observed import Observed
 from monitor.oncall import Schedule
 from monitor.outbox import Outbox

@@ -18,7 +18,7 @@ from monitor.config import Config, ConfigError, options
 from monitor.deadman import Deadman
 from monitor.judging import Judge
 from monitor.notifiers import interface as outgoing
-from monitor.notifiers.slack.app import Office
+from monitor.notifiers.slack.replies import Office
 from monitor.observed import Observed
 from monitor.oncall import Schedule
 from monitor.outbox import Outbox
