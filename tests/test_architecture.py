@@ -25,10 +25,18 @@ VENDORS = {
     "publicsuffixlist": {"monitor/verdict/links.py"},
     "ahocorasick_rs": {"monitor/verdict/rules.py"},
     "Crypto": {"monitor/verdict/addresses.py"},
+    "phonenumbers": {"monitor/verdict/phones.py"},
     "pydantic": {"monitor/config.py", "monitor/rulebook.py", "monitor/complaints.py"},
 }
 PURE = [p for p in MODULES if p.parent.name == "verdict" or p.name in ("model.py", "incidents.py", "health.py", "safe.py", "record.py")]
-PURE_LIBRARIES = ("rapidfuzz", "re2", "publicsuffixlist", "Crypto", "ahocorasick_rs")  # computing only: no file but their own, no network
+PURE_LIBRARIES = (
+    "rapidfuzz",
+    "re2",
+    "publicsuffixlist",
+    "Crypto",
+    "ahocorasick_rs",
+    "phonenumbers",
+)  # computing only: no file but their own, no network
 NAMED = {"__future__", "base64", "binascii", "collections.abc", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "heapq", "html", "itertools", "json",
          "re", "typing", "unicodedata", "urllib.parse"}  # fmt: skip
 OURS = {"monitor.model", "monitor.incidents", "monitor.health", "monitor.safe", "monitor.record"}

@@ -242,7 +242,7 @@ class Reading:
 def read(text: str) -> Reading:
     """Everything that rules want to know of a text; each character is looked at a few times at most."""
     text = text[:MAX_LENGTH]
-    formless = _formless(text)
+    formless = without_form(text)
     spelled = [m[0] for m in itertools.islice(_SPELLED.finditer(formless), 50)] if _MAY_BE_SPELLED.search(formless) else []
     read_out = _read_out(formless)
     leet = list(dict.fromkeys(_LEETED.findall(read_out)))[:50] if _MAY_BE_LEET.search(read_out) else []
@@ -269,10 +269,10 @@ def skeleton(text: str) -> str:
     Look-alike letters (UTS #39), enclosed and mathematical letters, zero-width and combining marks,
     leetspeak, spelled-out words. Output is at most three times as long as the input.
     """
-    return _skeleton(_read_out(_formless(text[:MAX_LENGTH])))
+    return _skeleton(_read_out(without_form(text[:MAX_LENGTH])))
 
 
-def _formless(text: str) -> str:
+def without_form(text: str) -> str:
     """Without form and invisible signs, in the order it is read, words that a hyphen carried over a line whole."""
     text = _translated(_undo_order(text), _PLAIN)
     return _CARRIED.sub("", text) if "-\n" in text else text
