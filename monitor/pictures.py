@@ -1,7 +1,7 @@
 """Pictures of a post, fetched within bounds and reduced to a hash that can be compared.
 
-The hash is Meta's PDQ (github.com/facebook/ThreatExchange/tree/main/pdq) from the pdqhash package, an
-extra: `hijack-monitor[media]`. A picture that cannot be fetched or read is a doubt in words.
+The hash is Meta's PDQ (see pdq.py). A picture that cannot be fetched or read is a doubt in words. Pillow and numpy
+are loaded with the first picture: a daemon that compares none does without them.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ import io
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from monitor.model import Media, Post
+from monitor.verdict.shown_pictures import SAME_PICTURE, distance
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_BYTES = 8 << 20  # X allows 5 MB a picture
 MOST_PIXELS = 50_000_000
@@ -25,36 +30,59 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _LOOKED_AT = 512  # pixels a side that PDQ makes use of
 _CLEAR = 50  # of 100: below this PDQ's authors call a hash meaningless
 _TRIES = 2
-MISSING = "pictures cannot be compared here: install hijack-monitor[media]"
 
 
 class PictureError(Exception):
     """A picture that gives no hash; the message says why and is ours."""
 
 
+class MovingError(PictureError):
+    """More than a picture: what a reader sees next is not in the hash."""
+
+
 def hash_of(data: bytes) -> str:
     """The PDQ hash as 64 hexadecimal digits. Raises PictureError."""
     try:
-        import numpy as np
-        import pdqhash
-        from PIL import Image
-    except ImportError as error:
-        raise PictureError(MISSING) from error
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise PictureError(f"it has {image.width} x {image.height} pixels, more than we unpack")
-            image.draft("RGB", (_LOOKED_AT, _LOOKED_AT))
-            small = image.convert("RGB")
-            small.thumbnail((_LOOKED_AT, _LOOKED_AT))
-        bits, quality = pdqhash.compute(np.asarray(small))
+        hashes = [_hashed(shown) for shown in _as_shown(data)]
     except PictureError:
         raise
     except Exception as error:  # a decoder's errors are many; a hostile picture must not stop the next post
         raise PictureError(f"it could not be read as a picture ({type(error).__name__})") from error
+    if distance(hashes[0], hashes[-1]) > SAME_PICTURE:
+        raise PictureError("it is transparent: a light page and a dark one do not show the same")
+    return hashes[0]
+
+
+def _hashed(shown: Image.Image) -> str:
+    import numpy as np
+
+    from monitor import pdq
+
+    bits, quality = pdq.compute(np.asarray(shown))
     if quality < _CLEAR:
         raise PictureError(f"it is too plain to be compared (quality {quality} of 100, at least {_CLEAR} is needed)")
-    return f"{int(''.join(map(str, bits)), 2):064x}"
+    return f"{bits:064x}"
+
+
+def _as_shown(data: bytes) -> list[Image.Image]:
+    """The picture as readers see it: turned as it asks for, and a transparent one on white and on black, because
+    the colours below what is transparent are seen by nobody but a hash.
+    """
+    from PIL import Image, ImageOps
+
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise PictureError(f"it has {image.width} x {image.height} pixels, more than we unpack")
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # of a telephone's MPO everybody shows the first
+            raise MovingError("it moves, and only still pictures are compared")
+        image.draft("RGB", (_LOOKED_AT, _LOOKED_AT))
+        small = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        small.thumbnail((_LOOKED_AT, _LOOKED_AT))
+        small = ImageOps.exif_transpose(small)
+    if small.mode == "RGB":
+        return [small]
+    pages = (Image.new("RGBA", small.size, page) for page in ("white", "black"))
+    return [Image.alpha_composite(page, small).convert("RGB") for page in pages]
 
 
 def hash_of_file(path: Path) -> str:

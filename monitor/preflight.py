@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +97,9 @@ async def _searched(collector: Collector) -> str:
 
 
 def _readers() -> str:
-    """What the extras make of pictures here."""
-    compared = "registered ones are compared" if find_spec("pdqhash") else pictures.MISSING
-    return f"{compared}; {'words and codes in those of an incident are read' if vision.installed() else 'none is read: install hijack-monitor[vision]'}"
+    """What is made of pictures here."""
+    read = "words and codes in those of an incident are read" if vision.installed() else "none is read: install hijack-monitor[vision]"
+    return f"registered ones are compared; {read}"
 
 
 def _say_cost(config: Config, store: Store) -> None:
