@@ -15,6 +15,7 @@ import aiohttp
 
 from monitor import rulebook, sources
 from monitor.blocklists import Blocklists
+from monitor.bounded_http import Response, Socket
 from monitor.config import Config, ConfigError
 from monitor.sources.interface import Settings, SourceError
 
@@ -34,11 +35,11 @@ def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str
 
 
 def http_session() -> aiohttp.ClientSession:
-    """One session and TLS context for every edge; proxies and certificate bundles from the environment."""
+    """One session and TLS context for every edge, bounded; proxies and certificate bundles from the environment."""
     context = ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"))
     connector = aiohttp.TCPConnector(ssl=context, limit=100, ttl_dns_cache=60)
     timeout = aiohttp.ClientTimeout(total=10, sock_connect=5)
-    return aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True)
+    return aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True, response_class=Response, ws_response_class=Socket)
 
 
 def load_rules(config: Config) -> rulebook.Rulebook:

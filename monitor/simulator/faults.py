@@ -83,6 +83,8 @@ async def _spoil(fault: Fault, request: web.Request, answer: Answer) -> web.Stre
             return web.Response(status=int(fault.value or 200), text='{"data": [{"id": "1', content_type="application/json")
         case "list_body":
             return web.json_response([1, 2, 3], status=int(fault.value or 200))
+        case "body":
+            return web.Response(body=fault.value, content_type="application/json")
         case "json":
             status, body, headers = fault.value
             return web.Response(status=status, text=json.dumps(body), headers=headers, content_type="application/json")

@@ -19,12 +19,10 @@ from typing import Any
 import aiohttp
 from tweepy.asynchronous import AsyncClient
 
-from monitor.sources._x_payload import text_of
+from monitor import bounded_http, bounded_json
 from monitor.sources.interface import Limit, Settings, SourceError, Trouble
 
 DEADLINE_SECONDS = 10
-MOST_BYTES = 16 * 1024 * 1024  # of one answer
-_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class TooLargeError(SourceError):
     """More in one answer than we take: whoever posts very long posts must not blind us, so ask for fewer."""
 
     def __init__(self) -> None:
-        super().__init__(Trouble.UNAVAILABLE, f"X sent more than {MOST_BYTES >> 20} MiB in one answer")
+        super().__init__(Trouble.UNAVAILABLE, f"X sent more than {bounded_http.MOST_BYTES >> 20} MiB in one answer")
 
 
 class Client(AsyncClient):  # type: ignore[misc]
@@ -83,8 +81,10 @@ class Client(AsyncClient):  # type: ignore[misc]
         if error:
             raise error
         try:
-            page = text_of(answer.body)
-        except (ValueError, RecursionError):
+            page = bounded_json.read(answer.body)
+        except bounded_json.TooMuchError as error:
+            raise SourceError(Trouble.UNAVAILABLE, f"X answered {answer.status} with {error}") from None
+        except ValueError:
             raise SourceError(Trouble.UNAVAILABLE, f"X answered {answer.status} with broken JSON") from None
         if not isinstance(page, dict):
             raise SourceError(Trouble.UNAVAILABLE, f"X answered with a {type(page).__name__} where an object belongs")
@@ -126,13 +126,10 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    chunks, size = [], 0
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        size += len(chunk)
-        if size > MOST_BYTES:
-            raise TooLargeError
-        chunks.append(chunk)
-    return b"".join(chunks)
+    try:
+        return await bounded_http.read(response)
+    except bounded_http.TooLargeError:
+        raise TooLargeError from None
 
 
 def _unreachable(error: Exception) -> SourceError:

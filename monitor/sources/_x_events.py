@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from monitor import bounded_json
 from monitor.model import PROFILE_FIELDS, Kind, Post
-from monitor.sources._x_payload import includes, is_id, read_post, read_profile, text_of
+from monitor.sources._x_payload import includes, is_id, read_post, read_profile
 from monitor.sources.interface import SourceError, Told, Trouble
 
 UPDATES = {
@@ -33,7 +34,7 @@ def read_event(line: bytes, keys: Mapping[str, str], now: datetime) -> Told:
     if not line.strip():
         return Told()
     try:
-        page = text_of(line)
+        page = bounded_json.read(line)
         data = page["data"] if isinstance(page, dict) and isinstance(page.get("data"), dict) else None
         if data is None:
             return _without_data(page, line)

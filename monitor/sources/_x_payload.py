@@ -41,17 +41,6 @@ def time_id(when: datetime) -> int:
     return max(0, since - _EPOCH_MS) << 22
 
 
-def text_of(body: bytes) -> Any:
-    """The JSON of an answer; lone surrogates, which nothing can store or send, are replaced.
-
-    Raises ValueError.
-    """
-    data = json.loads(body)
-    if b"\\u" in body:
-        data = json.loads(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
-    return data
-
-
 @dataclass(frozen=True, slots=True)
 class Includes:
     """What a page carries beside its posts, by key."""

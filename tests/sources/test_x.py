@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor import assembly
+from monitor import assembly, bounded_json
 from monitor.model import Account, Kind, Post, Profile, Unreadable
 from monitor.simulator import x as stand_in
 from monitor.simulator.demo import serve
@@ -215,7 +215,7 @@ async def test_only_posts_that_x_calls_not_found_are_missing(wired: Wired) -> No
 
 
 async def test_lone_surrogates_are_replaced_at_the_edge() -> None:
-    data = payload.text_of(b'{"text": "a\\ud800b"}')
+    data = bounded_json.read(b'{"text": "a\\ud800b"}')
     assert data["text"].encode("utf-8") == b"a?b"
 
 
