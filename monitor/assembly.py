@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import importlib
 import os
+import socket
 import ssl
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from monitor import rulebook, sources
 from monitor.blocklists import Blocklists
@@ -37,9 +42,27 @@ def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str
 def http_session() -> aiohttp.ClientSession:
     """One session and TLS context for every edge, bounded; proxies and certificate bundles from the environment."""
     context = ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"))
-    connector = aiohttp.TCPConnector(ssl=context, limit=100, ttl_dns_cache=60)
+    connector = aiohttp.TCPConnector(ssl=context, limit=100, ttl_dns_cache=60, resolver=Resolver())
     timeout = aiohttp.ClientTimeout(total=10, sock_connect=5)
     return aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True, response_class=Response, ws_response_class=Socket)
+
+
+class Resolver(AbstractResolver):
+    """Looks names up in threads of its own: whatever else waits in threads, DNS goes on."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(16, thread_name_prefix="dns")
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+        """Raises OSError."""
+        look = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look)
+        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [ResolveResult(hostname=host, host=str(a[0]), port=int(a[1]), family=f, proto=p, flags=numeric) for f, _, p, _, a in found]
+
+    async def close(self) -> None:
+        """No more questions; nobody waits for the answers."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def load_rules(config: Config) -> rulebook.Rulebook:
@@ -52,12 +75,11 @@ def load_rules(config: Config) -> rulebook.Rulebook:
     return book
 
 
-def load_lists(config: Config) -> Blocklists:
-    """The operator's block lists as they are now; what is wrong with one is a note, never a stop."""
-    paths = tuple(config.path.parent / name for name in config.file.monitor.block_lists)
-    lists = Blocklists(paths, config.file.monitor.block_list_stale_days)
-    lists.refresh()
-    return lists
+def block_lists(config: Config) -> Blocklists:
+    """The operator's block lists, not yet read: the first poll does not wait for them, and they only explain."""
+    return Blocklists(
+        tuple(config.path.parent / name for name in config.file.monitor.block_lists), config.file.monitor.block_list_stale_days
+    )
 
 
 @contextlib.contextmanager

@@ -1,30 +1,20 @@
 """Block lists that the operator keeps as local files: hosts and addresses others were robbed by.
 
-Forms read (of the lists named): a host, URL or address per line with `#` comments (OpenPhish,
-Phishing.Database); JSON arrays and objects (polkadot-js/phishing, scam-database, PhishFort,
-eth-phishing-detect); YAML lists of `url:` (phantom/blocklist); CSV with a value column (TweetFeed).
-Something outside the daemon refreshes the files; we read a file again when it changed.
+Something outside the daemon refreshes the files; we read a file again when it changed. The forms are those of
+`foreign/blocklist.py`, which reads them in a process of its own.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from monitor.foreign.bounds import ForeignError
+from monitor.foreign.sandbox import Sandbox
 
-from monitor.verdict.links import host_of
-
-_ALLOWED = frozenset({"allow", "whitelist", "allowlist"})
-_NOT_ENTRIES = frozenset({"version", "tolerance", "fuzzylist"})
-_MOST_BYTES = 64 << 20
+_ALLOWED = "@@"  # before an entry, as in ad blockers
 _MOST_NAMED = 5
 
 
@@ -46,20 +36,26 @@ class Blocklists:
     stale_days: float = 7
     _known: dict[Path, Listing] = field(default_factory=dict)
     _broken: dict[Path, str] = field(default_factory=dict)
+    _tried: dict[Path, tuple[int, int]] = field(default_factory=dict)  # when it was changed, and its size
 
     def __bool__(self) -> bool:
         return bool(self._known)
 
-    def refresh(self) -> None:
-        """Read what changed. Never raises: a broken list is a note."""
+    async def refresh(self, sandbox: Sandbox) -> None:
+        """Read what changed. Never raises: a broken list is a note, and read again when it changes."""
         for path in self.paths:
             try:
-                changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                if path not in self._known or self._known[path].changed_at != changed or path in self._broken:
-                    self._known[path] = read(path, changed)
+                about = path.stat()
+                mark = (about.st_mtime_ns, about.st_size)
+                if self._tried.get(path) != mark:
+                    self._known[path] = await _read(path, datetime.fromtimestamp(about.st_mtime, UTC), sandbox)
                     self._broken.pop(path, None)
-            except (OSError, ValueError, YAMLError, csv.Error, RecursionError) as error:
-                self._broken[path] = " ".join(str(error).split())[:200] or type(error).__name__
+                    self._tried[path] = mark
+            except ForeignError as error:
+                self._broken[path], self._tried[path] = str(error), mark
+            except OSError as error:
+                self._broken[path] = " ".join(str(error).split())[:200]
+                self._tried.pop(path, None)
 
     def notes(self, now: datetime) -> tuple[str, ...]:
         """What is wrong with the lists, in words for the operator."""
@@ -87,68 +83,9 @@ def _above(host: str) -> Iterator[str]:
         yield ".".join(labels[start:])
 
 
-def read(path: Path, changed_at: datetime) -> Listing:
-    """One file in whichever form it has. Raises OSError, ValueError, YAMLError."""
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"larger than {_MOST_BYTES >> 20} MiB")
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    blocked: set[str] = set()
-    allowed: set[str] = set()
-    for value, allows in _FORMS.get(path.suffix.lower(), _plain)(text):
-        entry = _entry(value)
-        if entry:
-            (allowed if allows else blocked).add(entry)
-    return Listing(path.stem, frozenset(blocked), frozenset(allowed), changed_at)
-
-
-def _entry(value: str) -> str:
-    """A host or an address in lower case; an empty string for what is neither."""
-    value = value.strip().strip("\"'").removeprefix("*.").removeprefix("||").removesuffix("^")
-    if not value or " " in value:
-        return ""
-    host = host_of(value) if "." in value else ""
-    return (host.removeprefix("www.") or value).lower()
-
-
-Form = Callable[[str], Iterator[tuple[str, bool]]]
-
-
-def _plain(text: str) -> Iterator[tuple[str, bool]]:
-    for line in text.splitlines():
-        words = line.split("#", maxsplit=1)[0].split()
-        if words:
-            yield words[-1], False  # a hosts file puts the address of nowhere first
-
-
-def _json(text: str) -> Iterator[tuple[str, bool]]:
-    yield from _values(json.loads(text), allows=False)
-
-
-def _yaml(text: str) -> Iterator[tuple[str, bool]]:
-    yield from _values(YAML(typ="safe").load(text), allows=False)
-
-
-def _csv(text: str) -> Iterator[tuple[str, bool]]:
-    for row in csv.reader(io.StringIO(text.replace("\0", ""))):
-        kinds = {"url", "domain", "ip"} & {cell.strip().lower() for cell in row}
-        yield from ((cell, False) for cell in row if ("." in cell and kinds) or len(cell) > 25)
-
-
-def _values(data: Any, *, allows: bool) -> Iterator[tuple[str, bool]]:
-    """Every text below; object keys count where what they hold are addresses or hosts."""
-    if isinstance(data, str):
-        yield data, allows
-    elif isinstance(data, list):
-        for item in data:
-            yield from _values(item, allows=allows)
-    elif isinstance(data, dict):
-        for key, value in data.items():
-            word = str(key).lower()
-            if word in _NOT_ENTRIES:
-                continue
-            if "." in word or len(word) > 25:
-                yield str(key), allows
-            yield from _values(value, allows=allows or word in _ALLOWED)
-
-
-_FORMS: dict[str, Form] = {".json": _json, ".yaml": _yaml, ".yml": _yaml, ".csv": _csv}
+async def _read(path: Path, changed_at: datetime, sandbox: Sandbox) -> Listing:
+    """One file in whichever form it has. Raises OSError, ForeignError."""
+    entries = await sandbox.read("blocklist", f"block list {path}", path, ending=path.suffix.lower())
+    blocked = frozenset(str(e) for e in entries if not str(e).startswith(_ALLOWED))
+    allowed = frozenset(str(e).removeprefix(_ALLOWED) for e in entries if str(e).startswith(_ALLOWED))
+    return Listing(path.stem, blocked, allowed, changed_at)

@@ -87,10 +87,10 @@ def status(config: Config, as_json: bool) -> None:  # noqa: FBT001
     """What is watched, last read, lag, open incidents, undelivered pages. Exit 1 if anything is wrong."""
     import json
 
-    from monitor import drill, show
+    from monitor import drill, preflight, show
 
     store = open_store(config)
-    found = show.standing(store, config, utc_now())
+    found = show.standing(store, config, utc_now(), preflight.list_notes(config, utc_now()))
     if as_json:
         click.echo(
             json.dumps(

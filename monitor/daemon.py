@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from monitor import journal, vision
+from monitor import journal, standing, vision
 from monitor.assembly import locked
-from monitor.config import Config, ConfigError
+from monitor.config import Config
 from monitor.service import Service, utc_now
 from monitor.wiring import opened
 
@@ -36,6 +36,7 @@ LISTS_SECONDS = 60
 PICTURES_SECONDS = 2
 SLACK_SECONDS = 60
 DRILL_SECONDS = 60
+METRICS_SECONDS = 60
 JOB = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}  # late instead of never
 
 
@@ -70,6 +71,7 @@ async def run(config: Config, secrets: Mapping[str, str]) -> int:
 @contextlib.asynccontextmanager
 async def _helpers(service: Service, secrets: Mapping[str, str]) -> Any:
     """What runs beside the schedule: sockets, figures for Prometheus."""
+    starting: list[asyncio.Task[None]] = []  # nobody outside holds up the first poll
     async with contextlib.AsyncExitStack() as stack:
         if service.front:
             await service.front.start()
@@ -78,18 +80,34 @@ async def _helpers(service: Service, secrets: Mapping[str, str]) -> Any:
             from monitor import metrics
 
             figures = metrics.Figures(service.store, service.clock, lambda: service.check.vitals, service.audit, service.config.prices)
-            try:
-                await metrics.serve(figures, service.audit, service.config.file.metrics.port, stack)
-            except OSError as error:
-                raise ConfigError(
-                    f"{service.config.path}: metrics.port: {service.config.file.metrics.port} cannot be used: {error.strerror}"
-                ) from error
-        starting = [asyncio.create_task(_open_streams(service, secrets))]  # nobody outside holds up the first poll
+            starting.append(asyncio.create_task(_serve_figures(figures, service, stack)))
+        starting += [asyncio.create_task(_open_streams(service, secrets))]
         starting += [asyncio.create_task(collector.hear()) for collector in service.collectors.values()]
         starting += [asyncio.create_task(service.deadman.start())] if service.deadman else []
         yield
         for task in starting:
             task.cancel()
+
+
+async def _serve_figures(figures: Any, service: Service, stack: contextlib.AsyncExitStack) -> None:
+    """A port that somebody else has is no reason not to watch: it is said, and asked for again every minute."""
+    from monitor import metrics
+
+    port, said = service.config.file.metrics.port if service.config.file.metrics else 0, False
+    while True:
+        try:
+            await metrics.serve(figures, service.audit, port, stack)
+        except OSError as error:
+            if not said:
+                log.warning("metrics.port: %d cannot be used (%s): no figures until it can", port, error.strerror)
+            standing.note(
+                service.store, "metrics", f"port {port} cannot be used ({error.strerror}): nothing answers on /metrics and /healthz"
+            )
+            said = True
+            await asyncio.sleep(METRICS_SECONDS)
+        else:
+            standing.note(service.store, "metrics", "")
+            return
 
 
 async def _open_streams(service: Service, secrets: Mapping[str, str]) -> None:
@@ -128,7 +146,7 @@ def schedule(scheduler: Any, service: Service) -> None:
         service.look_at_balance: BALANCE_SECONDS,
         _tick: TICK_SECONDS,
         _health: HEALTH_SECONDS,
-        _lists: LISTS_SECONDS,
+        service.look_at_lists: LISTS_SECONDS,
     }
     file = service.config.file
     every |= {service.look_at_slack: SLACK_SECONDS} if service.front else {}
@@ -140,7 +158,7 @@ def schedule(scheduler: Any, service: Service) -> None:
     if service.config.file.slack:
         every[service.listen] = service.config.file.slack.thread_seconds
     for duty, seconds in every.items():
-        args = [service] if duty in (_round, _tick, _health, _lists) else []
+        args = [service] if duty in (_round, _tick, _health) else []
         scheduler.add_job(duty, "interval", args=args, seconds=seconds, next_run_time=utc_now(), **JOB)
 
 
@@ -163,7 +181,3 @@ async def _tick(service: Service) -> None:
 
 async def _health(service: Service) -> None:
     service.check_health()
-
-
-async def _lists(service: Service) -> None:
-    service.look_at_lists()

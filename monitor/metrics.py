@@ -130,7 +130,6 @@ async def serve(figures: Figures, wrong: Callable[[], tuple[str, ...]], port: in
     app.router.add_get("/healthz", healthz)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, "127.0.0.1", port)
-    await site.start()
+    stack.push_async_callback(runner.cleanup)  # cleaning up twice does no harm
+    await web.TCPSite(runner, "127.0.0.1", port).start()
     return int(runner.addresses[0][1])

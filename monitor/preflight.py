@@ -19,6 +19,7 @@ from monitor import assembly, desk, pictures, planning, record, rulebook, safe, 
 from monitor import drill as drills
 from monitor.collector import Collector
 from monitor.config import Config, ConfigError, secrets
+from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
 from monitor.model import Account
 from monitor.notifiers.interface import NotifierError
@@ -56,6 +57,13 @@ def _progress(rows: list[Any], what: str) -> Iterator[Any]:
 # --- check -----------------------------------------------------------------------------------------
 
 
+def list_notes(config: Config, now: datetime) -> tuple[str, ...]:
+    """What is wrong with the block lists, as they are now."""
+    lists = assembly.block_lists(config)
+    asyncio.run(lists.refresh(Sandbox()))
+    return lists.notes(now)
+
+
 def check(config: Config, *, live: bool) -> None:
     """Say what was loaded and what would page whom. Raises ConfigError or RuleError."""
     asyncio.run(_check(config, live=live))
@@ -71,6 +79,7 @@ async def _check(config: Config, *, live: bool) -> None:
         click.echo(f"pictures       {_readers()}")
         for name in config.file.monitor.block_lists:
             click.echo(f"block list     {name}")
+        await built.look_at_lists()
         for note in built.judge.lists.notes(datetime.now(UTC)):
             click.echo(f"warning: block list {safe.for_terminal(note, 300)}")
         for table in config.file.accounts:

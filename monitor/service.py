@@ -15,6 +15,7 @@ from monitor.assembly import load_rules
 from monitor.collector import Collector, listen
 from monitor.config import AccountTable, Config, ConfigError
 from monitor.deadman import Deadman
+from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
 from monitor.notifiers import interface as outgoing
 from monitor.notifiers.slack.front import Front
@@ -55,6 +56,7 @@ class Service:
     pictures: Pictures
     check: SelfCheck
     observed: Observed
+    sandbox: Sandbox
     front: Front | None = None
     oncall: Schedule | None = None
     deadman: Deadman | None = None
@@ -79,6 +81,7 @@ class Service:
         Raises ConfigError when nothing at all can be watched and waiting would not help.
         """
         self.pager.recover()
+        standing.forget_notes(self.store)
         self.pending = list(self.config.file.accounts)
         await self.look_up()
         if not self.watches and self.pending and not self.pending_may_come:
@@ -300,9 +303,9 @@ class Service:
         open_now = self.store.unresolved()
         return f"watching {len(self.watches)} account(s), {len(open_now)} open incident(s)"
 
-    def look_at_lists(self) -> None:
-        """Read block lists that changed; say once what is wrong with one."""
-        self.judge.lists.refresh()
+    async def look_at_lists(self) -> None:
+        """Read block lists that changed, beside everything else; say once what is wrong with one."""
+        await self.judge.lists.refresh(self.sandbox)
         notes = self.judge.lists.notes(self.clock())
         for note in notes:
             if note not in self.list_notes:

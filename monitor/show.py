@@ -14,7 +14,6 @@ import click
 
 from monitor import desk, observed, record, safe, spending
 from monitor import standing as collecting
-from monitor.blocklists import Blocklists
 from monitor.config import Config
 from monitor.health import Reading, blind, limit
 from monitor.incidents import DRILL
@@ -150,8 +149,8 @@ class Standing:
     spending: dict[str, float]
 
 
-def standing(store: Store, config: Config, now: datetime) -> Standing:
-    """Every watched account, open incidents and undelivered pages; `wrong` is empty when all is well."""
+def standing(store: Store, config: Config, now: datetime, lists: Iterable[str] = ()) -> Standing:
+    """Every watched account, open incidents and undelivered pages, notes on block `lists`; `wrong` is empty when all is well."""
     lines, wrong = [], []
     reading_now = collecting.told(store)
     known = {a.handle.lower(): a for a in config.file.accounts}
@@ -190,9 +189,8 @@ def standing(store: Store, config: Config, now: datetime) -> Standing:
     wrong += [f"INC-{i.id} is {i.state.value}: {i.headline}: {i.name}" for i in store.unresolved()]
     late = [p for p in store.pages.undelivered() if (now - p.created_at).total_seconds() > 60]
     wrong += [f"page {p.key} not accepted by {p.route} for {(now - p.created_at).total_seconds():.0f} s" for p in late]
-    lists = Blocklists(tuple(config.path.parent / n for n in config.file.monitor.block_lists), config.file.monitor.block_list_stale_days)
-    lists.refresh()
-    wrong += [f"block list {note}" for note in lists.notes(now)]
+    wrong += [f"block list {note}" for note in lists]
+    wrong += [f"{what}: not read: {why}" for what, why in collecting.notes(store).items() if not what.startswith("block list")]
     broken = store.broken_audit()
     wrong += [f"the audit chain is broken at row {broken}: somebody changed the database"] if broken else []
     bill = spending.bill(observed.days(store), config.prices, now)

@@ -16,7 +16,8 @@ from monitor.record import stamp
 from monitor.store import Store
 from monitor.verdict import CANARY
 
-_NAME = "collecting"  # under which it is kept
+_NAME, _NOTES = "collecting", "notes"  # under which they are kept
+_MOST_NOTES = 20
 
 
 def vitals(
@@ -70,6 +71,26 @@ def tell(
                 store.sql.executemany("UPDATE accounts SET told_by = ? WHERE key = ?", marks)
     store.keep(_NAME, json.dumps(found))
     return covered
+
+
+def note(store: Store, what: str, why: str) -> None:
+    """Something that people should know and that stops nothing; without a reason it is over."""
+    found = notes(store)
+    found.pop(what, "")
+    if why:
+        found[what] = why
+    store.keep(_NOTES, json.dumps(dict(list(found.items())[-_MOST_NOTES:])))
+
+
+def notes(store: Store) -> dict[str, str]:
+    """What was noted since the daemon began, by what it is about."""
+    found: dict[str, str] = json.loads(store.kept(_NOTES) or "{}")
+    return found
+
+
+def forget_notes(store: Store) -> None:
+    """The daemon begins."""
+    store.keep(_NOTES, "{}")
 
 
 def told(store: Store) -> dict[str, dict[str, Any]]:

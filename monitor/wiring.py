@@ -12,10 +12,11 @@ from typing import Any
 import aiohttp
 
 from monitor import drill, notifiers, sources, standing
-from monitor.assembly import build_edge, http_session, load_lists, load_rules
+from monitor.assembly import block_lists, build_edge, http_session, load_rules
 from monitor.collector import Collector, rounds_of
 from monitor.config import Config, ConfigError, options
 from monitor.deadman import Deadman
+from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
 from monitor.notifiers import interface as outgoing
 from monitor.notifiers.slack.replies import Office
@@ -50,11 +51,15 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
                 name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets) for name in names
             }
             judge = Judge(store, config.company, book)
-            judge.lists = load_lists(config)
+            judge.lists = block_lists(config)
+            sandbox = Sandbox()
+            sandbox.note = lambda what, why: standing.note(store, what, why)
             pager = Pager(store, outbox, routes, clock)
             pictures = Pictures(session, config.file.x.media_hosts)
             check = SelfCheck(store, outbox, pager, clock, clock())
-            made = Service(config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, seen, started=clock())
+            made = Service(
+                config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, seen, sandbox, started=clock()
+            )
             check.collecting = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
             for name, source in built.items():
                 made.collectors[name] = Collector(
@@ -90,7 +95,7 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
         url = secrets.get("oncall_url", "") or file.oncall.url
         if not url or not slack:
             raise ConfigError(f"{config.path}: oncall: needs a [slack] table and an address: the secret oncall_url or the key url")
-        made.oncall = Schedule(url, made.store, session, slack.people.by_email)
+        made.oncall = Schedule(url, made.store, session, slack.people.by_email, made.sandbox)
     if file.deadman:
         alive = routes["alertmanager"].alive if file.deadman.alertmanager and "alertmanager" in routes else None
         made.deadman = Deadman(file.deadman.model_dump(), secrets, session, made.store.install, alive)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from monitor.blocklists import Blocklists
+from monitor.foreign.sandbox import Sandbox
 from monitor.model import Severity
 from tests.conftest import world
 from tests.test_cli import run_in
@@ -30,17 +31,17 @@ FORMS = {
 }  # fmt: skip
 
 
-def lists(folder: Path, **files: str) -> Blocklists:
+async def lists(folder: Path, **files: str) -> Blocklists:
     for name, text in files.items():
         (folder / name.replace("__", ".")).write_text(text)
     found = Blocklists(tuple(folder / name.replace("__", ".") for name in files))
-    found.refresh()
+    await found.refresh(Sandbox())
     return found
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_every_form_is_read(name: str, tmp_path: Path) -> None:
-    found = lists(tmp_path, **{name.replace(".", "__"): FORMS[name]})
+async def test_every_form_is_read(name: str, tmp_path: Path) -> None:
+    found = await lists(tmp_path, **{name.replace(".", "__"): FORMS[name]})
     assert found.notes(NOW) == ()
     listed = f"({Path(name).stem})"
     assert found.named(["evil.xyz", "www.worse.xyz", "a.b.worst.xyz", "adblock.xyz"], ()) == tuple(
@@ -49,32 +50,32 @@ def test_every_form_is_read(name: str, tmp_path: Path) -> None:
     assert found.named(["acme.example", "xyz", "devil.xyz", "evil.xyz.example"], ("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",)) == ()
 
 
-def test_addresses_are_listed_whatever_their_case_and_an_allowed_host_is_not(tmp_path: Path) -> None:
-    found = lists(tmp_path, combined__json=FORMS["combined.json"], own__json=json.dumps({"allow": ["evil.xyz"], "deny": []}))
+async def test_addresses_are_listed_whatever_their_case_and_an_allowed_host_is_not(tmp_path: Path) -> None:
+    found = await lists(tmp_path, combined__json=FORMS["combined.json"], own__json=json.dumps({"allow": ["evil.xyz"], "deny": []}))
     assert found.named((), (ADDRESS.lower(),)) == (f"{ADDRESS.lower()} (combined)",)
     assert found.named(["evil.xyz"], ()) == ()
 
 
-def test_a_broken_list_keeps_its_last_good_content_and_is_a_note(tmp_path: Path) -> None:
-    found = lists(tmp_path, array__json='["evil.xyz"]')
+async def test_a_broken_list_keeps_its_last_good_content_and_is_a_note(tmp_path: Path) -> None:
+    found = await lists(tmp_path, array__json='["evil.xyz"]')
     path = tmp_path / "array.json"
     path.write_text("[broken")
     os.utime(path, (1, 1))
-    found.refresh()
+    await found.refresh(Sandbox())
     assert "array.json: cannot be read" in found.notes(NOW)[0]
     assert "its last good content stays in use" in found.notes(NOW)[0]
     assert found.named(["evil.xyz"], ())
     path.write_text('["other.xyz"]')
-    found.refresh()
+    await found.refresh(Sandbox())
     assert found.notes(NOW) == ()
     assert found.named(["evil.xyz"], ()) == ()
     path.unlink()
-    found.refresh()
+    await found.refresh(Sandbox())
     assert found.named(["other.xyz"], ())
 
 
-def test_a_stale_or_empty_list_is_a_note(tmp_path: Path) -> None:
-    found = lists(tmp_path, feed__txt="evil.xyz\n", none__txt="# nothing\n")
+async def test_a_stale_or_empty_list_is_a_note(tmp_path: Path) -> None:
+    found = await lists(tmp_path, feed__txt="evil.xyz\n", none__txt="# nothing\n")
     notes = found.notes(NOW + timedelta(days=8))
     assert any("feed.txt: unchanged for" in n for n in notes)
     assert any("none.txt: holds no host and no address" in n for n in notes)
@@ -86,7 +87,7 @@ async def test_a_listed_host_pages_even_in_a_registered_post_and_is_decided_the_
     (tmp_path / "feed.txt").write_text("partner.example\n")
     async with world(tmp_path) as w:
         w.service.judge.lists = Blocklists((tmp_path / "feed.txt",))
-        w.service.look_at_lists()
+        await w.service.look_at_lists()
         text = "We work with https://shop.partner.example/x now"
         w.register(text)
         w.x.post("acme", text)
@@ -96,7 +97,7 @@ async def test_a_listed_host_pages_even_in_a_registered_post_and_is_decided_the_
         assert "Host or address on a block list" in kept.verdict.reason
         assert kept.context.listed == ("shop.partner.example (feed)",)
         (tmp_path / "feed.txt").write_text("other.example\n")
-        w.service.look_at_lists()
+        await w.service.look_at_lists()
         assert desk.recompute(w.service.store, kept) == kept.verdict
 
 

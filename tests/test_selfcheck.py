@@ -13,7 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from monitor import desk, drill, health, metrics, oncall, selfcheck, show
+from monitor import desk, drill, health, metrics, selfcheck, show
+from monitor.foreign import shifts
+from monitor.foreign.sandbox import Sandbox
 from monitor.health import Vitals
 from monitor.model import Company, Human, Severity, State
 from monitor.oncall import Schedule
@@ -376,8 +378,8 @@ END:VCALENDAR
 
 
 def test_whose_shift_it_is_by_repeating_events_in_their_own_zones() -> None:
-    assert oncall.on_call(CALENDAR, START) == ("bob@acme.example",), "03:00 UTC is 04:00 in Berlin"
-    assert oncall.on_call(CALENDAR, START.replace(hour=12)) == ("U01ALICE",)
+    assert shifts.on_call(CALENDAR, START) == ("bob@acme.example",), "03:00 UTC is 04:00 in Berlin"
+    assert shifts.on_call(CALENDAR, START.replace(hour=12)) == ("U01ALICE",)
 
 
 class Calendar(Receiver):
@@ -422,7 +424,7 @@ async def test_a_schedule_that_says_nothing_leaves_the_group(text: str, tmp_path
         async def lookup(address: str) -> str:
             return {"bob@acme.example": "U02BOB"}.get(address, "")
 
-        assert await Schedule(f"{calendar.base}/x.ics", w.service.store, session, lookup).now(START) == ()
+        assert await Schedule(f"{calendar.base}/x.ics", w.service.store, session, lookup, Sandbox()).now(START) == ()
 
 
 # --- figures -------------------------------------------------------------------------------------------
