@@ -19,6 +19,7 @@ from monitor.verdict import examine, judge, judge_change, judge_unreadable
 from monitor.verdict.approved import Queue
 from monitor.verdict.critical import critical_tokens
 from monitor.verdict.rules import Rules
+from monitor.verdict.shown_pictures import not_compared
 from monitor.verdict.text import canonical
 
 _SHORT_WORDS = 4
@@ -32,7 +33,7 @@ class DeskError(Exception):
 def lint(plan: Plan, company: Company, rules: Rules, *, although: bool = True) -> list[str]:
     """What to know before this is registered: what the rules say, and what it would excuse."""
     notes = []
-    subject = examine("\n".join([plan.text, *plan.links]), plan.links, company, rules, plan.field)
+    subject = examine("\n".join([plan.text, *plan.alt, *plan.links]), plan.links, company, rules, plan.field)
     strict = {r.id for r in rules.rules if r.even_if_approved}
     for finding in rules.accuse(subject, "profile" if plan.field else "post"):
         still = finding.rule in strict and finding.severity is Severity.PAGE and although
@@ -42,7 +43,9 @@ def lint(plan: Plan, company: Company, rules: Rules, *, although: bool = True) -
     if plan.conversation or plan.author:
         what = f"every answer below post {plan.conversation}" if plan.conversation else f"every {plan.kind} of @{plan.author}"
         return [*notes, f"{what} goes by in its window, whatever it says, unless a rule or a foreign link accuses it"]
-    if not plan.field and len(text.split()) < _SHORT_WORDS and not critical_tokens(text):
+    if uncompared := not_compared(max(plan.media, len(plan.pictures)), len(plan.pictures)):
+        notes.append(uncompared)
+    if not plan.field and text and len(text.split()) < _SHORT_WORDS and not critical_tokens(text):
         notes.append("so short and general that it excuses whatever else could be meant by it")
     if plan.not_after - plan.not_before > _LONG_WINDOW:
         notes.append(f"open for {(plan.not_after - plan.not_before).days} days: a shorter window excuses less")
@@ -53,8 +56,8 @@ def register(store: Store, plan: Plan, who: str, now: datetime) -> int | None:
     """One approval, audited; None when this external id is already registered."""
     if plan.not_after <= plan.not_before:
         raise DeskError("the window ends before it begins")
-    if plan.pictures and len(plan.pictures) != plan.media:
-        raise DeskError(f"{len(plan.pictures)} of {plan.media} pictures were given; give each with --image, or only --media {plan.media}")
+    if len(plan.alt) > max(plan.media, len(plan.pictures)):
+        raise DeskError(f"{len(plan.alt)} alt texts for {max(plan.media, len(plan.pictures))} pictures or videos")
     if plan.not_after < now:
         raise DeskError(f"the window ended at {plan.not_after:%Y-%m-%d %H:%M} UTC; a registration is for what comes")
     with store.transaction():
@@ -62,7 +65,7 @@ def register(store: Store, plan: Plan, who: str, now: datetime) -> int | None:
         before = first
         for part, text in enumerate(plan.more if first else (), 2):
             given = f"{plan.external_id}#{part}" if plan.external_id else ""
-            bare = replace(plan, text=text, links=(), media=0, pictures=(), external_id=given)
+            bare = replace(plan, text=text, links=(), media=0, pictures=(), alt=(), external_id=given)
             before = _register(store, bare, who, now, before or 0, part)
         return first
 
@@ -76,7 +79,7 @@ def _register(store: Store, plan: Plan, who: str, now: datetime, after: int, par
             "media": max(plan.media, len(plan.pictures)), "pictures": json.dumps(plan.pictures),
             "not_before": stamp(plan.not_before), "not_after": stamp(plan.not_after), "approved_by": plan.by or who,
             "created_at": stamp(now), "external_id": plan.external_id or None, "after": after, "part": part if of else 0, "parts": of,
-            "conversation": plan.conversation, "author": plan.author,
+            "conversation": plan.conversation, "author": plan.author, "alt": json.dumps(plan.alt),
         }
     )  # fmt: skip
     if number is None:

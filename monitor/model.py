@@ -224,8 +224,8 @@ class ApprovedPost:
     """A registration: one planned post (or profile value, with `field`), used at most once.
 
     The window is compared with the platform's time. `media` is how many pictures or videos the
-    post carries, `pictures` their PDQ hashes where they were given. `used_by` is the root id of the
-    post that consumed it. Part `part` of `parts` of a thread comes after registration `after`. With
+    post carries, `pictures` their PDQ hashes where they were given, `alt` their alt texts. `used_by` is
+    the root id of the post that consumed it. Part `part` of `parts` of a thread comes after registration `after`. With
     `conversation` (answers below that post) or `author` (reposts or quotes of theirs) there is no
     text, and it is not used up.
     """
@@ -249,6 +249,7 @@ class ApprovedPost:
     parts: int = 0
     conversation: str = ""
     author: str = ""
+    alt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,8 @@ class Pictures:
             return data
 
     async def _one(self, media: Media) -> Media:
+        if media.type != "photo":
+            return media  # of a video only one frame would be compared
         try:
             return replace(media, hash=await asyncio.to_thread(hash_of, await self.bytes_of(media)))
         except PictureError as error:

@@ -52,7 +52,7 @@ class PlanError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One row, understood. Times are UTC. `more` are the texts of a thread's further parts; `pictures`
-    are PDQ hashes, `files` what the media column says, as it says it.
+    are PDQ hashes, `files` what the media column says, as it says it, `alt` the pictures' alt texts in their order.
     """
 
     account: str
@@ -70,6 +70,7 @@ class Plan:
     conversation: str = ""
     author: str = ""
     files: tuple[str, ...] = ()
+    alt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

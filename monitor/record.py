@@ -152,6 +152,7 @@ def approved(row: Row) -> ApprovedPost:
         _moment(row["not_after"]), tuple(json.loads(row["links"])), row["media"], row["field"],
         row["approved_by"], row["used_by"], moment(row["used_at"]), moment(row["withdrawn_at"]),
         tuple(json.loads(row["pictures"])), row["after"], row["part"], row["parts"], row["conversation"], row["author"],
+        alt=tuple(json.loads(row["alt"])),
     )  # fmt: skip
 
 

@@ -169,6 +169,11 @@ def _fourth(db: Database) -> None:
             db.execute(statement)
 
 
+@_migrations(name="0008_pictures")
+def _eighth(db: Database) -> None:
+    db.execute("ALTER TABLE approved ADD COLUMN alt TEXT NOT NULL DEFAULT '[]'")
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, bring it up to date, and make every commit durable.
 

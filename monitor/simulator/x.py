@@ -114,9 +114,13 @@ class XWorld:
         day = f"{self.clock().astimezone(UTC):%Y-%m-%d}"
         self.bills.setdefault(day, {}).setdefault(kind, set()).add(resource)
 
-    def post(self, handle: str, text: str, *, pictures: int = 0, files: tuple[bytes | web.Response, ...] = (), **fields: Any) -> str:
+    def post(
+        self, handle: str, text: str, *, pictures: int = 0, files: tuple[bytes | web.Response, ...] = (),
+        media: tuple[dict[str, Any], ...] = (), **fields: Any,
+    ) -> str:  # fmt: skip
         """Publish; returns the id. Links become t.co entities, `&<>` are escaped, long text moves to
-        note_tweet. `files` are pictures the media host has. `fields` override anything.
+        note_tweet. `files` are pictures the media host has, `media` what their objects say beside the usual (`type`,
+        `alt_text`). `fields` override anything.
         """
         user = self.named(handle)
         identifier = str(time_id(self.clock()) + next(self._serial) % 4_194_304)
@@ -131,10 +135,12 @@ class XWorld:
         if len(shown) > 280:
             data["note_tweet"] = {"text": shown} | ({"entities": {"urls": urls}} if urls else {})
             data["text"] = shown[:275] + "…"
-        if pictures or files:
-            self._attach(data, user, pictures or len(files))
-            for file, key in zip(files, data["attachments"]["media_keys"], strict=False):
-                self.files[f"{key}.jpg"] = file
+        if pictures or files or media:
+            self._attach(data, user, pictures or len(files) or len(media))
+            keys = data["attachments"]["media_keys"]
+            self.files |= {f"{key}.jpg": file for file, key in zip(files, keys, strict=False)}
+            for said, key in zip(media, keys, strict=False):
+                self.media[key] |= said
         user.posts[identifier] = data | fields
         self.push.posted(user.posts[identifier], user)
         return identifier
@@ -159,7 +165,7 @@ class XWorld:
         short = f"https://t.co/{next(self._short):010d}"
         target = f"https://x.com/{user.profile['username']}/status/{data['id']}/photo/1"
         entity = {"start": 0, "end": 23, "url": short, "expanded_url": target, "display_url": "pic.x.com/a", "media_key": keys[0]}
-        data["text"] = f"{data['text']} {short}"
+        data["text"] = f"{data['text']} {short}".lstrip()
         data.setdefault("entities", {}).setdefault("urls", []).append(entity)
         data["attachments"] = {"media_keys": keys}
 

@@ -204,11 +204,18 @@ def _options(data: dict[str, Any], more: Includes) -> list[str]:
 
 def _media(data: dict[str, Any], more: Includes) -> tuple[Media, ...]:
     keys = (data.get("attachments") or {}).get("media_keys") or ()
-    found = (more.media.get(str(k), {}) for k in keys)
+    beside = _keyed(data.get("media_metadata"), "media_key")
+    found = ((more.media.get(k, {}), beside.get(k, {})) for k in map(str, keys))
     return tuple(
-        Media(str(m.get("type", "unknown")), str(m.get("url") or m.get("preview_image_url") or ""), str(m.get("alt_text") or ""))
-        for m in found
+        Media(str(m.get("type", "unknown")), str(m.get("url") or m.get("preview_image_url") or ""), _said_of(m, of_post))
+        for m, of_post in found
     )
+
+
+def _said_of(media: dict[str, Any], of_post: dict[str, Any]) -> str:
+    """Every word about a picture or video that a reader can be shown; the post's `media_metadata` has them too."""
+    given = (media.get("alt_text"), *(of_post.get(k) for k in ("alt_text", "title", "description")))
+    return "\n".join(dict.fromkeys(str(words) for words in given if words))
 
 
 def read_profile(user: dict[str, Any], account: str) -> Profile:

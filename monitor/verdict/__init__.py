@@ -38,8 +38,10 @@ def judge(post: Post, account: Account, company: Company, queue: Queue | None, r
     subject = examine(readable(post), reached(post), company, rules, context=context)
     findings = rules.accuse(subject, "post")
     match = queue.match(lengthened(post, company)) if queue is not None else NoMatch("the queue was left out")
-    if isinstance(match, Exact) and match.words:
-        findings = tuple(f for f in findings if _stands(f, rules))
+    if queue is not None and isinstance(match, Exact) and match.words:
+        unread = queue.unread(match, post)
+        loud = rules.accuse(examine(unread, (), company, rules, context=context), "post") if unread else ()
+        findings = (*(f for f in findings if _stands(f, rules) and f not in loud), *loud)
     elif post.kind in (Kind.REPLY, Kind.DM):
         findings = (*findings, *_foreign_links(subject))
     if is_canary(post, account):

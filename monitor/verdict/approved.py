@@ -19,7 +19,7 @@ from monitor.model import ApprovedPost, Exact, Kind, Match, Near, NoMatch, Post,
 from monitor.verdict.critical import signature, typos
 from monitor.verdict.parts import caveats, doubt
 from monitor.verdict.resemblance import explained
-from monitor.verdict.shown_pictures import media_note
+from monitor.verdict.shown_pictures import media_note, unregistered_alt
 from monitor.verdict.text import canonical
 
 EXPLAINS = timedelta(days=90)  # a registration explains pages so long after its window; then it is as if it never was
@@ -78,7 +78,7 @@ class Queue:
             return
         for form in _numbered(one, text):
             yield self._by_text, _as_shown(form)
-        if one.kind is not Kind.PROFILE:
+        if one.kind is not Kind.PROFILE and text:
             words = text.split(" ")
             yield self._by_tokens, hash(signature(words))
             for word in dict.fromkeys(w.lower() for w in words):
@@ -88,15 +88,20 @@ class Queue:
         """Exact, Near or NoMatch with the reason in words for the person paged."""
         text = canonical(post.text)
         same = [e for i in self._by_text.get(_as_shown(text), ()) if not _forgotten(e := self._entries[i], post)]
-        doubts = []
+        doubts, noticed = [], None
         for entry in sorted(same, key=lambda e: (e.approved.not_before, e.approved.id)):
             why = self._doubt(entry.approved, post)
-            if not why:
-                return Exact(entry.approved.id, media_note(entry.approved, post), caveats=caveats(entry.approved, post))
-            doubts.append((why[0], entry.approved.id, why[1]))
-        open_ended = self._allowed(post)
+            if why:
+                doubts.append((why[0], entry.approved.id, why[1]))
+                continue
+            found = Exact(entry.approved.id, media_note(entry.approved, post), caveats=caveats(entry.approved, post))
+            if not found.caveats:
+                return found
+            noticed = noticed or found
+        open_ended = noticed or self._allowed(post)
         if open_ended or doubts:
-            return open_ended or NoMatch(min(doubts)[2], min(doubts)[1], 100)
+            _, number, why_not = min(doubts, default=(0, 0, ""))
+            return open_ended or (NoMatch(why_not, number, 100) if text else NoMatch(why_not))
         return self._near(text, post) or self._nearest(text, post)
 
     def match_change(self, change: ProfileChange) -> Match:
@@ -113,6 +118,11 @@ class Queue:
         """Whether a registration of these words says which pictures go with them."""
         numbers = self._by_text.get(_as_shown(canonical(post.text)), ())
         return bool(post.media) and any(self._entries[n].approved.pictures for n in numbers)
+
+    def unread(self, match: Match, post: Post) -> str:
+        """What stands in a post beside the words that were registered: alt texts of its own."""
+        one = self._entries[match.approved].approved if isinstance(match, Exact) else None
+        return "\n".join(text for _, text in unregistered_alt(one, post)) if one else ""
 
     def author_wanted(self, post: Post) -> bool:
         """Whether quotes by this account are registered by their author."""

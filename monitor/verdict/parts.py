@@ -17,7 +17,8 @@ Doubt = tuple[int, str]  # (rank, words): of several doubts the one with the low
 
 def doubt(one: ApprovedPost, post: Post) -> Doubt | None:
     """Why a post with the words of this registration is not the registered post, or None."""
-    return _another_post(one, post) or other_pictures(one, post) or other_links(one, post)
+    without_words = other_pictures(one, post) if not one.text.strip() else None  # then the pictures say which post it is
+    return without_words or _another_post(one, post) or other_pictures(one, post) or other_links(one, post)
 
 
 def caveats(one: ApprovedPost, post: Post) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
-"""The pictures of a post, compared with those that its registration names."""
+"""The pictures of a post and their alt texts, compared with those that its registration names."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
-from monitor.model import ApprovedPost, Post
+from monitor.model import ApprovedPost, Media, Post
+from monitor.verdict.text import canonical
 
 # Bits of 256 that may differ. Making a picture smaller and JPEG moves up to 4, another QR code in a corner 20 and
 # more (60 pictures each, `make eval`); the 31 of PDQ's authors is for finding near copies, not for excusing.
@@ -13,31 +15,79 @@ SAME_PICTURE = 12
 
 def other_pictures(one: ApprovedPost, post: Post) -> tuple[int, str] | None:
     """Why the pictures of a post with these words are not the registered ones: (rank, words), or None."""
+    why = _other(one, post)
+    if not why:
+        return None
+    if one.text.strip():
+        return 1, f"the words of registered post #{one.id}, but {why}"
+    return 6, f"without words, like registered post #{one.id}, but {why}"  # of many such registrations any other doubt says more
+
+
+def _other(one: ApprovedPost, post: Post) -> str:
     if len(post.media) != one.media:
-        seen, planned = _pictures(len(post.media)), _pictures(one.media)
-        return 1, f"the words of registered post #{one.id}, but with {seen} where {planned} planned"
-    return _another_picture(one, post)
+        return f"with {_many(len(post.media))} where {_many(one.media)} planned"
+    if one.pictures:
+        return _another_picture(one, post)
+    return "" if one.text.strip() or not post.media else "the registration names no picture to compare"
+
+
+def _another_picture(one: ApprovedPost, post: Post) -> str:
+    """The first picture that is not a registered one; each registered picture stands for one. Videos take the places
+    that the registration only counts, pictures do not.
+    """
+    left = list(one.pictures)
+    for number, picture in _photos(post):
+        if not picture.hash:
+            return f"picture {number} could not be compared: {picture.doubt or 'it was not fetched'}"
+        nearest = min(left, key=lambda known: distance(known, picture.hash), default="")
+        if not nearest:
+            return f"with one picture more than the {len(one.pictures)} registered"
+        apart = distance(nearest, picture.hash)
+        if apart > SAME_PICTURE:
+            return f"picture {number} is not the registered one ({apart} of 256 bits differ)"
+        left.remove(nearest)
+    return "with a video where a registered picture was planned" if left else ""
 
 
 def picture_caveats(one: ApprovedPost, post: Post) -> Iterator[str]:
-    """What of the pictures nobody compared."""
-    if post.media and not one.pictures:
-        yield f"{len(post.media)} picture(s) or video(s) not compared: the registration says only how many"
+    """What of the pictures and their alt texts nobody compared."""
+    photos = len(list(_photos(post)))
+    if photos and not one.pictures:
+        yield f"{_counted(photos, 'picture')} not compared: the registration says only how many"
+    if len(post.media) > photos:
+        yield f"{_counted(len(post.media) - photos, 'video')} not compared: only still pictures are"
+    unread = unregistered_alt(one, post)
+    if unread:
+        where = ", ".join(str(number) for number, _ in unread)
+        yield f"the alt text of picture {where} {'is not the registered one' if one.alt else 'was not registered'}"
 
 
-def _another_picture(one: ApprovedPost, post: Post) -> tuple[int, str] | None:
-    """The first picture that is not a registered one; each registered picture stands for one."""
-    left = list(one.pictures)
-    for number, picture in enumerate(post.media if one.pictures else (), 1):
-        if not picture.hash:
-            why = picture.doubt or "it was not fetched"
-            return 1, f"the words of registered post #{one.id}, but picture {number} could not be compared: {why}"
-        nearest = min(left, key=lambda known: distance(known, picture.hash), default="")
-        apart = distance(nearest, picture.hash) if nearest else 256
-        if apart > SAME_PICTURE or picture.type != "photo":
-            return 1, f"the words of registered post #{one.id}, but picture {number} is not the registered one ({apart} of 256 bits differ)"
-        left.remove(nearest)
-    return None
+def unregistered_alt(one: ApprovedPost, post: Post) -> list[tuple[int, str]]:
+    """(number, alt text) of each picture whose alt text the registration does not name; each one named stands for one."""
+    left = Counter(canonical(text) for text in one.alt)
+    out = []
+    for number, media in enumerate(post.media, 1):
+        text = canonical(media.alt_text)
+        if text and not left[text]:
+            out.append((number, media.alt_text))
+        left[text] -= 1
+    return out
+
+
+def media_note(one: ApprovedPost, post: Post) -> str:
+    """How near the pictures came, for the reason of a verdict."""
+    if not one.pictures:
+        return ""
+    apart = [min(distance(known, m.hash) for known in one.pictures) for _, m in _photos(post)]
+    return f"{len(apart)} picture(s) compared, at most {max(apart)} of 256 bits differ"
+
+
+def not_compared(media: int, pictures: int) -> str:
+    """What whoever registers so many, with so many hashes, should know; empty when all of it is compared."""
+    if media <= pictures:
+        return ""
+    which = "1 picture or video is" if media == 1 else f"{media - pictures} of {media} pictures or videos are"
+    return f"picture not compared: {which} only counted, so the post will be a notice"
 
 
 def distance(one: str, other: str) -> int:
@@ -45,13 +95,14 @@ def distance(one: str, other: str) -> int:
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
-def _pictures(count: int) -> str:
+def _photos(post: Post) -> Iterator[tuple[int, Media]]:
+    """The still pictures, by their place among all media."""
+    return ((number, media) for number, media in enumerate(post.media, 1) if media.type == "photo")
+
+
+def _many(count: int) -> str:
     return {0: "no picture or video was", 1: "1 picture or video was"}.get(count, f"{count} pictures or videos were")
 
 
-def media_note(one: ApprovedPost, post: Post) -> str:
-    """How near the pictures came, for the reason of a verdict."""
-    if not one.pictures:
-        return ""
-    apart = max(min(distance(known, m.hash) for known in one.pictures) for m in post.media)
-    return f"{len(post.media)} picture(s) compared, at most {apart} of 256 bits differ"
+def _counted(count: int, what: str) -> str:
+    return what if count == 1 else f"{count} {what}s"

@@ -354,3 +354,15 @@ async def test_an_old_post_is_not_read_again_and_a_late_one_before_a_young_post_
     assert "Late." in [i.text for i in again.items if isinstance(i, Post)], "ids can arrive late"
     wired.clock.move(86_400)
     assert (await wired.source.read(ACCOUNT, again.cursor)).items == (), "X would bill it anew every day"
+
+
+def test_every_word_about_a_picture_is_read_wherever_x_puts_it() -> None:
+    data = {
+        "id": "1993000000000000001", "text": "Look", "author_id": "1", "edit_history_tweet_ids": ["1993000000000000001"],
+        "created_at": "2026-11-21T03:00:00.000Z", "attachments": {"media_keys": ["3_1", "7_2", "3_3"]},
+        "media_metadata": [{"media_key": "3_1", "alt_text": "A door"}, {"media_key": "7_2", "title": "Our film", "description": None}, "junk"],
+    }  # fmt: skip
+    more = payload.includes({"includes": {"media": [{"media_key": "3_1", "type": "photo", "alt_text": "A door"}]}})
+    item = payload.read_post(data, "x::1", more, START)
+    assert isinstance(item, Post)
+    assert [(m.type, m.alt_text) for m in item.media] == [("photo", "A door"), ("unknown", "Our film"), ("unknown", "")]
