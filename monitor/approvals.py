@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from monitor import desk
+from monitor import desk, voters
 from monitor.desk import DeskError
 from monitor.model import Human, Post, Severity
 from monitor.outbox import Outbox
@@ -19,7 +20,9 @@ from monitor.verdict.links import hosts
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Whose word it is, in `who`; `voter` tells people apart; `two_person` is the company's own wish."""
+    """Whose word it is, in `who`; `voter` tells people apart (see `voters`), `logins` says who of the host is whom in
+    Slack; `two_person` is the company's own wish.
+    """
 
     who: str
     voter: str
@@ -27,6 +30,7 @@ class Approval:
     via: str
     at: datetime
     two_person: bool = False
+    logins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,35 +48,69 @@ class Approved:
         return "; ".join(parts) or "nothing to approve"
 
 
-def approve(store: Store, outbox: Outbox, number: int, posts: tuple[str, ...], approval: Approval) -> Approved:
-    """Register exactly these posts (all when none is named) as used by themselves; resolve when all of the incident's are.
+def posts_of(store: Store, number: int) -> list[Kept]:
+    """The posts of an incident, oldest first. Raises DeskError when there is no such incident."""
+    if store.incident(number) is None:
+        raise DeskError(f"there is no INC-{number}")
+    return [k for k in store.posts("incident = ?", (number,), -1) if isinstance(k.post, Post)]
 
-    A post with a link or an address takes two people where the company wants that; one that a critical rule accuses
-    always does. Raises DeskError.
+
+def unapproved(store: Store, number: int) -> list[Kept]:
+    """Those of them that nobody has approved yet."""
+    return [k for k in posts_of(store, number) if not _is_approved(store, k)]
+
+
+def name_of(kept: Kept) -> str:
+    """What an approval calls this version of a post: its id, and its version where it was edited."""
+    assert isinstance(kept.post, Post)
+    return f"{kept.post.id}#{kept.post.version}" if kept.post.version > 1 else kept.post.id
+
+
+def whole(kept: Kept) -> str:
+    """Everything of a post that its approval would excuse, for whoever has to decide. Untrusted."""
+    assert isinstance(kept.post, Post)
+    hidden = [f"+ {link}" for link in kept.post.links if link not in kept.post.text]
+    media = [f"+ {len(kept.post.media)} picture(s) or video(s)"] if kept.post.media else []
+    return "\n".join([kept.post.text, *hidden, *media])
+
+
+def approve(store: Store, outbox: Outbox, number: int, names: tuple[str, ...], approval: Approval) -> Approved:
+    """Register exactly these posts, by `name_of`, as used by themselves; resolve when all of the incident's are.
+
+    A post that a critical rule accuses takes two people; where the company wants that, every post does. Raises DeskError.
     """
     with store.transaction():
-        incident = store.incident(number)
-        if incident is None:
+        if store.incident(number) is None:
             raise DeskError(f"there is no INC-{number}")
-        everything = [k for k in store.posts("incident = ?", (number,)) if isinstance(k.post, Post)]
-        chosen = [k for k in everything if not posts or k.post.id in posts]
-        unknown = set(posts) - {k.post.id for k in everything}
-        if unknown or not chosen:
-            raise DeskError(f"INC-{number} has no post {', '.join(sorted(unknown))}" if unknown else f"INC-{number} has no post to approve")
+        everything = store.posts("incident = ?", (number,), -1)
+        chosen = [k for k in everything if isinstance(k.post, Post) and name_of(k) in names]
+        strange = set(names) - {name_of(k) for k in chosen}
+        if strange or not chosen:
+            raise DeskError(f"INC-{number} has no post {', '.join(sorted(strange))}" if strange else f"INC-{number}: no post was named")
         made, waiting = [], []
         for kept in chosen:
-            why = _why_two(store, kept, approval)
-            if _votes(store, number, kept, approval) < (2 if why else 1):
-                waiting.append((kept.post.id, why))
-            elif not _is_approved(store, kept):
+            if _is_approved(store, kept):
+                continue
+            if why := _lacks(store, number, kept, approval):
+                waiting.append((name_of(kept), why))
+            else:
                 made.append(_registered(store, kept, approval))
         detail = {"registrations": made, "waiting": [post for post, _ in waiting], "reason": approval.reason, "via": approval.via}
-        store.audit(approval.at, approval.who, "approve", f"INC-{number}", **detail)
-        over = all(_is_approved(store, k) for k in everything)
+        store.audit(approval.at, approval.who, "approve", f"INC-{number}", voter=approval.voter, **detail)
+        over = all(isinstance(k.post, Post) and _is_approved(store, k) for k in everything)
         _tell(outbox, number, approval, waiting, over=over)
         if not made and not waiting:
             raise DeskError(f"INC-{number}: already approved")
         return Approved(tuple(made), tuple(waiting), over)
+
+
+def _lacks(store: Store, number: int, kept: Kept, approval: Approval) -> str:
+    """What keeps a post from being approved with this vote, or an empty string."""
+    why, given = _why_two(store, kept, approval), _votes(store, number, kept, approval)
+    if voters.people(given, approval.logins) >= (2 if why else 1):
+        return ""
+    stranger = voters.unknown(given, approval.logins)
+    return f"{why}; {stranger}" if stranger else why
 
 
 def _why_two(store: Store, kept: Kept, approval: Approval) -> str:
@@ -81,10 +119,12 @@ def _why_two(store: Store, kept: Kept, approval: Approval) -> str:
     accused = [f.rule for f in kept.verdict.accusations if f.rule in critical and f.severity is Severity.PAGE]
     if accused:
         return f"the critical rule {accused[0]} accuses it"
+    if not approval.two_person:
+        return ""
     assert isinstance(kept.post, Post)
     leads = kept.verdict.hosts or hosts(kept.post.text, kept.post.links)
     pays = addresses(kept.post.text) or wallet_names(kept.post.text)
-    return "it holds a link or an address" if approval.two_person and (leads or pays) else ""
+    return "it holds a link or an address" if leads or pays else "two_person_approve is set"
 
 
 def _critical_rules(store: Store, digest: str) -> set[str]:
@@ -94,15 +134,17 @@ def _critical_rules(store: Store, digest: str) -> set[str]:
     return {str(data["id"]) for data in files.values() if data.get("even_if_approved")}
 
 
-def _votes(store: Store, number: int, kept: Kept, approval: Approval) -> int:
-    """How many people have approved this version of this post, this one included."""
+def _votes(store: Store, number: int, kept: Kept, approval: Approval) -> list[str]:
+    """Who has approved this version of this post, this one included. Raises DeskError for a vote of nobody."""
     assert isinstance(kept.post, Post)
+    if not voters.people((approval.voter,), approval.logins):
+        raise DeskError("who approves is not known")
     key = [number, kept.post.account, kept.post.id, kept.post.version]
     store.sql.execute(
         "INSERT OR IGNORE INTO votes VALUES(?, ?, ?, ?, ?, ?, ?)", [*key, approval.voter, stamp(approval.at), approval.reason]
     )
-    query = "SELECT count(*) FROM votes WHERE incident = ? AND account = ? AND post = ? AND version = ?"
-    return int(store.sql.execute(query, key).fetchone()[0])
+    query = "SELECT who FROM votes WHERE incident = ? AND account = ? AND post = ? AND version = ?"
+    return [row[0] for row in store.sql.execute(query, key)]
 
 
 def _external(kept: Kept) -> str:
@@ -119,7 +161,8 @@ def _registered(store: Store, kept: Kept, approval: Approval) -> int:
     assert isinstance(post, Post)
     end = approval.at + timedelta(minutes=1)
     plan = Plan(post.account, post.kind, post.text, post.created_at, end, (), len(post.media), "", approval.who, _external(kept))
-    number = desk.register(store, plan, approval.who, approval.at)
+    origin = desk.Origin(approval.voter, approval.via, after_the_fact=True)
+    number = desk.register(store, plan, approval.who, approval.at, origin)
     if number is None:
         raise DeskError(f"post {post.id} is already approved")
     store.registrations.consume(number, post.root_id or post.id, post.created_at)
@@ -129,7 +172,8 @@ def _registered(store: Store, kept: Kept, approval: Approval) -> int:
 def _tell(outbox: Outbox, number: int, approval: Approval, waiting: list[tuple[str, str]], *, over: bool) -> None:
     """Resolve the incident when all of it is approved; else say in the thread what a second approver has to do."""
     if over:
-        human = Human("resolve", approval.who, approval.via, approval.at, approval.reason, approval.voter, "approved")
+        user = approval.voter.removeprefix(voters.SLACK)
+        human = Human("resolve", approval.who, approval.via, approval.at, approval.reason, user, "approved")
         refused = outbox.act(number, human)
         if refused:
             raise DeskError(refused)

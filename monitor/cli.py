@@ -16,6 +16,7 @@ from monitor.command import App, acting, actor, as_json, configured, open_store,
 
 if TYPE_CHECKING:
     from monitor.config import Config
+    from monitor.store import Store
 
 
 @click.group(cls=App, context_settings={"help_option_names": ["-h", "--help"]})
@@ -244,19 +245,51 @@ def verify(file: str) -> None:
 
 @incidents.command("approve")
 @click.argument("number", type=int)
-@click.option("--post", default="", help="Only this post's id.")
+@click.option(
+    "--post", "posts", multiple=True, help="Only the post with this id; may be given again. Default: all, after their texts were shown."
+)
 @click.option("--reason", required=True, help="Why it is legitimate after all; recorded.")
 @acting
 @configured
-def approve_incident(config: Config, number: int, post: str, reason: str, who: str | None) -> None:
-    """It was us: approve exactly these posts, not similar ones."""
-    from monitor import approvals, preflight
+def approve_incident(config: Config, number: int, posts: tuple[str, ...], reason: str, who: str | None) -> None:
+    """It was us: approve exactly these posts, not similar ones. Votes count by login; --as is a note."""
+    from monitor import approvals, preflight, voters
 
-    store, who = open_store(config), actor(who)
-    two = bool(config.file.slack and config.file.slack.two_person_approve)
-    word = approvals.Approval(who, who, reason, "the command line", utc_now(), two)
-    done = approvals.approve(store, preflight.outbox(store, config), number, (post,) if post else (), word)
+    store = open_store(config)
+    names = _named(store, number, posts) if posts else _shown_whole(store, number)
+    word = approvals.Approval(
+        actor(who), voters.of_host(), reason, "the command line", utc_now(), config.approving.two_person, config.file.approvals.logins
+    )
+    done = approvals.approve(store, preflight.outbox(store, config), number, names, word)
     click.echo(f"INC-{number}: {done.words()}")
+
+
+def _named(store: Store, number: int, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The versions of posts that the ids on the command line mean."""
+    from monitor import approvals, desk
+
+    there = {approvals.name_of(k): k.post.id for k in approvals.posts_of(store, number)}
+    strange = [one for one in given if one not in there.values() and one not in there]
+    if strange:
+        raise desk.DeskError(f"INC-{number} has no post {', '.join(strange)}")
+    return tuple(name for name, identifier in there.items() if name in given or identifier in given)
+
+
+def _shown_whole(store: Store, number: int) -> tuple[str, ...]:
+    """Print every post that is not approved yet, whole, and ask; exactly these are approved, whatever is posted meanwhile."""
+    from monitor import approvals, desk, safe, show
+
+    found = approvals.unapproved(store, number)
+    for kept in found:
+        click.echo(f"--- post {approvals.name_of(kept)} of {show.when(kept.post.created_at)} UTC")
+        click.echo(safe.for_terminal_lines(approvals.whole(kept)))
+    try:
+        agreed = bool(found) and click.confirm(f"--- approve {f'these {len(found)} posts' if len(found) > 1 else 'this post'}?")
+    except click.Abort:
+        raise desk.DeskError("nobody answered: nothing is approved; answer y, or name each post with --post") from None
+    if not agreed:
+        raise desk.DeskError(f"INC-{number}: {'nothing is approved' if found else 'it holds no post to approve'}")
+    return tuple(map(approvals.name_of, found))
 
 
 # --- silences --------------------------------------------------------------------------------------

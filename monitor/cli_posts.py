@@ -40,17 +40,20 @@ def posts() -> None:
 @configured
 def add(config: Config, text: str | None, file: str | None, who: str | None, **given: Any) -> None:
     """Register one planned post. The text is the argument, --file, or standard input."""
-    from monitor import desk
+    from monitor import desk, voters
 
     open_ended = given["conversation"] or given["author"]
     if open_ended and (text or file):
         raise click.UsageError("--answers-under and --author stand instead of a text: give one or the other")
     plan = _planned(config, "" if open_ended else _text(text, file), given)
-    number = desk.register(open_store(config), plan, actor(who), utc_now())
+    origin = desk.Origin(voters.of_host(), "the command line")
+    number = desk.register(open_store(config), plan, actor(who), utc_now(), origin)
     _said(config, plan)
     parts = f" in {len(plan.more) + 1} parts, in order" if plan.more else ""
     often = "as often as it happens" if open_ended else "once"
     click.echo(f"registered as #{number}{parts}: {plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:%Y-%m-%d %H:%M} UTC, {often}")
+    for note in desk.takes_effect(plan, number or 0, utc_now(), config.approving):
+        click.echo(f"note: {note}")
 
 
 def _text(text: str | None, file: str | None) -> str:
@@ -130,7 +133,8 @@ def list_posts(config: Config, as_json: bool) -> None:  # noqa: FBT001
     from monitor import desk, show
 
     now = utc_now()
-    show.listing(as_json, "Registered posts", show.APPROVED, desk.registrations(open_store(config)), lambda o: show.approved_row(o, now))
+    found, two = desk.registrations(open_store(config)), config.approving.two_person
+    show.listing(as_json, "Registered posts", show.APPROVED, found, lambda o: show.approved_row(o, now, two_person=two))
 
 
 @posts.command("show")
@@ -139,7 +143,7 @@ def list_posts(config: Config, as_json: bool) -> None:  # noqa: FBT001
 @configured
 def show_post(config: Config, number: str, as_json: bool) -> None:  # noqa: FBT001
     """A registration by its number, or a judged post by the platform's id: why nobody was paged."""
-    from monitor import desk, planning, show
+    from monitor import desk, planning, safe, show
 
     store = open_store(config)
     judged = store.posts("id = ?", (number,))
@@ -147,9 +151,11 @@ def show_post(config: Config, number: str, as_json: bool) -> None:  # noqa: FBT0
         show.judged(store, judged, as_json=as_json)
         return
     one = desk.registration(store, int(number) if number.isdigit() and len(number) < 16 else 0)
-    show.listing(as_json, f"Registered post #{number}", show.APPROVED, [one], lambda o: show.approved_row(o, utc_now()))
+    two = config.approving.two_person
+    show.listing(as_json, f"Registered post #{number}", show.APPROVED, [one], lambda o: show.approved_row(o, utc_now(), two_person=two))
     if as_json:
         return
+    click.echo(safe.for_terminal(show.whose(one)))
     _said(config, planning.Plan(one.account, one.kind, one.text, one.not_before, one.not_after, one.links, one.media, one.field))
     if one.used_by:
         show.judged(store, store.posts("account = ? AND id = ?", (one.account, one.used_by)), as_json=False)
@@ -165,3 +171,19 @@ def withdraw(config: Config, number: int, who: str | None) -> None:
 
     desk.withdraw(open_store(config), number, actor(who), utc_now())
     click.echo(f"#{number} is withdrawn; that post would page now")
+
+
+@posts.command()
+@click.argument("number", type=int)
+@acting
+@configured
+def confirm(config: Config, number: int, who: str | None) -> None:
+    """A second person's word for a registration, and for all that the same import brought. Votes count by login."""
+    from monitor import desk, safe, voters
+
+    store = open_store(config)
+    for one in store.registrations.act_of(desk.registration(store, number)):
+        click.echo(f"--- #{one.id}, {one.kind}, {one.not_before:%Y-%m-%d %H:%M} to {one.not_after:%Y-%m-%d %H:%M} UTC")
+        click.echo(safe.for_terminal_lines("\n".join(desk.shown_of(one))))
+    made = desk.confirm(store, number, actor(who), voters.of_host(), config.file.approvals.logins, utc_now())
+    click.echo(f"confirmed: {', '.join(f'#{n}' for n in made[:20])}{f' and {len(made) - 20} more' if len(made) > 20 else ''}")

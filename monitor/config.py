@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from monitor.complaints import explain
-from monitor.model import Account, Company, Kind, Paging, Severity
+from monitor.model import Account, Approving, Company, Kind, Paging, Severity
 from monitor.spending import PRICES
 
 DEFAULT_PATH = "/etc/hijack-monitor/hijack-monitor.toml"
@@ -24,6 +24,7 @@ SECRETS = (
 ROUTES = ("pagerduty", "alertmanager", "webhook", "smtp", "apprise")  # beside Slack, in the order they are tried
 Worth = Literal["clear", "record", "notify", "page"]
 Mention = Annotated[str, pydantic.Field(pattern=r"^(channel|[SUW][A-Z0-9]{1,20})$")]
+Member = Annotated[str, pydantic.Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]
 Group = Annotated[str, pydantic.Field(pattern=r"^S[A-Z0-9]{1,20}$")]
 Domain = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
 Channel = Annotated[str, pydantic.Field(pattern=r"^[CGD][A-Z0-9]{2,20}$")]
@@ -115,6 +116,14 @@ class SlackTable(_Strict):
     runbook_file: str = ""
     sockets: int = pydantic.Field(default=2, ge=1, le=10)
     broadcast: bool = True
+
+
+class ApprovalsTable(_Strict):
+    """`[approvals]`: where registrations are announced, how old they must be to be silent, who is who."""
+
+    channel: Channel | None = None
+    fresh_minutes: float = pydantic.Field(default=10, ge=0, le=1440)
+    logins: dict[str, Member] = {}
 
 
 class Step(_Strict):
@@ -235,6 +244,7 @@ class File(_Strict):
     replay: ReplayTable | None = None
     accounts: list[AccountTable] = pydantic.Field(min_length=1)
     slack: SlackTable | None = None
+    approvals: ApprovalsTable = ApprovalsTable()
     pagerduty: PagerDutyTable | None = None
     alertmanager: AlertmanagerTable | None = None
     webhook: WebhookTable | None = None
@@ -266,6 +276,11 @@ class Config:
     def prices(self) -> dict[str, float]:
         """Dollars for each kind of resource: the dated defaults, and what the file says otherwise."""
         return PRICES | self.file.x.prices
+
+    @property
+    def approving(self) -> Approving:
+        """What one person's registration is worth."""
+        return Approving(self.file.approvals.fresh_minutes, bool(self.file.slack and self.file.slack.two_person_approve))
 
     def account(self, table: AccountTable, identifier: str) -> Account:
         """An account whose id is known."""
@@ -360,6 +375,8 @@ def _check(path: Path, file: File) -> None:
         if account.paging.channel and file.slack is None:
             raise ConfigError(f"{path}: accounts.{number}.paging.channel: found {account.paging.channel!r} without a [slack] table")
         _check_routes(f"{path}: accounts.{number}.paging.fallback", account.paging.fallback, file)
+    if file.approvals.channel and file.slack is None:
+        raise ConfigError(f"{path}: approvals.channel: found {file.approvals.channel!r} without a [slack] table")
     unknown = sorted(set(file.x.prices) - set(PRICES))
     if unknown:
         raise ConfigError(f"{path}: x.prices.{unknown[0]}: no such kind, expected one of: {', '.join(PRICES)}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import rulebook
+from monitor import rulebook, voters
 from monitor.incidents import LONGEST_SILENCE, Event
-from monitor.model import Account, ApprovedPost, Company, Human, Kind, Post, ProfileChange, Severity, Unreadable, Verdict
+from monitor.model import Account, ApprovedPost, Approving, Company, Human, Kind, Post, ProfileChange, Severity, Unreadable, Verdict
 from monitor.outbox import Outbox
 from monitor.planning import Plan
 from monitor.record import stamp
@@ -28,6 +30,21 @@ _LONG_WINDOW = timedelta(days=14)
 
 class DeskError(Exception):
     """What was asked cannot be done; the message says why and what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a registration comes from: `voter` tells people apart, `via` says where, `batch` names the act."""
+
+    voter: str = ""
+    via: str = ""
+    batch: str = ""
+    after_the_fact: bool = False
+
+
+def new_act() -> str:
+    """A name for what one command, form or import registers."""
+    return uuid.uuid4().hex[:16]
 
 
 def lint(plan: Plan, company: Company, rules: Rules, *, although: bool = True) -> list[str]:
@@ -52,7 +69,7 @@ def lint(plan: Plan, company: Company, rules: Rules, *, although: bool = True) -
     return notes
 
 
-def register(store: Store, plan: Plan, who: str, now: datetime) -> int | None:
+def register(store: Store, plan: Plan, who: str, now: datetime, origin: Origin | None = None) -> int | None:
     """One approval, audited; None when this external id is already registered."""
     if plan.not_after <= plan.not_before:
         raise DeskError("the window ends before it begins")
@@ -60,17 +77,19 @@ def register(store: Store, plan: Plan, who: str, now: datetime) -> int | None:
         raise DeskError(f"{len(plan.alt)} alt texts for {max(plan.media, len(plan.pictures))} pictures or videos")
     if plan.not_after < now:
         raise DeskError(f"the window ended at {plan.not_after:%Y-%m-%d %H:%M} UTC; a registration is for what comes")
+    origin = origin or Origin()
+    origin = origin if origin.batch else replace(origin, batch=new_act())
     with store.transaction():
-        first = _register(store, plan, who, now, 0, 1)
+        first = _register(store, plan, who, now, 0, 1, origin)
         before = first
         for part, text in enumerate(plan.more if first else (), 2):
             given = f"{plan.external_id}#{part}" if plan.external_id else ""
             bare = replace(plan, text=text, links=(), media=0, pictures=(), alt=(), external_id=given)
-            before = _register(store, bare, who, now, before or 0, part)
+            before = _register(store, bare, who, now, before or 0, part, origin)
         return first
 
 
-def _register(store: Store, plan: Plan, who: str, now: datetime, after: int, part: int) -> int | None:
+def _register(store: Store, plan: Plan, who: str, now: datetime, after: int, part: int, origin: Origin) -> int | None:
     """One row; part of a thread when the plan has more of them."""
     of = len(plan.more) + 1 if plan.more else 0
     number = store.registrations.add(
@@ -80,15 +99,51 @@ def _register(store: Store, plan: Plan, who: str, now: datetime, after: int, par
             "not_before": stamp(plan.not_before), "not_after": stamp(plan.not_after), "approved_by": plan.by or who,
             "created_at": stamp(now), "external_id": plan.external_id or None, "after": after, "part": part if of else 0, "parts": of,
             "conversation": plan.conversation, "author": plan.author, "alt": json.dumps(plan.alt),
+            **_origin(origin, who, now),
         }
     )  # fmt: skip
     if number is None:
         return None
     detail = {"account": plan.account, "kind": plan.kind.value, "approved_by": plan.by or who}
     detail |= {"part": f"{part} of {of}"} if of else {}
-    detail |= {k: v for k, v in (("conversation", plan.conversation), ("author", plan.author)) if v}
+    given = (("conversation", plan.conversation), ("author", plan.author), ("registrant", origin.voter), ("via", origin.via))
+    detail |= {k: v for k, v in given if v}
     store.audit(now, who, "register", f"#{number}", **detail)
     return number
+
+
+def _origin(origin: Origin, who: str, now: datetime) -> dict[str, object]:
+    """Its columns. What was approved after the fact needs no second word and no announcement: its incident tells of it."""
+    login = origin.voter.removeprefix(voters.LOGIN) if origin.voter.startswith(voters.LOGIN) else ""
+    told = f"{who} (login {login})" if login and login != who else who
+    columns: dict[str, object] = {"registered_by": told, "registrant": origin.voter, "via": origin.via, "batch": origin.batch}
+    return columns | ({"confirmed_at": stamp(now), "confirmed_by": who, "announcement": 0} if origin.after_the_fact else {})
+
+
+def confirm(store: Store, number: int, who: str, voter: str, logins: Mapping[str, str], now: datetime) -> tuple[int, ...]:
+    """A second person's word for a registration and all that came with it in the same act. Raises DeskError."""
+    with store.transaction():
+        one = registration(store, number)
+        if one.used_by:
+            raise DeskError(f"registered post #{number} was already used at {one.used_at:%Y-%m-%d %H:%M} UTC")
+        if one.withdrawn_at:
+            raise DeskError(f"registered post #{number} was withdrawn")
+        if one.confirmed_at:
+            raise DeskError(f"registered post #{number} was already confirmed by {one.confirmed_by}")
+        if voters.people((one.registrant, voter), logins) < 2:
+            raise DeskError(f"registered post #{number}: {_one_voice(one, voter, logins)}")
+        told = tuple(r.id for r in store.registrations.act_of(one) if not (r.confirmed_at or r.withdrawn_at))
+        store.registrations.confirm(told, who, now)
+        store.audit(now, who, "confirm", f"#{number}", registrations=told, voter=voter)
+        return told
+
+
+def _one_voice(one: ApprovedPost, voter: str, logins: Mapping[str, str]) -> str:
+    """Why the word of this voter adds nothing."""
+    if not one.registrant:
+        return "who registered it was not recorded; withdraw it and register it again"
+    told = voters.unknown((one.registrant, voter), logins)
+    return told or f"{one.registered_by} registered it: somebody else has to confirm it"
 
 
 def withdraw(store: Store, number: int, who: str, now: datetime) -> None:
@@ -101,6 +156,25 @@ def withdraw(store: Store, number: int, who: str, now: datetime) -> None:
             raise DeskError(f"registered post #{number} was already withdrawn")
         store.registrations.withdraw(number, who, now)
         store.audit(now, who, "withdraw", f"#{number}")
+
+
+def shown_of(one: ApprovedPost | Plan) -> list[str]:
+    """Everything that a registration would excuse, a line a part, for whoever has to decide on it. Untrusted."""
+    lines = [f"every answer below post {one.conversation}"] if one.conversation else []
+    lines += [f"every {one.kind} of @{one.author}"] if one.author else []
+    lines += [f"{one.field}: {one.text}" if one.field else one.text] if one.text else []
+    lines += [f"+ {link}" for link in one.links]
+    return lines + ([f"+ {one.media} picture(s) or video(s)"] if one.media else [])
+
+
+def takes_effect(plan: Plan, number: int, now: datetime, approving: Approving) -> list[str]:
+    """What one person's registration is worth so far, for whoever made it."""
+    if approving.two_person:
+        return [f"it waits for a second approver: the button of its announcement in Slack, or `hijack-monitor posts confirm {number}`"]
+    until = now + timedelta(minutes=approving.fresh_minutes)
+    if approving.fresh_minutes and plan.not_before < until:
+        return [f"until {until:%H:%M} UTC its post is a notice, unless a second person confirms #{number}"]
+    return []
 
 
 def registration(store: Store, number: int) -> ApprovedPost:
@@ -116,12 +190,14 @@ def registrations(store: Store, limit: int = 10_000) -> list[ApprovedPost]:
     return store.registrations.newest(limit)
 
 
-def standing(one: ApprovedPost, now: datetime) -> str:
-    """Used, withdrawn, over, open or planned."""
+def standing(one: ApprovedPost, now: datetime, *, two_person: bool = False) -> str:
+    """Used, withdrawn, over, waiting (for a second approver), open or planned."""
     if one.used_by:
         return "used"
     if one.withdrawn_at:
         return "withdrawn"
+    if two_person and not one.confirmed_at and one.not_after >= now:
+        return "waiting"
     return "over" if one.not_after < now else "open" if one.not_before <= now else "planned"
 
 
@@ -194,8 +270,9 @@ def recompute(store: Store, kept: Kept) -> Verdict:
     row = store.sql.execute("SELECT context FROM rulebooks WHERE digest = ?", [kept.rulebook]).fetchone()
     if row is None:
         raise DeskError("the rules this post was judged by are not in the store")
-    book, company, account = _as_it_was(json.loads(row[0]), kept.post.account)
-    queue = Queue(store.registrations.as_of(kept))
+    context = json.loads(row[0])
+    book, company, account = _as_it_was(context, kept.post.account)
+    queue = Queue(store.registrations.as_of(kept), Approving(**context.get("approvals", {})))
     match kept.post:
         case Post():
             return judge(kept.post, account, company, queue, book.rules, kept.context)

@@ -36,6 +36,7 @@ from monitor.outbox import Outbox
 from monitor.sources.interface import Batch, Clock
 from monitor.store import Kept, Store
 from monitor.verdict import judge_unreadable
+from monitor.verdict.confirmed import ALONE
 from monitor.verdict.profile import changes
 from monitor.verdict.text import skeleton
 
@@ -246,7 +247,9 @@ def _headline(taken: list[_Taken]) -> str:
     if isinstance(item, Unreadable):
         return "Unreadable post"
     if isinstance(verdict.match, Exact):
-        return f"Approved {item.kind} accused" if verdict.accusations else f"Approved {item.kind}, not all of it compared"
+        alone = all(caveat.endswith(ALONE) for caveat in verdict.match.caveats)
+        quiet = f"Approved {item.kind}, registered just before" if alone else f"Approved {item.kind}, not all of it compared"
+        return f"Approved {item.kind} accused" if verdict.accusations else quiet
     near = isinstance(verdict.match, Near) and verdict.severity is Severity.NOTIFY
     if item.kind is Kind.LIVE:
         return "Unapproved live broadcast"

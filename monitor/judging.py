@@ -11,7 +11,22 @@ from datetime import datetime
 
 from monitor.blocklists import Blocklists
 from monitor.context import gather
-from monitor.model import NO_CONTEXT, Account, Company, Context, Item, Kind, NoMatch, Post, ProfileChange, Severity, Unreadable, Verdict
+from monitor.model import (
+    NO_CONTEXT,
+    ONE_IS_ENOUGH,
+    Account,
+    Approving,
+    Company,
+    Context,
+    Item,
+    Kind,
+    NoMatch,
+    Post,
+    ProfileChange,
+    Severity,
+    Unreadable,
+    Verdict,
+)
 from monitor.registrations import REMEMBERED
 from monitor.rulebook import Rulebook
 from monitor.store import Store
@@ -25,9 +40,9 @@ log = logging.getLogger("monitor.judging")
 class Judge:
     """The queue, the rules and who we are, kept current; verdicts come from the pure `judge`."""
 
-    def __init__(self, store: Store, company: Company, rulebook: Rulebook) -> None:
-        self._store, self.company, self.rulebook = store, company, rulebook
-        self._queue, self._revision = Queue(), 0
+    def __init__(self, store: Store, company: Company, rulebook: Rulebook, approving: Approving = ONE_IS_ENOUGH) -> None:
+        self._store, self.company, self.rulebook, self._approving = store, company, rulebook, approving
+        self._queue, self._revision = Queue(approving=approving), 0
         self.lists = Blocklists()
         self._accounts: tuple[Account, ...] = ()
         self.digest = ""
@@ -45,6 +60,7 @@ class Judge:
                 "rules": {str(s.path.name): s.file.model_dump() for s in rulebook.sources},
                 "company": asdict(self.company),
                 "accounts": [asdict(a) for a in self._accounts],
+                "approvals": asdict(self._approving),
             },
             sort_keys=True,
         )
@@ -54,7 +70,7 @@ class Judge:
 
     def start_over(self) -> None:
         """Forget the queue: what it took over may belong to a transaction that was rolled back."""
-        self._queue, self._revision = Queue(), 0
+        self._queue, self._revision = Queue(approving=self._approving), 0
 
     def refresh(self, now: datetime) -> None:
         """Take over registrations made, used or withdrawn since, by whichever process, and forget those long

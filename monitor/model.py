@@ -250,6 +250,26 @@ class ApprovedPost:
     conversation: str = ""
     author: str = ""
     alt: tuple[str, ...] = ()
+    registered_at: datetime | None = None  # by our clock
+    registered_by: str = ""  # in words, as it was recorded
+    registrant: str = ""  # tells people apart, see `voters`
+    via: str = ""  # where it was registered
+    batch: str = ""  # the act: what one command, form or import registered
+    confirmed_at: datetime | None = None  # by a second person, or approved after the fact
+    confirmed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Approving:
+    """What one person's registration is worth: with `two_person` nothing until a second confirms it; a post that
+    appears within `fresh_minutes` of it is a notice until then (0: never).
+    """
+
+    fresh_minutes: float = 0
+    two_person: bool = False
+
+
+ONE_IS_ENOUGH = Approving()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from monitor.model import Account, Kind
 
+RESERVED = ("approved:", "slack:")  # what was approved after the fact, what was filled in in Slack
 MOST_ROWS = 20_000
 MOST_TEXT = 25_000  # X's own limit
 
@@ -213,6 +214,8 @@ def _plan(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan:
     account = account_named(str(row.get("account", "")), how)
     kind = kind_named(str(row.get("kind", "post")))
     given = str(row.get("external", "")).strip()
+    if given.startswith(RESERVED):
+        raise ValueError(f"external_id: found {given[:40]!r}; ids that begin with {' or '.join(RESERVED)} are the monitor's own")
     digest = hashlib.sha256(
         json.dumps([account, kind, text, *more, links, media, str(row.get("when")), str(row.get("time")), str(row.get("until"))]).encode()
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from monitor import assembly, desk, pictures, planning, record, rulebook, safe, spending, vision, wiring
+from monitor import assembly, desk, pictures, planning, record, rulebook, safe, spending, vision, voters, wiring
 from monitor import drill as drills
 from monitor.collector import Collector
 from monitor.config import Config, ConfigError, secrets
@@ -87,6 +87,7 @@ async def _check(config: Config, *, live: bool) -> None:
             click.echo(f"account        @{table.handle} on {table.platform}: unapproved {worth}")
         _say_cost(config, built.store)
         _say_paging(config)
+        _say_approving(config)
         if live:
             await _ask_everybody(built)
             await built.open_streams(secrets())
@@ -159,6 +160,23 @@ def _say_paging(config: Config) -> None:
         click.echo("warning: nobody outside notices when this monitor is gone: add [deadman]")
 
 
+def _say_approving(config: Config) -> None:
+    """What one person's word is worth, and what to set so that it is enough for nothing."""
+    one, table, slack = config.approving, config.file.approvals, config.file.slack
+    if one.two_person:
+        click.echo("approvals      a registration takes effect once a second person confirms it")
+        if len(table.logins) < 2 and not (slack and slack.approvers):
+            click.echo("warning: two_person_approve is true, and no second approver is known: name `approvers` in [slack]")
+    if one.fresh_minutes:
+        click.echo(
+            f"approvals      a post registered less than {one.fresh_minutes:g} min before is a notice, unless a second person confirmed it"
+        )
+    else:
+        click.echo(
+            "warning: fresh_minutes = 0: whoever may register a text can post it at once, and nobody is told but by the announcement"
+        )
+
+
 async def _ask_everybody(built: Service) -> None:
     for name, notifier in built.pager.notifiers().items():
         try:
@@ -189,7 +207,8 @@ def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
     """A verdict for every line, in order; 1 when one would page."""
     rules = assembly.load_rules(config).rules
     store = None if rules_only else Store(config.database)
-    queue = Queue(store.registrations.since(0, datetime.now(UTC))[0]) if store else None
+    alone = replace(config.approving, fresh_minutes=0)  # when a post of a file appears is not known
+    queue = Queue(store.registrations.since(0, datetime.now(UTC))[0], alone) if store else None
     accounts = _accounts(config, store)
     with click.open_file(file, encoding="utf-8", errors="replace") as lines:
         rows = [(n, text) for n, text in enumerate(lines, 1) if text.strip()]
@@ -237,10 +256,11 @@ def import_file(store: Store, config: Config, path: Path, how: planning.Reading,
     rules = assembly.load_rules(config).rules
     counts = {"registered": 0, "known": 0, "bad": 0}
     seen: dict[str, int] = {}
+    origin = desk.Origin(voters.of_host(), f"an import of {safe.clean(path.name, 80)}", desk.new_act())
     with _progress(rows, "importing") as bar:  # a transaction a row: the daemon gets its turns
         for number, row in bar:
             plan = _with_pictures(row, path.parent)
-            said = _one_row(store, plan, who, now, seen, number, commit=commit)
+            said = _one_row(store, plan, who, now, seen, number, origin if commit else None)
             counts[said[0]] += 1
             click.echo(f"row {number}: {said[1]}")
             if isinstance(plan, planning.Plan) and said[0] == "registered":
@@ -250,6 +270,8 @@ def import_file(store: Store, config: Config, path: Path, how: planning.Reading,
             store.audit(now, who, "import", path.name, **counts)
     done = "registered" if commit else "would be registered (dry run; --commit registers)"
     click.echo(f"{counts['registered']} {done}, {counts['known']} already known, {counts['bad']} bad")
+    if commit and counts["registered"] and config.approving.two_person:
+        click.echo("they wait for a second approver: `hijack-monitor posts confirm` with one of their numbers confirms them all")
     return 1 if counts["bad"] else 0
 
 
@@ -265,9 +287,10 @@ def _with_pictures(plan: planning.Plan | planning.Bad, folder: Path) -> planning
 
 
 def _one_row(
-    store: Store, plan: planning.Plan | planning.Bad, who: str, now: datetime, seen: dict[str, int], number: int, *, commit: bool
-) -> tuple[str, str]:
-    """(registered, known or bad; what to say)."""
+    store: Store, plan: planning.Plan | planning.Bad, who: str, now: datetime, seen: dict[str, int], number: int,
+    origin: desk.Origin | None,
+) -> tuple[str, str]:  # fmt: skip
+    """(registered, known or bad; what to say). Without an origin nothing is registered."""
     if isinstance(plan, planning.Bad):
         return "bad", f"BAD: {safe.for_terminal(plan.reason, 300)}"
     if plan.not_after < now:
@@ -279,9 +302,9 @@ def _one_row(
         return "known", "already registered"
     window = f"{plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:%H:%M} UTC"
     text = safe.for_terminal(plan.text, 60)
-    if not commit:
+    if origin is None:
         return "registered", f"would be registered, {window}: {text}"
-    return "registered", f"#{desk.register(store, plan, who, now)}, {window}: {text}"
+    return "registered", f"#{desk.register(store, plan, who, datetime.now(UTC), origin)}, {window}: {text}"
 
 
 # --- rules test and drill ---------------------------------------------------------------------------
@@ -301,7 +324,7 @@ def test_rules(config: Config) -> int:
 def drill(store: Store, config: Config, who: str, wait: int) -> int:
     """Write a marked incident down; the running daemon pages it. 0 when acknowledged in time."""
     now = datetime.now(UTC)
-    judge = Judge(store, config.company, assembly.load_rules(config))
+    judge = Judge(store, config.company, assembly.load_rules(config), config.approving)
     judge.know(tuple({a.key: a for a in _accounts(config, store).values()}.values()), now)
     number = asyncio.run(drills.begin(store, judge, outbox(store, config), lambda: datetime.now(UTC), lambda: None, who))
     click.echo(f"INC-{number} written; the running daemon pages it now")

@@ -153,6 +153,8 @@ def approved(row: Row) -> ApprovedPost:
         row["approved_by"], row["used_by"], moment(row["used_at"]), moment(row["withdrawn_at"]),
         tuple(json.loads(row["pictures"])), row["after"], row["part"], row["parts"], row["conversation"], row["author"],
         alt=tuple(json.loads(row["alt"])),
+        registered_at=_moment(row["created_at"]), registered_by=row["registered_by"], registrant=row["registrant"], via=row["via"],
+        batch=row["batch"], confirmed_at=moment(row["confirmed_at"]), confirmed_by=row["confirmed_by"],
     )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ class Registrations:
 
     def as_of(self, kept: Kept) -> list[ApprovedPost]:
         """As they stood when a post was judged: made before, not yet used by a later post, not yet
-        withdrawn. What makes a verdict recomputable.
+        withdrawn, confirmed only if that was before. What makes a verdict recomputable.
         """
         version = kept.post.version if isinstance(kept.post, Post) else 1
         row = self._sql.execute(
@@ -78,7 +78,8 @@ class Registrations:
             one = record.approved(r)
             before = r["user"] < row[0] if r["user"] else bool(one.used_at and one.used_at < kept.seen_at)
             gone = one.withdrawn_at if one.withdrawn_at and one.withdrawn_at <= kept.seen_at else None
-            out.append(replace(one, withdrawn_at=gone, used_by=one.used_by if before else ""))
+            sure = one.confirmed_at if one.confirmed_at and one.confirmed_at <= kept.seen_at else None
+            out.append(replace(one, withdrawn_at=gone, used_by=one.used_by if before else "", confirmed_at=sure))
         return out
 
     def consume(self, number: int, root_id: str, when: datetime) -> None:
@@ -86,6 +87,20 @@ class Registrations:
         self._sql.execute(
             "UPDATE approved SET used_by = ?, used_at = ?, revision = ? WHERE id = ? AND used_by = ''",
             [root_id, stamp(when), self.revise(), number],
+        )
+
+    def act_of(self, one: ApprovedPost) -> list[ApprovedPost]:
+        """Everything registered in the same act, itself included."""
+        if not one.batch:  # of an earlier version
+            return [one]
+        return [record.approved(r) for r in self._sql.execute("SELECT * FROM approved WHERE batch = ? ORDER BY id", [one.batch])]
+
+    def confirm(self, numbers: tuple[int, ...], who: str, when: datetime) -> None:
+        """A second person stands for these."""
+        revision = self.revise()
+        self._sql.executemany(
+            "UPDATE approved SET confirmed_by = ?, confirmed_at = ?, revision = ? WHERE id = ? AND confirmed_at IS NULL",
+            [(who, stamp(when), revision, number) for number in numbers],
         )
 
     def withdraw(self, number: int, who: str, when: datetime) -> None:

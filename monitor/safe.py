@@ -15,6 +15,7 @@ _DOT = re.compile(r"(?<=[^\s.])\.(?=[^\W\d_]{2,}|xn--)")
 _LINES = re.compile(r"\n{3,}")
 _KEEP = {"\n", "\u200d"}  # line breaks; the joiner inside emoji
 _MARKS_IN_A_ROW = 4
+_ALL = 200_000  # characters: more than any post has
 
 
 def clean(text: str, limit: int) -> str:
@@ -49,6 +50,12 @@ def for_slack_literal(text: str, limit: int = 2_000) -> str:
     Never empty: Slack refuses empty text.
     """
     return clean(defang(clean(text, limit)), limit) or "(no text in this post)"
+
+
+def for_slack_whole(text: str, limit: int) -> str:
+    """The same when all of it fits, else an empty string: what cannot be read whole is not decided on in Slack."""
+    shown = for_slack_literal(text, _ALL)
+    return shown if len(shown) <= limit and len(text) <= _ALL else ""
 
 
 def for_slack_markup(text: str, limit: int = 300) -> str:
@@ -92,6 +99,11 @@ def for_html(text: str, limit: int = 5_000) -> str:
 def for_terminal(text: str, limit: int = 500) -> str:
     """One line without escape sequences or anything that reorders it; links defanged."""
     return " ".join(defang(clean(text, limit)).split())
+
+
+def for_terminal_lines(text: str) -> str:
+    """All of a text, its lines kept, without escape sequences or anything that reorders it; links defanged."""
+    return clean(defang(clean(text, _ALL)), _ALL) or "(no text)"
 
 
 def for_mail(text: str, limit: int = 2_000) -> str:

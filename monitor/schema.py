@@ -174,6 +174,35 @@ def _eighth(db: Database) -> None:
     db.execute("ALTER TABLE approved ADD COLUMN alt TEXT NOT NULL DEFAULT '[]'")
 
 
+_TENTH = """
+ALTER TABLE approved ADD COLUMN registered_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE approved ADD COLUMN registrant TEXT NOT NULL DEFAULT '';
+ALTER TABLE approved ADD COLUMN via TEXT NOT NULL DEFAULT '';
+ALTER TABLE approved ADD COLUMN batch TEXT NOT NULL DEFAULT '';
+ALTER TABLE approved ADD COLUMN confirmed_at TEXT;
+ALTER TABLE approved ADD COLUMN confirmed_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE approved ADD COLUMN announcement INT;
+UPDATE approved SET announcement = 0;
+UPDATE approved SET confirmed_at = created_at, confirmed_by = approved_by WHERE external_id LIKE 'approved:%';
+CREATE INDEX approved_unannounced ON approved(batch) WHERE announcement IS NULL;
+CREATE INDEX approved_announcement ON approved(announcement);
+CREATE INDEX approved_batch ON approved(batch);
+CREATE TABLE announcements(
+  id INTEGER PRIMARY KEY, created_at TEXT NOT NULL, next_at TEXT NOT NULL, attempts INT NOT NULL DEFAULT 0,
+  plain INT NOT NULL DEFAULT 0, channel TEXT NOT NULL DEFAULT '', receipt TEXT NOT NULL DEFAULT '',
+  revision INT NOT NULL DEFAULT 0, stale INT NOT NULL DEFAULT 1, last_error TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX announcements_due ON announcements(next_at) WHERE stale = 1;
+"""
+
+
+@_migrations(name="0010_approvals")
+def _tenth(db: Database) -> None:
+    for statement in _TENTH.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, bring it up to date, and make every commit durable.
 

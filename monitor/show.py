@@ -52,22 +52,30 @@ def listing(as_json: bool, title: str, columns: Sequence[str], found: Sequence[A
         table(title, columns, [row(f) for f in found])
 
 
-APPROVED = ("id", "standing", "account", "kind", "from", "until", "by", "text")
+APPROVED = ("id", "standing", "account", "kind", "from", "until", "by", "confirmed", "text")
 
 
-def approved_row(one: ApprovedPost, now: datetime) -> Row:
+def whose(one: ApprovedPost) -> str:
+    """Who registered it, where, and who has confirmed it."""
+    via = f" from {one.via}" if one.via else ""
+    said = f"registered {when(one.registered_at)} UTC by {one.registered_by or one.approved_by}{via}"
+    return f"{said}; confirmed {when(one.confirmed_at)} UTC by {one.confirmed_by}" if one.confirmed_at else said
+
+
+def approved_row(one: ApprovedPost, now: datetime, *, two_person: bool = False) -> Row:
     """One registration."""
     text = f"{one.field}: {one.text}" if one.field else f"({one.part}/{one.parts}) {one.text}" if one.parts else one.text
     if one.conversation or one.author:
         text = f"answers below {one.conversation}" if one.conversation else f"{one.kind}s of @{one.author}"
     return (
         one.id,
-        desk.standing(one, now),
+        desk.standing(one, now, two_person=two_person),
         one.account,
         one.kind.value,
         when(one.not_before),
         when(one.not_after),
         one.approved_by,
+        one.confirmed_by,
         text[:300],
     )
 

@@ -50,7 +50,7 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             routes = {
                 name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets) for name in names
             }
-            judge = Judge(store, config.company, book)
+            judge = Judge(store, config.company, book, config.approving)
             judge.lists = block_lists(config)
             sandbox = Sandbox()
             sandbox.note = lambda what, why: standing.note(store, what, why)
@@ -111,5 +111,5 @@ def _office(made: Service) -> Office:
     return Office(
         made.store, made.outbox, made.clock, made.wake.set, made.config.company, lambda: made.judge.rulebook.rules,
         lambda: tuple(w.account for w in made.watches), made.standing, lambda: drill.words(made.store), made.begin_drill,
-        made.config.file.slack.two_person_approve if made.config.file.slack else False,
+        made.config.approving, made.config.file.approvals.logins,
     )  # fmt: skip

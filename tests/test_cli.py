@@ -324,7 +324,7 @@ def test_an_incident_is_acknowledged_resolved_and_approved_from_the_host(run: Ru
     shown = run("incidents", "show", str(number))
     assert "acknowledge" in shown.output
     assert json.loads(run("incidents", "show", str(number), "--json").output)["acknowledged_by"] == "alice"
-    approved = run("incidents", "approve", str(number), "--reason", "the CEO phoned", "--as", "carla")
+    approved = run("incidents", "approve", str(number), "--reason", "the CEO phoned", "--as", "carla", text="y\n")
     assert approved.exit_code == 0, approved.output
     assert json.loads(run("incidents", "list", "--json").output)[0]["state"] == "resolved"
     assert [p["standing"] for p in json.loads(run("posts", "list", "--json").output)] == ["used"]

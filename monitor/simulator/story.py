@@ -171,6 +171,8 @@ def config_text(data: dict[str, Any], x_base: str, slack_base: str, data_dir: Pa
         "[company]", *(f"{k} = {json.dumps(v)}" for k, v in company.items()),
         "[x]", f'api_base = "{x_base}"', f'media_hosts = ["{x_base.removeprefix("http://")}"]', f"poll_seconds = {data.get('poll_seconds', 1)}", f'push = "{data.get("push", "none")}"', f"profile_seconds = {data.get('profile_seconds', 2)}",
         *(f'[[accounts]]\nplatform = "x"\nhandle = "{a["handle"]}"\n{a.get("paging", "")}' for a in data["accounts"]),
+        "[approvals]", f"fresh_minutes = {data.get('fresh_minutes', 0)}", f'channel = "{data.get("approvals", "C0APPROVALS")}"',
+        *(f'logins.{json.dumps(login)} = "{user}"' for login, user in data.get("logins", {}).items()),
         "[slack]", f'api_base = "{slack_base}"', 'channel = "C0INCIDENTS"', 'mention = ["S0SOCIAL"]',
         f"thread_seconds = {data.get('thread_seconds', 1)}",
         "[paging]", f"repeat_minutes = {paging.get('repeat_minutes', 5)}",

@@ -64,7 +64,7 @@ def judge_change(change: ProfileChange, company: Company, queue: Queue, rules: R
     findings = rules.accuse(subject, "profile")
     if isinstance(match, Exact):
         findings = tuple(f for f in findings if _stands(f, rules))
-    base = Severity.CLEAR if isinstance(match, Exact) else Severity.NOTIFY
+    base = Severity.CLEAR if isinstance(match, Exact) and not match.caveats else Severity.NOTIFY
     severity = max([base, *(f.severity for f in findings if not f.shadow)])
     foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
     return Verdict(severity, _reason(match, findings, queued=True), match, findings, foreign)

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 
 from rapidfuzz import fuzz
 
-from monitor.model import ApprovedPost, Exact, Kind, Match, Near, NoMatch, Post, ProfileChange
+from monitor.model import ONE_IS_ENOUGH, ApprovedPost, Approving, Exact, Kind, Match, Near, NoMatch, Post, ProfileChange
+from monitor.verdict.confirmed import fresh, waits
 from monitor.verdict.critical import signature, typos
 from monitor.verdict.parts import caveats, doubt
 from monitor.verdict.resemblance import explained
@@ -38,7 +39,8 @@ class _Entry:
 class Queue:
     """The registrations, ready to be matched. `add` takes a changed registration again."""
 
-    def __init__(self, approved: Iterable[ApprovedPost] = ()) -> None:
+    def __init__(self, approved: Iterable[ApprovedPost] = (), approving: Approving = ONE_IS_ENOUGH) -> None:
+        self._approving = approving
         self._entries: dict[int, _Entry] = {}
         self._by_text: dict[str, list[int]] = {}
         self._by_tokens: dict[int, list[int]] = {}
@@ -94,11 +96,12 @@ class Queue:
             if why:
                 doubts.append((why[0], entry.approved.id, why[1]))
                 continue
-            found = Exact(entry.approved.id, media_note(entry.approved, post), caveats=caveats(entry.approved, post))
+            told = (*caveats(entry.approved, post), *fresh(entry.approved, post.created_at, self._approving))
+            found = Exact(entry.approved.id, media_note(entry.approved, post), caveats=told)
             if not found.caveats:
                 return found
             noticed = noticed or found
-        open_ended = noticed or self._allowed(post)
+        open_ended = noticed or self._allowed(post, doubts)
         if open_ended or doubts:
             _, number, why_not = min(doubts, default=(0, 0, ""))
             return open_ended or (NoMatch(why_not, number, 100) if text else NoMatch(why_not))
@@ -111,7 +114,9 @@ class Queue:
             if one.kind is Kind.PROFILE and (one.account, one.field) == (change.account, change.field):
                 open_now = not one.withdrawn_at and (not one.used_by or one.used_by == change.root_id)
                 if open_now and one.not_before <= change.seen_at <= one.not_after:
-                    return Exact(one.id)
+                    if why := waits(one, self._approving):
+                        return NoMatch(why[1], one.id, 100)
+                    return Exact(one.id, caveats=fresh(one, change.seen_at, self._approving))
         return NoMatch("nobody registered this change")
 
     def pictures_wanted(self, post: Post) -> bool:
@@ -128,8 +133,8 @@ class Queue:
         """Whether quotes by this account are registered by their author."""
         return any(account == post.account and key.startswith(f"{Kind.QUOTE} ") for account, key in self._open)
 
-    def _allowed(self, post: Post) -> Exact | None:
-        """A registration that names a conversation or an author instead of words."""
+    def _allowed(self, post: Post, doubts: list[tuple[int, int, str]]) -> Exact | None:
+        """A registration that names a conversation or an author instead of words; `doubts` learn of one that waits."""
         keys = [post.conversation, post.referenced_id] if post.kind is Kind.REPLY else []
         if post.kind in (Kind.REPOST, Kind.QUOTE) and post.referenced_author:
             keys = [f"{post.kind} {post.referenced_author.lower()}"]
@@ -137,8 +142,13 @@ class Queue:
             for number in self._open.get((post.account, key), ()):
                 one = self._entries[number].approved
                 if not one.withdrawn_at and one.not_before <= post.created_at <= one.not_after:
+                    if why := waits(one, self._approving):
+                        doubts.append((why[0], number, why[1].replace("has these words", "allows it")))
+                        continue
                     what = "answers under a registered post" if one.conversation else f"{post.kind}s of @{one.author} are registered"
-                    return Exact(number, what, words=False)
+                    # a reply that nobody registered would not even be told: there a young registration excuses nothing
+                    told = fresh(one, post.created_at, self._approving) if post.kind is not Kind.REPLY else ()
+                    return Exact(number, what, words=False, caveats=told)
         return None
 
     def _near(self, text: str, post: Post) -> Near | None:
@@ -177,7 +187,7 @@ class Queue:
 
     def _doubt(self, one: ApprovedPost, post: Post) -> tuple[int, str] | None:
         """Why an equal text is not this registration's post: (rank, words), most telling first."""
-        return doubt(one, post) or self._out_of_order(one, post)
+        return doubt(one, post) or self._out_of_order(one, post) or waits(one, self._approving)
 
     def _out_of_order(self, one: ApprovedPost, post: Post) -> tuple[int, str] | None:
         before = self._entries.get(one.after)

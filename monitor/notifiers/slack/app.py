@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from monitor import approvals, desk, safe
+from monitor import approvals, desk, safe, voters
 from monitor.approvals import Approval
 from monitor.desk import DeskError
-from monitor.model import Human, Incident, Post
+from monitor.model import Human, Incident
 from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack import views
 from monitor.notifiers.slack.api import Api
@@ -157,7 +157,7 @@ class SlackApp:
         channel = str((payload.get("channel") or {}).get("id") or self._channel)
         if verb == "resolve":
             return views.resolve(incident, channel)
-        posts = [k for k in self._store.posts("incident = ?", (incident.id,)) if isinstance(k.post, Post)]
+        posts = approvals.unapproved(self._store, incident.id)
         if not posts:
             return views.refusal("Legit: approve", "This incident holds no post to approve; resolve it, or register the profile value.")
         return views.approve(incident, posts, channel)
@@ -192,22 +192,26 @@ class SlackApp:
         filled, meta = views.values(view), read_json(view.get("private_metadata"))
         match view.get("callback_id"):
             case "approve" if filled.get("posts") and str(filled.get("reason", "")).strip():
-                return await self._approve(payload, int(meta.get("i", 0)), filled)
+                return await self._approve(payload, int(meta.get("i", 0)), tuple(map(str, meta.get("p") or ())), filled)
             case "resolve":
                 return await self._resolve(payload, int(meta.get("i", 0)), filled)
             case "plan_save":
                 return await self._save_plan(payload, str(meta.get("d", "")))
         return f"checked {envelope}"
 
-    async def _approve(self, payload: Payload, number: int, filled: dict[str, Any]) -> str:
+    async def _approve(self, payload: Payload, number: int, listed: tuple[str, ...], filled: dict[str, Any]) -> str:
+        """Approve the ticked ones of the posts that the form listed when it was opened, none that came since."""
         user = user_of(payload)
         who, why = await self._people.may(user, "approve", team_of(payload))
-        posts = () if "all" in filled["posts"] else filled["posts"]
-        word = Approval(who, user, str(filled["reason"]).strip(), "Slack", self._office.clock(), self._office.two_person)
+        chosen, office = filled["posts"], self._office
+        names = tuple(name for name in listed if "all" in chosen or name in chosen)
+        word = Approval(
+            who, voters.of_slack(user), str(filled["reason"]).strip(), "Slack", office.clock(), office.approving.two_person, office.logins
+        )
         said = ""
         if not why:
             try:
-                said = approvals.approve(self._store, self._office.outbox, number, posts, word).words()
+                said = approvals.approve(self._store, office.outbox, number, names, word).words()
             except DeskError as error:
                 why = safe.for_slack_sentence(str(error))
         await self._replies.answer(payload, why or f"INC-{number}: {safe.for_slack_sentence(said)}")
@@ -239,8 +243,12 @@ class SlackApp:
         except ValueError as error:
             block, _, said = str(error).partition(": ")
             return {"response_action": "errors", "errors": {block: said}}
+        text = safe.for_slack_whole("\n".join(desk.shown_of(made)), views.LONGEST)
+        if not text:
+            long = "too long to be shown whole here; on the host: hijack-monitor posts add --file"
+            return {"response_action": "errors", "errors": {"text": long}}
         notes = desk.lint(made, self._office.company, self._office.rules())
-        return {"response_action": "update", "view": views.checked(notes, made.text, envelope)}
+        return {"response_action": "update", "view": views.checked(notes, text, envelope)}
 
     def _plan(self, filled: dict[str, Any]) -> Plan:
         return views.planned_post(filled, {a.key for a in self._office.accounts()}, self._office.clock())
@@ -253,8 +261,10 @@ class SlackApp:
         if not why and row:
             try:
                 made = replace(self._plan(views.values(json.loads(row[0])["view"])), external_id=f"slack:{draft}")
-                number = desk.register(self._store, made, who, self._office.clock())
-                said = f"Registered as #{number}." if number else "It is registered already."
+                now, origin = self._office.clock(), desk.Origin(voters.of_slack(user_of(payload)), "Slack")
+                number = desk.register(self._store, made, who, now, origin)
+                notes = desk.takes_effect(made, number or 0, now, self._office.approving)
+                said = f"Registered as #{number}. {' '.join(notes)}".strip() if number else "It is registered already."
             except (ValueError, DeskError) as error:
                 why = safe.for_slack_sentence(str(error))
         view = str((payload.get("view") or {}).get("id", ""))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor import safe
 from monitor.desk import DeskError
-from monitor.model import Account, Company
+from monitor.model import ONE_IS_ENOUGH, Account, Approving, Company
 from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack.api import Api
 from monitor.notifiers.slack.payload import Payload, read_json, user_of
@@ -34,7 +34,8 @@ class Office:
     standing: Callable[[], list[str]]
     last_drill: Callable[[], str]
     drill: Callable[[str], Awaitable[int]]
-    two_person: bool = False
+    approving: Approving = ONE_IS_ENOUGH
+    logins: Mapping[str, str] = field(default_factory=dict)
 
 
 class Replies:

@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from monitor import safe
+from monitor import approvals, safe
 from monitor.model import CAUSES, Account, ApprovedPost, Incident, Kind, Post
 from monitor.notifiers.slack.message import button, headline
 from monitor.planning import Plan
 from monitor.store import Kept
 
 View = dict[str, Any]
-MOST_POSTS = 10
+MOST_POSTS = 10  # checkboxes
+MOST_SHOWN = 60  # posts of one form: their names have to fit into its metadata
+LONGEST, FORM, LEAF = 6_000, 30_000, 2_500  # characters: of one text, of all texts of a form, of one piece of rich text
 
 
 def plain(text: str, limit: int) -> dict[str, Any]:
@@ -64,16 +66,46 @@ def _options(pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
 
 
 def approve(incident: Incident, posts: list[Kept], channel: str) -> View:
-    """Which posts, and why. Exactly these, never similar ones."""
-    shown = [(k.post.id, f"{k.post.created_at:%H:%M:%S} {_said(k)}") for k in posts[:MOST_POSTS]]
-    if len(posts) > MOST_POSTS:
-        shown = [*shown[: MOST_POSTS - 1], ("all", f"all {len(posts)} posts of this incident")]
+    """Which posts, and why. Exactly these, never similar ones, and only what is shown whole here."""
+    shown, left = _whole(posts)
+    if not shown:
+        return refusal("Legit: approve", _on_the_host(incident, left))
+    names = [approvals.name_of(k) for k, _ in shown]
+    options = [(name, f"{k.post.created_at:%H:%M:%S} {_said(k)}") for name, (k, _) in zip(names, shown, strict=True)]
+    if len(options) > MOST_POSTS:
+        every = f"all {len(options)} posts " + ("shown below" if left else "of this incident, shown below")
+        options = [*options[: MOST_POSTS - 1], ("all", every)]
     blocks = [
         section(f"*{safe.for_slack_sentence(headline(incident), 150)}*\nApproves exactly these posts, not similar ones."),
-        _input("posts", "Which posts did we mean to publish?", {"type": "checkboxes", "options": _options(shown)}),
+        _input("posts", "Which posts did we mean to publish?", {"type": "checkboxes", "options": _options(options)}),
         _input("reason", "Why are they legitimate?", {"type": "plain_text_input", "max_length": 300}, "Recorded with your name."),
+        *([section(_on_the_host(incident, left))] if left else []),
+        *(quoted(f"{k.post.created_at:%H:%M:%S} UTC\n{text}") for k, text in shown),
     ]
-    return modal("Legit: approve", blocks, "approve", "Approve", i=incident.id, c=channel)
+    return modal("Legit: approve", blocks, "approve", "Approve", i=incident.id, c=channel, p=names)
+
+
+def _whole(posts: list[Kept]) -> tuple[list[tuple[Kept, str]], int]:
+    """The posts whose whole texts fit in a form, and how many do not."""
+    shown: list[tuple[Kept, str]] = []
+    room = FORM
+    for kept in posts:
+        text = safe.for_slack_whole(approvals.whole(kept), min(LONGEST, room))
+        if text and len(shown) < MOST_SHOWN:
+            shown.append((kept, text))
+            room -= len(text)
+    return shown, len(posts) - len(shown)
+
+
+def _on_the_host(incident: Incident, left: int) -> str:
+    what = "1 post" if left == 1 else f"{left} posts"
+    return f"{what} cannot be shown whole here: `hijack-monitor incidents approve {incident.id} --reason …` on the host prints every text and asks."
+
+
+def quoted(text: str) -> dict[str, Any]:
+    """Text that went through `safe`, whole: in leaves that Slack takes."""
+    leaves = [{"type": "text", "text": text[at : at + LEAF]} for at in range(0, len(text), LEAF)]
+    return {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": leaves}]}
 
 
 def resolve(incident: Incident, channel: str) -> View:
@@ -116,15 +148,11 @@ def plan(accounts: Sequence[Account], now: datetime) -> View:
 
 
 def checked(notes: list[str], text: str, draft: str) -> View:
-    """What the lint says, before anything is saved."""
+    """What the lint says, before anything is saved. `text` is whole and went through `safe`."""
     said = [section(f":warning: {safe.for_slack_sentence(n, 400)}") for n in notes] or [section("Nothing to complain about.")]
-    quote = {
-        "type": "rich_text",
-        "elements": [{"type": "rich_text_quote", "elements": [{"type": "text", "text": safe.for_slack_literal(text, 1_500)}]}],
-    }
     return modal(
         "Register this?",
-        [quote, *said[:20], section("Registered, a post equal to this goes by in silence once, within its window.")],
+        [quoted(text), *said[:20], section("Registered, a post equal to this goes by in silence once, within its window.")],
         "plan_save",
         "Register",
         d=draft,
