@@ -68,6 +68,15 @@ class Collector:
         self.watches[watch.account.key] = watch
         self.rounds.join(watch.account.key, self.clock())
 
+    def stepped(self, by: timedelta) -> None:
+        """The clock was set."""
+        for watch in self.watches.values():
+            watch.stepped(by)
+        if by < timedelta():
+            for part in (self.rounds, self.listener, self.hearing):
+                if part:
+                    part.stepped(by)
+
     # --- what is proven ---------------------------------------------------------------------------
 
     def proof(self, key: str) -> datetime | None:

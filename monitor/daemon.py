@@ -11,10 +11,10 @@ import logging
 import signal
 import time
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor import journal, standing, vision
+from monitor import journal, standing, steps, vision
 from monitor.assembly import locked
 from monitor.config import Config
 from monitor.service import Service, utc_now
@@ -37,6 +37,9 @@ PICTURES_SECONDS = 2
 SLACK_SECONDS = 60
 DRILL_SECONDS = 60
 METRICS_SECONDS = 60
+PULSE_SECONDS = 0.5
+REMEMBER_SECONDS = 60
+EARLY = timedelta(seconds=1)
 JOB = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}  # late instead of never
 
 
@@ -51,11 +54,13 @@ async def run(config: Config, secrets: Mapping[str, str]) -> int:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(signal.SIGHUP, service.reload)
+            service.recover_clock()
             await service.watch_accounts()
             await stack.enter_async_context(_helpers(service, secrets))
             scheduler = AsyncIOScheduler(timezone=UTC)
             schedule(scheduler, service)
             scheduler.start()
+            stack.callback(asyncio.create_task(_mind_clock(scheduler, service)).cancel)
             journal.notify("READY=1\nSTATUS=" + service.status())
             log.info("watching %d account(s) with %d rules", len(service.watches), len(service.judge.rulebook.sources))
             await _until(stop, service)
@@ -134,6 +139,28 @@ async def _until(stop: asyncio.Event, service: Service) -> None:
     stopping.cancel()
 
 
+async def _mind_clock(scheduler: Any, service: Service) -> None:
+    """The schedule goes by the wall clock, this by one that nobody sets: what the schedule would put off is due now."""
+    remembered = time.monotonic()
+    while True:
+        try:
+            stepped = service.mind_clock(time.monotonic(), utc_now())
+            pull_in(scheduler, utc_now())
+            if stepped or time.monotonic() - remembered > REMEMBER_SECONDS:
+                remembered = time.monotonic()
+                steps.remember(service.store, utc_now())
+        except Exception:  # a busy database, say: the next pulse tries again
+            log.exception("the clock was not minded")
+        await asyncio.sleep(PULSE_SECONDS)
+
+
+def pull_in(scheduler: Any, now: datetime) -> None:
+    """No job waits longer than its interval, whatever the clock was set to."""
+    for job in scheduler.get_jobs():
+        if job.next_run_time and job.next_run_time - now > job.trigger.interval + EARLY:
+            job.modify(next_run_time=now)
+
+
 def schedule(scheduler: Any, service: Service) -> None:
     """One job for each of our duties; late jobs run late instead of never."""
     scheduler.add_job(_look_up, "interval", args=[service], seconds=LOOK_UP_SECONDS, **JOB)
@@ -174,8 +201,8 @@ async def _round(service: Service) -> None:
 
 
 async def _tick(service: Service) -> None:
-    """Also notes how late it is itself, by a clock that nobody sets, and when the other clock was set or we slept."""
-    service.check.ran(time.monotonic(), utc_now(), TICK_SECONDS)
+    """Also notes how late it is itself, by a clock that nobody sets."""
+    service.check.ran(time.monotonic(), TICK_SECONDS)
     service.tick()
 
 

@@ -178,6 +178,7 @@ class Vitals:
     stream: str = ""  # why nothing tells of posts by itself although something should
     stream_seconds: float = 0  # for how long
     missed_by_stream: int = 0  # posts of the last hour
+    step: float = 0  # by how much the clock was set a short while ago; forward also when the machine slept
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,7 @@ OVER = {
     "blind:engine": "Known posts are judged rightly again",
     "blind:drill": "A drill was acknowledged",
     "blind:clock": "The clocks agree again",
+    "blind:step": "The clock has not been set for ten minutes",
     "blind:canary": "The canary was seen again",
     "blind:money": "There is enough money again",
     "blind:stream": "The stream tells of posts again",
@@ -246,6 +248,9 @@ def _say_of_reading(v: Vitals, say: Callable[..., None]) -> None:
     if abs(v.skew) > _SKEWED:
         reason = f"it is {abs(v.skew):.0f} s {'behind' if v.skew > 0 else 'ahead of'} X's: whatever says when something happened is wrong by that. Mend NTP"
         say("clock", "The clock is wrong", reason)
+    if v.step:
+        how = f"forward by {v.step:.0f} s, or the machine slept" if v.step > 0 else f"back by {-v.step:.0f} s"
+        say("step", "The clock was set", f"{how}: what was due has been pulled in; times told before are wrong by that")
     if v.canary:
         say("canary", "The canary was not seen", f"{v.canary}: either nobody posted it, or posts do not reach us", worse=True)
     if v.money:

@@ -19,6 +19,7 @@ from monitor.model import Kind, Post, Profile, ProfileChange, Severity, Unreadab
 from monitor.outbox import Outbox
 from monitor.record import stamp
 from monitor.sources.interface import Batch, Clock, Source, SourceError, Told
+from monitor.steps import move
 from monitor.store import Store
 from monitor.watch import Watch
 
@@ -64,6 +65,12 @@ class Hearing:
     def was_told(self, account: str, identifier: str) -> bool:
         """Whether the stream spoke of this post."""
         return (account, identifier) in self._posts
+
+    def stepped(self, by: timedelta) -> None:
+        """The clock was set back."""
+        move(self, by, "_looked_up_at", "_looked_at")
+        for one in self._waiting.values():
+            move(one, by, "begun", "until", "next_at")
 
     async def take(self, heard: list[Told]) -> None:
         """Everything a stream said since the last time. Raises nothing but sqlite3.Error."""

@@ -18,6 +18,7 @@ from typing import Any
 from monitor.model import Account
 from monitor.sources._lines import Backoff, Lines
 from monitor.sources.interface import Clock, Prepared, SourceError, Stream, Told, Trouble
+from monitor.steps import move
 
 log = logging.getLogger("monitor.listener")
 
@@ -192,6 +193,11 @@ class Listener:
             if note not in self.notes:
                 log.warning("%s: %s", self.name, note)
         self.notes = notes
+
+    def stepped(self, by: timedelta) -> None:
+        """The clock was set back."""
+        move(self, by, "next_at", "_prepare_at", "_begun", "open_since", "heard_at", "lost_at")
+        self._connects = deque(when + by for when in self._connects)
 
     async def close(self) -> None:
         """No stream any more."""

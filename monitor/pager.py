@@ -19,6 +19,7 @@ from monitor.model import Human, Page, PageKind, Severity, State
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
 from monitor.outbox import Outbox
 from monitor.pages import FAR, LAST_RESORT
+from monitor.steps import move
 from monitor.store import Kept, Store
 
 log = logging.getLogger("monitor.pager")
@@ -82,6 +83,13 @@ class Pager:
         for page in self._store.pages.lanes(now):
             self._start(page, now)
         self.ticked_at = now
+
+    def stepped(self, by: timedelta) -> None:
+        """The clock was set."""
+        move(self, by, "ticked_at")
+        if by < timedelta():
+            for route in self._routes.values():
+                move(route, by, "filled_at", "paused_until")
 
     def notifiers(self) -> dict[str, Notifier]:
         """The channels by name."""

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from monitor.sources.interface import Limit
+from monitor.steps import move
 
 SHARE = 0.9  # of what the platform allows; the rest is for restarts and people
 SLOW_SHARE = 0.5  # of that, for accounts that a stream tells of
@@ -64,6 +65,12 @@ class Rounds:
     def pause(self, until: datetime) -> None:
         """Nothing is left before then."""
         self._until = until
+
+    def stepped(self, by: timedelta) -> None:
+        """The clock was set back: what was to be read in a second is to be read in a second."""
+        move(self, by, "_counted_at", "_until")
+        for place in self._places.values():
+            move(place, by, "due_at", "read_at")
 
     def slowly(self) -> float:
         """Seconds between two reads of an account that a stream tells of: half of the budget stays for those it does not."""

@@ -17,6 +17,7 @@ from monitor.model import Account, ApprovedPost, Company, Exact, Incident, Kind,
 from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pages import LAST_RESORT
+from monitor.steps import move
 from monitor.store import Store
 from monitor.verdict import judge
 from monitor.verdict.approved import Queue
@@ -26,7 +27,6 @@ log = logging.getLogger("monitor.health")
 
 CANARY_EVERY = timedelta(days=1)
 DRILL_LASTS = timedelta(hours=1)
-CLOCK_JUMPS = timedelta(seconds=30)
 WAITED, WAITED_SLACK = timedelta(seconds=60), timedelta(seconds=150)  # of a waking page on one route
 LATE_REMEMBERED = timedelta(minutes=1)
 _PLANNED = "Canary: our planned maintenance begins on Monday at 10:00 UTC."
@@ -56,25 +56,27 @@ class SelfCheck:
         self.slack: Callable[[], tuple[str, float, float, int, int]] = lambda: ("", 0, 0, 0, 0)
         self.drill: Callable[[datetime], str] = lambda _: ""
         self.collecting: Callable[[datetime], dict[str, Any]] = lambda _: {}
+        self.step: Callable[[], float] = lambda: 0.0
         self.engine = ""
         self._tried_at: datetime | None = None
-        self._ran: tuple[float, datetime] | None = None
+        self._ran: float | None = None
         self._late: tuple[datetime, float] = (started, 0.0)
         self.blind: tuple[health.Blindness, ...] = ()
         self.vitals = Vitals()
 
-    def ran(self, monotonic: float, wall: datetime, every: float) -> None:
-        """The pager's tick runs now: how late, remembered for a minute; and whether the clock was set or we slept."""
-        before, self._ran = self._ran, (monotonic, wall)
-        if before is None:
-            return
-        passed = monotonic - before[0]
-        self.ran_late(max(0.0, passed - every))
-        jumped = (wall - before[1]).total_seconds() - passed
-        if abs(jumped) > CLOCK_JUMPS.total_seconds():
-            log.warning("the clock jumped by %d s: it was set, or the machine slept", jumped)
-            with self._store.transaction():
-                self._store.audit(wall, "monitor", "clock jumped", "clock", seconds=round(jumped))
+    def ran(self, monotonic: float, every: float) -> None:
+        """The pager's tick runs now: how late, remembered for a minute."""
+        before, self._ran = self._ran, monotonic
+        if before is not None:
+            self.ran_late(max(0.0, monotonic - before - every))
+
+    def stepped(self, by: timedelta, *, excused: bool) -> None:
+        """The clock was set, or we were stopped. Accounts then get their time to be read before they count as unwatched."""
+        if by < timedelta():
+            move(self, by, "_started", "_tried_at")
+            self._late = self._late[0] + by, self._late[1]
+        if excused:
+            self._started = self._clock()
 
     def ran_late(self, seconds: float) -> None:
         """The pager's tick came so much later than it was due; remembered for a minute."""
@@ -114,7 +116,7 @@ class SelfCheck:
         late = self._late[1] if now - self._late[0] <= LATE_REMEMBERED else 0.0
         return Vitals(
             late, shutil.disk_usage(self._store.path.parent).free / 1e6, why, slack_seconds, deaf, connections, expected, self.engine,
-            tuple(self._slow_routes(now, slack_is_told=bool(why))), self.drill(now), **self.collecting(now),
+            tuple(self._slow_routes(now, slack_is_told=bool(why))), self.drill(now), step=self.step(), **self.collecting(now),
         )  # fmt: skip
 
     def _slow_routes(self, now: datetime, *, slack_is_told: bool) -> Iterator[tuple[str, float]]:

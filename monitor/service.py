@@ -27,6 +27,7 @@ from monitor.pictures import Pictures
 from monitor.selfcheck import SelfCheck
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
+from monitor.steps import LOGGED, TOLD, Steps, move, pull_in, remember, since_last
 from monitor.store import Store
 from monitor.vision import Vision
 from monitor.watch import Watch
@@ -68,12 +69,48 @@ class Service:
     pending_why: str = ""
     list_notes: tuple[str, ...] = ()
     collectors: dict[str, Collector] = field(default_factory=dict)
+    steps: Steps = field(default_factory=Steps)
     balance: float | None = None
     x_settings: incoming.Settings | None = None
     _told_at: datetime | None = None
     _reported: dict[str, frozenset[str]] = field(default_factory=dict)
     _swept: dict[str, datetime] = field(default_factory=dict)
     _shouting: set[asyncio.Future[None]] = field(default_factory=set)
+
+    def mind_clock(self, monotonic: float, wall: datetime) -> bool:
+        """Called twice a second by a clock that nobody sets: whether the other one was set, or we were stopped."""
+        step = self.steps.look(monotonic, wall)
+        if not step.by and not step.paused:
+            return False
+        if abs(step.by) > LOGGED:
+            log.warning("the clock was set by %+.1f s, or the machine slept", step.by.total_seconds())
+            with self.store.transaction():
+                self.store.audit(wall, "monitor", "clock stepped", "clock", seconds=round(step.by.total_seconds(), 1))
+        if step.by < timedelta():
+            pull_in(self.store, step.by, wall)
+            move(self, step.by, "started", "_told_at")
+        for collector in self.collectors.values():
+            collector.stepped(step.by)
+        self.pager.stepped(step.by)
+        if self.front and abs(step.by) > TOLD:
+            self.front.stepped(step.by)
+        ahead = step.by > timedelta() or step.paused > 0
+        self.check.stepped(step.by, excused=ahead and self.steps.excuses())
+        self.wake.set()
+        return True
+
+    def recover_clock(self) -> None:
+        """At the start: the clock may have been set while we were away."""
+        now = self.clock()
+        by, known = since_last(self.store, now)
+        if by:
+            log.warning("the clock was set back by %.0f s while we were away", -by.total_seconds())
+            with self.store.transaction():
+                self.store.audit(now, "monitor", "clock stepped", "clock", seconds=round(by.total_seconds()))
+                for silence in [] if known else self.store.silences(now):  # how much of it is over, nobody can know
+                    self.store.end_silence(silence.id, "monitor")
+            pull_in(self.store, by, now)
+        remember(self.store, now)
 
     async def watch_accounts(self) -> None:
         """Begin to watch every account by its id; see `look_up` for those whose id is not known yet.

@@ -23,6 +23,7 @@ from monitor.outbox import Outbox
 from monitor.pictures import Pictures
 from monitor.record import stamp
 from monitor.sources.interface import PAGES, Batch, Clock, Source, SourceError, Trouble
+from monitor.steps import move
 from monitor.store import Kept, Store
 
 log = logging.getLogger("monitor.watch")
@@ -115,6 +116,13 @@ class Watch:
         except Exception:
             log.exception("not looked at closer", extra={"account": self.account.key, "post": post.id})
         return post
+
+    def stepped(self, by: timedelta) -> None:
+        """The clock was set. Forward, only what counts as progress moves: the rest is due at once."""
+        move(self, by, "finished_at")
+        if by < timedelta():
+            move(self, by, "retry_at", "searched_at", "_looked_at", "_may_look_at")
+            move(self.intake, by, "polled_at", "face_at")
 
     def _failed(self, error: SourceError) -> None:
         self.retry_at, self.retry_all = error.retry_at, error.for_all

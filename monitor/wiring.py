@@ -60,6 +60,7 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             made = Service(
                 config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, seen, sandbox, started=clock()
             )
+            check.step = made.steps.lately
             check.collecting = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
             for name, source in built.items():
                 made.collectors[name] = Collector(

@@ -7,12 +7,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack.api import Api, Socket
 from monitor.notifiers.slack.app import SlackApp
 from monitor.notifiers.slack.people import People
+from monitor.steps import move
 
 log = logging.getLogger("monitor.slack")
 
@@ -82,6 +83,12 @@ class Front:
         if self._failed < _LASTING_LOOKS or self._since is None:
             return "", 0.0
         return self._why, (self._clock() - self._since).total_seconds()
+
+    def stepped(self, by: timedelta) -> None:
+        """The clock was set: slack_sdk reads it to see whether a socket still answers, so that they are opened anew."""
+        move(self, by, "_since")
+        if self._tasks:
+            self._tasks += [asyncio.create_task(socket.renew()) for socket in self.sockets]
 
     def deaf_seconds(self) -> float:
         """How long no click could have come through; 0 without sockets."""
