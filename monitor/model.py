@@ -134,12 +134,16 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Something was there and could not be parsed. It pages: it may be the hijack."""
+    """Something was there and could not be parsed, or not be believed. It pages: it may be the hijack.
+
+    `text` is what it says, where that much could be read.
+    """
 
     account: str
     id: str
     reason: str
     created_at: datetime
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

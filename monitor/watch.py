@@ -63,6 +63,8 @@ class Watch:
             self.accept(batch)
             await self._look_for_deleted(batch)
         except SourceError as error:
+            if error.seen:
+                await self.sight(error.seen)
             self._failed(error)
             return None
         except (sqlite3.Error, asyncio.CancelledError):

@@ -70,7 +70,7 @@ def said(kept: Kept, limit: int) -> str:
             return safe.for_mail(item.text, limit)
         case ProfileChange():
             return safe.for_mail(f"{item.field}: “{item.before}” became “{item.after}”", limit)
-    return safe.for_mail(f"(post {item.id} could not be read: {item.reason})", limit)
+    return safe.for_mail(f"(post {item.id} could not be read: {item.reason}) {item.text}".rstrip(), limit)
 
 
 def link(kept: Kept) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from monitor.simulator.faults import Faults
+from monitor.simulator.x_pages import Paging
 from monitor.simulator.x_push import Push
 from monitor.sources._x_payload import time_id
 
@@ -78,7 +79,7 @@ class XWorld:
         self.skew = timedelta()  # of X's clock against the world's
         self.balance: float | None = None  # dollars; None: this app may not ask
         self.push = Push(clock, self.bill, self.users)
-        self.dialect = "tweet"
+        self.dialect, self.paging = "tweet", Paging()
         self._serial, self._short = itertools.count(1), itertools.count(1)
 
     # --- what people do ---------------------------------------------------------------------------
@@ -123,11 +124,12 @@ class XWorld:
         `alt_text`). `fields` override anything.
         """
         user = self.named(handle)
-        identifier = str(time_id(self.clock()) + next(self._serial) % 4_194_304)
+        now = self.clock() + self.skew  # X's ids and times are those of its own clock
+        identifier = str(time_id(now) + next(self._serial) % 4_194_304)
         shown, urls = self._shorten(html.escape(text, quote=False))
         data: dict[str, Any] = {
             "id": identifier, "text": shown, "author_id": user.id, "edit_history_tweet_ids": [identifier],
-            "created_at": _time(self.clock()), "conversation_id": identifier, "lang": "en",
+            "created_at": _time(now), "conversation_id": identifier, "lang": "en",
             "reply_settings": "everyone", "possibly_sensitive": False,
         }  # fmt: skip
         if urls:
@@ -292,17 +294,12 @@ class XWorld:
         if problem or user is None:
             return {"errors": [problem]}
         since, until = int(query.get("since_id", 0)), int(query.get("until_id", 1 << 63))
-        ids = sorted((int(i) for i in user.posts if i not in user.replaced), reverse=True)[:MOST_SHOWN]
-        ids = [i for i in ids if since < i < until]
-        start, size = int(query.get("pagination_token", "0") or 0), int(query.get("max_results", 10))
-        page = ids[start : start + size]
-        if not page:
-            return {"meta": {"result_count": 0}}
+        shown = (i for i in user.posts if i not in user.replaced and i not in self.paging.hidden)
+        ids = [i for i in sorted(map(int, shown), reverse=True)[:MOST_SHOWN] if since < i < until]
+        page, meta = self.paging.cut(ids, query.get("pagination_token", ""), int(query.get("max_results", 10)))
         posts = [user.posts[str(i)] for i in page]
-        meta = {"result_count": len(page), "newest_id": str(page[0]), "oldest_id": str(page[-1])}
-        if start + size < len(ids):
-            meta["next_token"] = str(start + size)
-        return {"data": [self._spoken(p) for p in posts], "meta": meta} | self._includes(posts)
+        self.paging.between()
+        return ({"data": [self._spoken(p) for p in posts]} if posts else {}) | {"meta": meta} | self._includes(posts)
 
     def _spoken(self, post: dict[str, Any]) -> dict[str, Any]:
         """In the dialect of 2.166 (tweet) or 2.167 (post)."""

@@ -33,6 +33,14 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def dated(self) -> datetime | None:
+        """What time X said it was, in whole seconds."""
+        with contextlib.suppress(KeyError, ValueError, TypeError):
+            theirs = parsedate_to_datetime({k.lower(): v for k, v in self.headers.items()}["date"])
+            return theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
+        return None
+
 
 class TooLargeError(SourceError):
     """More in one answer than we take: whoever posts very long posts must not blind us, so ask for fewer."""
@@ -48,6 +56,7 @@ class Client(AsyncClient):  # type: ignore[misc]
         super().__init__(token, return_type=aiohttp.ClientResponse, wait_on_rate_limit=False)
         self.base = str(settings.options.get("api_base", "https://api.x.com")).rstrip("/")
         self.shared, self._clock, self._observer = settings.session, settings.clock, settings.observer
+        self._offset = timedelta()
 
     async def request(  # tweepy's signature
         self,
@@ -93,9 +102,14 @@ class Client(AsyncClient):  # type: ignore[misc]
         return page, answer
 
     def _note_time(self, answer: Answer) -> None:
-        with contextlib.suppress(KeyError, ValueError, TypeError):
-            theirs = parsedate_to_datetime({k.lower(): v for k, v in answer.headers.items()}["date"])
-            self._observer.dated(theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))
+        theirs = answer.dated
+        if theirs:
+            self._offset = theirs - self._clock()
+            self._observer.dated(theirs)
+
+    def now(self) -> datetime:
+        """X's clock, by the last answer that named it; ours until then."""
+        return self._clock() + self._offset
 
     @asynccontextmanager
     async def stream(self, route: str, params: Mapping[str, str] | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -230,3 +244,25 @@ def problem(page: dict[str, Any]) -> SourceError | None:
             return SourceError(Trouble.GONE, "X says the account does not exist (deactivated?)")
         return SourceError(Trouble.UNAVAILABLE, f"X answered with a problem of type {last_segment(error)[:40]!r}")
     return None
+
+
+def posts_of(page: dict[str, Any]) -> tuple[list[Any], SourceError | None]:
+    """The posts of an answer that lists posts, and why it does not count as one: silence is believed only where X says
+    that there is nothing. `{}` says nothing, nor do errors without posts, nor a count that is not that of the posts.
+    """
+    data, meta = page.get("data"), page.get("meta")
+    posts = data if isinstance(data, list) else [] if data is None else [data]
+    if page.get("errors") and not posts:
+        return [], problem(page) or SourceError(Trouble.UNAVAILABLE, "X answered with errors in place of posts")
+    count = meta.get("result_count") if isinstance(meta, dict) else None
+    if isinstance(count, bool) or not isinstance(count, int):
+        return posts, SourceError(Trouble.UNAVAILABLE, "X did not say how many posts there are")
+    if count != len(posts):
+        return posts, SourceError(Trouble.UNAVAILABLE, f"X spoke of {count} posts and gave {len(posts)}")
+    return posts, None
+
+
+def answered(page: dict[str, Any]) -> None:
+    """Raises SourceError where an answer to a question by ids or handles names neither what is there nor what is not."""
+    if not listed(page, "data") and not listed(page, "errors"):
+        raise SourceError(Trouble.UNAVAILABLE, "X answered without data and without errors")

@@ -13,7 +13,8 @@ from typing import Any
 
 from monitor import bounded_json
 from monitor.model import PROFILE_FIELDS, Kind, Post
-from monitor.sources._x_payload import includes, is_id, read_post, read_profile
+from monitor.sources._x_payload import includes, is_id, read_profile
+from monitor.sources._x_truth import true_post
 from monitor.sources.interface import SourceError, Told, Trouble
 
 UPDATES = {
@@ -30,7 +31,7 @@ SPACE = "Space"  # what a Space without a title is called, so that one can be re
 
 
 def read_event(line: bytes, keys: Mapping[str, str], now: datetime) -> Told:
-    """One line of either stream; `keys` are account keys by X's ids."""
+    """One line of either stream; `keys` are account keys by X's ids, `now` is X's clock as far as it is known."""
     if not line.strip():
         return Told()
     try:
@@ -62,7 +63,7 @@ def _filtered(page: dict[str, Any], data: dict[str, Any], keys: Mapping[str, str
     key = keys.get(str(data.get("author_id")))
     if key is None:
         return Told(odd="a post of an account that we do not watch", line=line)
-    item = read_post(data, key, includes(page), now)
+    item = true_post(data, key, str(data["author_id"]), includes(page), now)
     return Told(f"post {item.id}", "post.create", key, item, partial=not isinstance(item, Post), line=line)
 
 
@@ -101,10 +102,11 @@ def _with(base: Told, **more: Any) -> Told:
 
 def _post(base: Told, data: dict[str, Any], payload: dict[str, Any], keys: Mapping[str, str], now: datetime) -> Told:
     """A post and, with it, what its author looks like."""
-    if str(payload.get("author_id") or "") not in ("", *(i for i, k in keys.items() if k == base.account)):
+    owner, author = next(i for i, k in keys.items() if k == base.account), str(payload.get("author_id") or "")
+    if author not in ("", owner):
         return _with(base, odd="post.create: a post of somebody else")
     more = data.get("includes") if isinstance(data.get("includes"), dict) else {}
-    item = read_post(payload, base.account, includes(data), now)
+    item = true_post(payload, base.account, owner, includes(data), now)
     user = next((u for u in _users(more or {}) if keys.get(str(u.get("id"))) == base.account), None)
     profile, shown = None, tuple[str, ...]()
     if user:

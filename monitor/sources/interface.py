@@ -40,6 +40,7 @@ class SourceError(Exception):
         super().__init__(message)
         self.trouble = trouble
         self.retry_at = retry_at
+        self.seen: Batch | None = None  # what came all the same: it is judged, and moves no cursor
         self.for_all = for_all  # the platform named a time at which it answers anybody of ours again
 
     @property

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.model import Account, Post, Profile, Unreadable
-from monitor.sources._x_client import Answer, Client, TooLargeError, last_segment, limit_of, listed, problem
-from monitor.sources._x_payload import id_time, includes, is_id, newest_version, read_post, read_profile, time_id
-from monitor.sources.interface import PAGES, Batch, Faces, Found, Limit, Settings, SourceError, Trouble
+from monitor.sources._x_client import Answer, Client, TooLargeError, answered, last_segment, limit_of, listed, posts_of, problem
+from monitor.sources._x_payload import id_time, includes, is_id, newest_version, read_profile, time_id
+from monitor.sources._x_timeline import Cursor, Walk, walk
+from monitor.sources._x_truth import is_ahead, true_post
+from monitor.sources.interface import PAGES, Batch, Faces, Found, Settings, SourceError, Trouble
 
+SWEEP, SWEEP_EVERY = timedelta(hours=1), timedelta(minutes=10)  # how far back is looked for late posts, and how often
+READ_AGAIN = timedelta(days=7)  # behind a cursor that lay ahead of X's clock
 OVERLAP = timedelta(seconds=120)  # read again behind the newest post while it is young: ids can arrive late
 MOST_SHOWN = 3_200  # posts of a timeline, however far back one asks (docs.x.com, user posts timeline)
 FIRST_SIGHT = 20  # posts of the baseline
@@ -41,29 +45,6 @@ def build(settings: Settings, secrets: Mapping[str, str]) -> XSource:
     return XSource(Client(settings, secrets["x_bearer_token"]), settings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cursor:
-    """The newest id seen, and an older stretch (since, until) that one read could not finish, with how much of it was read.
-
-    `settled`: a read long after that post has found no late one before it, so that nothing there is read again.
-    """
-
-    newest: str
-    gap: tuple[str, str] | None = None
-    read: int = 0
-    settled: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> _Cursor:
-        newest, _, gap = text.partition(";")
-        since, until, read = [*gap.split("-"), "", "0"][:3] if gap else ("", "", "0")
-        return cls(newest.removesuffix("!"), (since, until) if gap else None, int(read or 0), newest.endswith("!"))
-
-    def __str__(self) -> str:
-        newest = f"{self.newest}!" if self.settled else self.newest
-        return f"{newest};{self.gap[0]}-{self.gap[1]}-{self.read}" if self.gap else newest
-
-
 class XSource:
     """See `Source`. Keeps no state between calls but the account ids it was given."""
 
@@ -77,6 +58,7 @@ class XSource:
         for start in range(0, len(handles), 100):
             some = {h.lower(): h for h in handles[start : start + 100]}
             page, _ = await self.client.ask(self.client.get_users(usernames=list(some.values())))
+            answered(page)
             for user in listed(page, "data"):
                 handle = some.get(str(user.get("username")).lower())
                 if handle and str(user.get("id", "")).isdigit():
@@ -85,75 +67,77 @@ class XSource:
                 handle = some.get(str(error.get("value") or error.get("resource_id")).lower())
                 if handle:
                     found[handle] = problem({"errors": [error]}) or SourceError(Trouble.GONE, f"X knows no account @{handle}")
-        return {h: found.get(h, SourceError(Trouble.GONE, f"X knows no account @{h}")) for h in handles}
+        return {h: found.get(h, SourceError(Trouble.UNAVAILABLE, f"X said nothing of @{h}")) for h in handles}
 
     async def read(self, account: Account, cursor: str | None, pages: int = PAGES) -> Batch:
-        """Everything since the cursor minus the overlap, newest stretch first, then any old gap."""
+        """Everything since the cursor minus the overlap, newest stretch first, then any old gap.
+
+        Every ten minutes it goes back an hour, for posts that X shows late: mostly that is the same one request.
+        """
         if cursor is None:
             return await self._first_sight(account)
-        known = _Cursor.parse(cursor)
-        since = known.newest if known.settled else str(time_id(id_time(known.newest) - OVERLAP))
-        new = await self._stretch(account, since, None, pages, known=int(known.newest))
-        newest = max([known.newest, *new.ids], key=int)
-        gap, items, bodies, lost = new.rest(since), list(new.items), list(new.bodies), ""
+        known, lost = _parsed(cursor), ""
+        since, sweeping = self._since(known)
+        new = await self._walk(account, since, None, pages, -1 if sweeping else int(known.newest))
+        theirs = new.theirs or self.client.now()
+        if is_ahead(known.newest, theirs):
+            known, lost, since, sweeping = *_pulled_back(theirs), str(time_id(theirs - READ_AGAIN)), True
+            new = await self._walk(account, since, None, pages)
+        newest = max(known.newest, new.newest or "0", key=int)
+        walks, gap = [new], new.rest(since)
         if known.gap and not gap:
-            old = await self._stretch(account, known.gap[0], known.gap[1], pages)
-            gap = old.rest(known.gap[0])
-            items, bodies = [*old.items, *items], [*old.bodies, *bodies]
-            if not gap and known.read + len(old.ids) + len(new.ids) >= MOST_SHOWN - 100:
-                oldest = min(old.ids, key=int, default=known.gap[1])
-                lost = f"X shows only the newest {MOST_SHOWN:,} posts, so that what was posted from {_when(known.gap[0])} to {_when(oldest)} may never be read"
+            old = await self._walk(account, known.gap[0], known.gap[1], pages)
+            gap, walks = old.rest(*known.gap), [old, new]
+            lost = lost or _out_of_reach(known, old, new, gap)
         elif known.gap and gap:
             gap = (known.gap[0], gap[1])
-        window = id_time(since if new.exhausted else min(new.ids, key=int)) if not gap and (new.exhausted or new.ids) else None
-        window = None if since == known.newest else window  # nothing was read again, so that nothing can be missing
-        missed = f"more posts than {pages} pages; the rest is read next" if gap else ""
-        unique = {(i.id, type(i)): i for i in items}
-        ordered = sorted(unique.values(), key=lambda i: (i.created_at, len(i.id), i.id))
-        settled = not gap and self._clock() - id_time(newest) > OVERLAP
-        after = _Cursor(newest, gap, known.read + len(unique), settled)
-        return Batch(tuple(ordered), str(after), tuple(bodies), window, new.limit, missed, lost)
+        torn = next((w.torn for w in walks if w.torn), f"more posts than {pages} pages")
+        after = Cursor(
+            newest, gap, known.read + _fresh(walks, known), not gap and theirs - id_time(newest) > OVERLAP,
+            str(time_id(theirs)) if sweeping else known.swept, known.floor,
+        )  # fmt: skip
+        missed = f"{torn}; the rest is read next" if gap else ""
+        return Batch(
+            _sorted(walks), str(after), tuple(b for w in walks for b in w.bodies), _window(new, since, known, gap), new.limit, missed, lost
+        )
+
+    def _since(self, known: Cursor) -> tuple[str, bool]:
+        """From where to read, and whether that is a sweep of the last hour. An old gap comes first."""
+        now = self.client.now()
+        usual = int(known.newest) if known.settled else time_id(id_time(known.newest) - OVERLAP)
+        sweeping = not known.gap and abs(now - id_time(known.swept)) >= SWEEP_EVERY
+        hour = max(time_id(now - SWEEP), int(known.floor or 0))
+        return str(min(usual, hour) if sweeping else usual), sweeping
 
     async def _first_sight(self, account: Account) -> Batch:
-        """One page for the baseline; of an empty timeline everything from now on is new."""
-        stretch = await self._stretch(account, None, None, 1, FIRST_SIGHT)
-        newest = max(stretch.ids, key=int, default=str(time_id(self._clock())))
-        items = sorted(stretch.items, key=lambda i: (i.created_at, len(i.id), i.id))
-        return Batch(tuple(items), str(_Cursor(newest)), tuple(stretch.bodies), None, stretch.limit)
+        """One page for the baseline; of an empty timeline everything from now on is new. What lies about its id is for the next read."""
+        found = await self._walk(account, None, None, 1, size=FIRST_SIGHT)
+        now = found.theirs or self.client.now()
+        cursor = Cursor(found.newest or str(time_id(now)), swept=str(time_id(now)), floor=found.newest or str(time_id(now)))
+        items = tuple(i for i in _sorted([found]) if not is_ahead(i.id, now))
+        return Batch(items, str(cursor), tuple(found.bodies), None, found.limit)
 
-    async def _stretch(
-        self, account: Account, since: str | None, until: str | None, most: int, size: int = 100, known: int = -1
-    ) -> _Stretch:
-        """Pages from newest to oldest, until one reaches `known`. A short page is not the last one; a
-        repeated one is. Reading on into the overlap would starve an old gap while posts pour in.
-        """
-        token: str | None = None
-        found, seen = _Stretch([], [], set()), set[str]()
-        for _ in range(most):
-            page, answer = await self._page(account, size, since_id=since, until_id=until, pagination_token=token)
-            hidden = problem(page)
-            if hidden and "data" not in page:
-                raise hidden
-            found.add(page, answer, account, self._clock())
-            self._compare(page, answer.body)
-            token = (page.get("meta") or {}).get("next_token") if isinstance(page.get("meta"), dict) else None
-            if not token or not (found.ids - seen):
-                found.complete = found.exhausted = True
-                break
-            if found.ids and int(min(found.ids, key=int)) <= known:
-                found.complete = True
-                break
-            seen = set(found.ids)
-        return found
+    async def _walk(self, account: Account, since: str | None, until: str | None, most: int, known: int = -1, *, size: int = 100) -> Walk:
+        """See `walk`. A page is of fewer posts when so many are too large for one answer, and so are those after it."""
+        sizes = [size, 20, 5]
 
-    async def _page(self, account: Account, size: int, **where: str | None) -> tuple[dict[str, Any], Answer]:
-        """One page of a timeline, of fewer posts when so many are too large for one answer."""
-        for fewer in (size, 20, 5):
-            try:
-                return await self.client.ask(self.client.get_users_tweets(account.id, max_results=fewer, **where, **FIELDS))
-            except TooLargeError:
-                continue
-        raise TooLargeError
+        async def fetch(where: dict[str, str | None]) -> tuple[dict[str, Any], Answer, datetime]:
+            while True:
+                try:
+                    page, answer = await self.client.ask(self.client.get_users_tweets(account.id, max_results=sizes[0], **where, **FIELDS))
+                except TooLargeError:
+                    if len(sizes) == 1:
+                        raise
+                    del sizes[0]
+                else:
+                    self._compare(page, answer.body)
+                    return page, answer, self._dated(answer)
+
+        return await walk(fetch, account, since, until, most, known)
+
+    def _dated(self, answer: Answer) -> datetime:
+        """X's clock when it answered; ours where it does not say."""
+        return answer.dated or self._clock()
 
     def _compare(self, page: dict[str, Any], body: bytes) -> None:
         """Whether the fields we asked for arrived: X drops what it does not know, silently."""
@@ -171,6 +155,7 @@ class XSource:
         for start in range(0, len(accounts), 100):
             some = {a.id: a.key for a in accounts[start : start + 100]}
             page, answer = await self.client.ask(self.client.get_users(ids=list(some), user_fields=_USER_FIELDS))
+            answered(page)
             bodies.append(answer.body)
             limit = limit_of(answer)
             users = listed(page, "data")
@@ -185,6 +170,8 @@ class XSource:
                 hidden = some.get(str(error.get("value") or error.get("resource_id")))
                 if hidden:
                     out[hidden] = problem({"errors": [error]}) or SourceError(Trouble.GONE, "X does not show it")
+        unsaid = SourceError(Trouble.UNAVAILABLE, "X said nothing of its profile")
+        out = {a.key: out.get(a.key, unsaid) for a in accounts}
         return Faces(out, tuple(bodies), {k: v for k, v in newest.items() if is_id(v)}, limit)
 
     async def author(self, post: Post) -> str:
@@ -201,14 +188,24 @@ class XSource:
         pages = [(page, answer), *([await self._by_id(tuple(newer)[:100])] if newer else [])]
         absent = [e for e in listed(page, "errors") if last_segment(e) == "resource-not-found"]
         gone = {str(e.get("value") or e.get("resource_id")) for e in absent} & set(identifiers)
-        return Found(_of(accounts, pages, self._clock()), frozenset(gone), tuple(a.body for _, a in pages))
+        self._count(page, identifiers, answer.body)
+        return Found(_of(accounts, ((p, self._dated(a)) for p, a in pages)), frozenset(gone), tuple(a.body for _, a in pages))
 
     async def _by_id(self, identifiers: tuple[str, ...]) -> tuple[dict[str, Any], Answer]:
-        return await self.client.ask(self.client.get_tweets(list(identifiers[:100]), **FIELDS))
+        page, answer = await self.client.ask(self.client.get_tweets(list(identifiers[:100]), **FIELDS))
+        answered(page)
+        return page, answer
+
+    def _count(self, page: dict[str, Any], identifiers: tuple[str, ...], body: bytes) -> None:
+        """What X names neither as there nor as missing is neither."""
+        named = {str(d.get("id")) for d in listed(page, "data")}
+        named |= {str(e.get("value") or e.get("resource_id")) for e in listed(page, "errors")}
+        if not set(identifiers[:100]) <= named:
+            self._observer.odd("an answer by ids that leaves some of them out", body)
 
     async def search(self, accounts: tuple[Account, ...], since: datetime) -> Found:
         """Recent search: another backend than the timelines. Ten seconds late, and without reposts since May 2026."""
-        now = self._clock()
+        now = self.client.now()
         start, end = max(since, now - timedelta(days=6)), now - SEARCH_BEHIND
         pages: list[tuple[dict[str, Any], Answer]] = []
         for query in queries(accounts, _QUERY):
@@ -219,12 +216,14 @@ class XSource:
                         query, max_results=100, start_time=_stamp(start), end_time=_stamp(end), next_token=token, **FIELDS
                     )
                 )
+                posts, wrong = posts_of(page)
+                if wrong and not posts:
+                    raise wrong
                 pages.append((page, answer))
-                meta = page.get("meta")
-                token = meta.get("next_token") if isinstance(meta, dict) else None
-                if not token or not page.get("data"):
+                token = (page.get("meta") or {}).get("next_token")
+                if not token or not posts:
                     break
-        return Found(_of(accounts, pages, now), frozenset(), tuple(a.body for p, a in pages if p.get("data")))
+        return Found(_of(accounts, ((p, self._dated(a)) for p, a in pages)), frozenset(), tuple(a.body for p, a in pages if p.get("data")))
 
     async def balance(self) -> float | None:
         """Best effort: X answers this to some apps only, and its description does not have it yet."""
@@ -255,45 +254,60 @@ def _stamp(when: datetime) -> str:
     return f"{when:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _of(accounts: tuple[Account, ...], pages: list[tuple[dict[str, Any], Answer]], now: datetime) -> tuple[Post | Unreadable, ...]:
-    """The posts of these accounts, oldest first, each once."""
-    keys = {a.id: a.key for a in accounts}
+def _of(accounts: tuple[Account, ...], pages: Iterable[tuple[dict[str, Any], datetime]]) -> tuple[Post | Unreadable, ...]:
+    """The posts of these accounts, oldest first, each once; `pages` with X's clock. Of somebody else there is none among
+    what was asked for: such a one is unreadable, and the first account's where nobody can say whose it should be.
+    """
+    ours = {a.id: a for a in accounts}
     found = {}
-    for page, _ in pages:
+    for page, theirs in pages:
         for data in listed(page, "data"):
-            key = keys.get(str(data.get("author_id")))
-            if key:
-                item = read_post(data, key, includes(page), now)
+            author = str(data.get("author_id") or "")
+            if author or len(accounts) == 1:
+                owner = ours.get(author, accounts[0])
+                item = true_post(data, owner.key, owner.id, includes(page), theirs)
                 found[(item.id, type(item))] = item
     return tuple(sorted(found.values(), key=lambda i: (i.created_at, len(i.id), i.id)))
 
 
-@dataclass
-class _Stretch:
-    """What some pages of a timeline held."""
+def _parsed(cursor: str) -> Cursor:
+    """One without a floor is of before there were sweeps: they go back to where it was then."""
+    known = Cursor.parse(cursor)
+    return known if known.floor else replace(known, floor=str(time_id(id_time(known.newest) - OVERLAP)))
 
-    items: list[Post | Unreadable]
-    bodies: list[bytes]
-    ids: set[str]
-    complete: bool = False  # everything new was read
-    exhausted: bool = False  # and everything down to `since`
-    limit: Limit | None = None
 
-    def add(self, page: dict[str, Any], answer: Answer, account: Account, now: datetime) -> None:
-        """Take one page in."""
-        data, more = page.get("data"), includes(page)
-        items = data if isinstance(data, list) else [data] if data else []
-        self.items += [read_post(d, account.key, more, now) for d in items]
-        self.ids |= {i.id for i in self.items if is_id(i.id)}
-        self.limit = limit_of(answer)
-        if items:
-            self.bodies.append(answer.body)
+def _pulled_back(theirs: datetime) -> tuple[Cursor, str]:
+    """In place of a cursor ahead of X's clock, which an id that lied has moved: what came after it went unread. And what to say."""
+    back = str(time_id(theirs - READ_AGAIN))
+    said = "the place up to which posts were read lay ahead of X's clock, so that posts may have gone unread"
+    return Cursor(back, floor=back), f"{said}: those of the last {READ_AGAIN.days} days are read again, older ones are not"
 
-    def rest(self, since: str | None) -> tuple[str, str] | None:
-        """What lies between `since` and the oldest id read, when the pages ran out."""
-        if self.complete or not self.ids:
-            return None
-        return since or "0", min(self.ids, key=int)
+
+def _sorted(walks: list[Walk]) -> tuple[Post | Unreadable, ...]:
+    """Oldest first, each once."""
+    unique = {(i.id, type(i)): i for w in walks for i in w.items}
+    return tuple(sorted(unique.values(), key=lambda i: (i.created_at, len(i.id), i.id)))
+
+
+def _fresh(walks: list[Walk], known: Cursor) -> int:
+    """How many posts were read that no read before had."""
+    below = int(known.gap[1]) - 1 if known.gap else 0
+    return len({i for w in walks for i in w.ids if int(i) > int(known.newest) or int(i) < below})
+
+
+def _out_of_reach(known: Cursor, old: Walk, new: Walk, gap: tuple[str, str] | None) -> str:
+    """What to say where the gap was read to its end, and so many posts were read that X may have shown no more."""
+    if gap or known.gap is None or known.read + _fresh([old, new], known) < MOST_SHOWN - 100:
+        return ""
+    oldest = min(old.ids, key=int, default=known.gap[1])
+    return f"X shows only the newest {MOST_SHOWN:,} posts, so that what was posted from {_when(known.gap[0])} to {_when(oldest)} may never be read"
+
+
+def _window(new: Walk, since: str, known: Cursor, gap: tuple[str, str] | None) -> datetime | None:
+    """From when on nothing can be missing in what was read; None where nothing was read again."""
+    if gap or not new.complete or int(since) >= int(known.newest):
+        return None
+    return id_time(since) if new.exhausted or new.reached is None else id_time(str(new.reached))
 
 
 def _when(identifier: str) -> str:

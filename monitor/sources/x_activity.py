@@ -151,7 +151,7 @@ class Activity:
 
     def read(self, line: bytes) -> Told:
         """An event, and what it cost: a post and its event share one charge a day."""
-        told = read_event(line, self._keys, self._clock())
+        told = read_event(line, self._keys, self._client.now())
         kind = PRICED.get(told.kind, "profile update" if told.kind.startswith("profile.update.") else "")
         if kind:
             self._observer.billed(kind, (told.item.id if told.item else told.key,))

@@ -60,7 +60,7 @@ class Filtered:
 
     def read(self, line: bytes) -> Told:
         """A post, and what it cost."""
-        told = read_event(line, self._keys, self._clock())
+        told = read_event(line, self._keys, self._client.now())
         if told.item:
             self._observer.billed("post", (told.item.id,))
         if told.odd:

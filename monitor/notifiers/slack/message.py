@@ -371,7 +371,7 @@ def _text(kept: Kept) -> str:
         case ProfileChange():
             return f"{item.field.replace('_', ' ')}: “{item.before or 'empty'}” became “{item.after or 'empty'}”"
         case Unreadable():
-            return f"(post {item.id} could not be read: {item.reason})"
+            return f"(post {item.id} could not be read: {item.reason}) {item.text}".rstrip()
 
 
 def _quotes(block_id: str, quotes: list[tuple[str, str]], limit: int = 1_200) -> Block:
