@@ -25,7 +25,7 @@ ROUTES = ("pagerduty", "alertmanager", "webhook", "smtp", "apprise")  # beside S
 Worth = Literal["clear", "record", "notify", "page"]
 Mention = Annotated[str, pydantic.Field(pattern=r"^(channel|[SUW][A-Z0-9]{1,20})$")]
 Member = Annotated[str, pydantic.Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]
-Group = Annotated[str, pydantic.Field(pattern=r"^S[A-Z0-9]{1,20}$")]
+Allowed = Annotated[str, pydantic.Field(pattern=r"^[SUW][A-Z0-9]{1,20}$")]  # a user group or a user
 Domain = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
 Channel = Annotated[str, pydantic.Field(pattern=r"^[CGD][A-Z0-9]{2,20}$")]
 Route = Annotated[str, pydantic.Field(pattern=r"^(slack(:[CGD][A-Z0-9]{2,20})?|" + "|".join(ROUTES) + ")$")]
@@ -109,8 +109,8 @@ class SlackTable(_Strict):
     channel: Channel
     mention: list[Mention] = []
     thread_seconds: float = pydantic.Field(default=20, ge=0.5, le=600)
-    responders: list[Group] = []
-    approvers: list[Group] = []
+    responders: list[Allowed] = []
+    approvers: list[Allowed] = []
     two_person_approve: bool = False
     runbook_url: str = pydantic.Field(default="", pattern=r"^(https://[^\s|<>]+)?$")
     runbook_file: str = ""

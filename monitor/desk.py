@@ -10,8 +10,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor import rulebook, voters
-from monitor.incidents import LONGEST_SILENCE, Event
-from monitor.model import Account, ApprovedPost, Approving, Company, Human, Kind, Post, ProfileChange, Severity, Unreadable, Verdict
+from monitor.incidents import LONGEST_SILENCE, SILENCE_ASKED, Event, Request, is_wide, minutes
+from monitor.model import (
+    Account,
+    ApprovedPost,
+    Approving,
+    Company,
+    Human,
+    Kind,
+    PageKind,
+    Post,
+    ProfileChange,
+    Severity,
+    Unreadable,
+    Verdict,
+)
 from monitor.outbox import Outbox
 from monitor.planning import Plan
 from monitor.record import stamp
@@ -210,11 +223,13 @@ def act(store: Store, outbox: Outbox, number: int, human: Human) -> None:
 
 
 def silence(
-    store: Store, outbox: Outbox, account: Account | None, words: str, lasts: timedelta, reason: str, who: str, now: datetime
-) -> int:
+    store: Store, outbox: Outbox, account: Account | None, words: str, lasts: timedelta, reason: str, who: str, now: datetime,
+    *, asker: str = "",
+) -> int:  # fmt: skip
     """Wake nobody for what it matches until it ends; announced in the channel. Raises DeskError.
 
-    It mutes, it never hides: every post is recorded and told, and what is worse than expected pages all the same.
+    It mutes, it never hides: every post is recorded and told, and what is worse than expected pages all the same. With `asker`,
+    the channel's id of somebody who may not do it alone, it waits for a second person and silences nothing until then.
     """
     if not reason.strip():
         raise DeskError("a silence needs a reason, for whoever reads it at 03:00")
@@ -225,15 +240,51 @@ def silence(
     where = account.name if account else "all accounts"
     with store.transaction():
         added = store.sql.execute(
-            "INSERT INTO silences(account, words, reason, who, starts_at, ends_at) VALUES(?, ?, ?, ?, ?, ?)",
-            [account.key if account else "", words, reason, who, stamp(now), stamp(now + lasts)],
+            "INSERT INTO silences(account, words, reason, who, starts_at, ends_at, waits, asker) VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+            [account.key if account else "", words, reason, who, stamp(now), stamp(now + lasts), bool(asker), asker],
         )
         number = int(added.lastrowid or 0)
-        store.audit(now, who, "silence", f"silence {number}", account=where, words=words, reason=reason, until=stamp(now + lasts))
+        verb = "silence asked for" if asker else "silence"
+        store.audit(now, who, verb, f"silence {number}", account=where, words=words, reason=reason, until=stamp(now + lasts))
         about = f" about “{words}”" if words else ""
-        said = f"{who} silenced {where}{about} until {now + lasts:%H:%M} UTC: {reason}. Nobody is woken for it; a new domain, five posts in five minutes or another account page all the same"
-        outbox.happened(Event(f"silence:{number}", where, Severity.NOTIFY, "Silence", said, now), now)
+        if asker:
+            said = (
+                f"{who} asks to silence {where}{about} for {minutes(lasts)}: {reason}. It begins when an approver or a second responder"
+                " confirms it here; until then everything pages"
+            )
+        else:
+            said = f"{who} silenced {where}{about} until {now + lasts:%H:%M} UTC: {reason}. {_covered(words)}"
+        outbox.happened(Event(f"silence:{number}", where, Severity.NOTIFY, SILENCE_ASKED if asker else "Silence", said, now), now)
     return number
+
+
+def _covered(words: str) -> str:
+    """What a silence does, for whoever reads its announcement."""
+    first = "The first post under it still wakes somebody, then nobody is woken" if is_wide(words) else "Nobody is woken for it"
+    return f"{first}; a new domain, the fifth post or another account page all the same"
+
+
+def confirm_silence(store: Store, outbox: Outbox, number: int, who: str, user: str, now: datetime) -> None:
+    """The second person: it begins now and lasts as long as was asked. Raises DeskError."""
+    with store.transaction():
+        found = store.silence(number)
+        if found is None or found.ended_by or not found.waits:
+            raise DeskError(f"silence {number} does not wait for anybody" if found else f"there is no silence {number}")
+        if user == found.asker:
+            raise DeskError(f"{who} asked for silence {number}: a second person confirms it")
+        until = now + (found.ends_at - found.starts_at)
+        store.sql.execute(
+            "UPDATE silences SET waits = 0, starts_at = ?, ends_at = ?, who = ? WHERE id = ?",
+            [stamp(now), stamp(until), f"{found.who} and {who}", number],
+        )
+        store.audit(now, who, "silence confirmed", f"silence {number}", until=stamp(until))
+        notice = store.open_incident(f"silence:{number}")
+        if notice:
+            about = f" about “{found.words}”" if found.words else ""
+            said = f"{found.who} and {who} silenced {notice.name}{about} until {until:%H:%M} UTC: {found.reason}. {_covered(found.words)}"
+            begun = replace(notice, headline="Silence", reason=said)
+            store.save_incident(begun)
+            outbox.say(begun, (Request(PageKind.SYNC, said), Request(PageKind.NOTE, f"{who} confirmed it: until {until:%H:%M} UTC")), now)
 
 
 def end_silence(store: Store, outbox: Outbox, number: int, who: str, now: datetime) -> None:

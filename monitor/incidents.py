@@ -6,6 +6,7 @@ each; what makes it worse pages at once. An acknowledgement ends by itself.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,7 +18,11 @@ KEPT = 50  # hosts and texts remembered by an incident
 REOPEN = timedelta(hours=24)
 ROUNDS = 3  # of the last step, before the whole channel is woken
 LONGEST_SILENCE = timedelta(hours=8)
-SILENCE_BURST, SILENCE_BURST_IN = 5, timedelta(minutes=5)
+SILENCE_ASKED = "Silence asked for"  # the headline of one that waits for a second person
+SILENCE_MOST = 4  # posts that a silence covers over its whole length, of all accounts together: the fifth pages
+LEAST_LETTERS = 4
+_EVERYWHERE = ("http", "https", "with", "this", "that", "your", "from", "have", "more", "will", "para", "pour", "avec")
+_HOST = re.compile(r"\w\.\w")
 DRILL = "replay::drill"
 
 
@@ -76,7 +81,7 @@ def absorb(
         silence=current.silence if silence else None,
     )
     quiet = (Request(PageKind.SYNC, "another post"), Request(PageKind.NOTE, "another post"))
-    worse = _worse(event, current, twin, silence)
+    worse = _worse(event, current, twin, silence) or (_once(silence) if silence and wakes_once(silence, event.subject) else "")
     if worse and event.severity is Severity.PAGE and (_may_wake(current, event.at) or current.silence is not joined.silence):
         return Outcome(joined, (Request(PageKind.REPEAT, worse, wakes=True), *quiet))
     if current.state is State.ACKNOWLEDGED and event.severity is Severity.PAGE and current.holder and _held_long(current, event.at):
@@ -98,8 +103,9 @@ def _opened(event: Event, last: Incident | None, twin: Incident | None, notice: 
         silence=silence.id if silence else None,
     )  # fmt: skip
     quiet = f"; silenced until {silence.ends_at:%H:%M} UTC by {silence.who}: {silence.reason}" if silence else ""
-    reason = f"first of this incident{follows}{same}{overtakes}{quiet}"
-    wakes = event.severity is Severity.PAGE and not silence
+    once = silence is not None and event.severity is Severity.PAGE and wakes_once(silence, event.subject)
+    reason = f"first of this incident{follows}{same}{overtakes}{quiet}{f'; {_once(silence)}' if silence and once else ''}"
+    wakes = event.severity is Severity.PAGE and (not silence or once)
     return Outcome(opened, (Request(PageKind.ROOT, reason, wakes=wakes),), notice)
 
 
@@ -140,12 +146,11 @@ def _kept(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
 # --- silences ------------------------------------------------------------------------------------
 
 
-def covering(event: Event, silences: tuple[Silence, ...], recent: tuple[datetime, ...], current: Incident | None) -> Silence | None:
-    """The silence that keeps this event from waking anybody, or None.
+def covering(event: Event, silences: tuple[Silence, ...], current: Incident | None) -> Silence | None:
+    """The silence that keeps this event from waking anybody (the first under a wide one excepted), or None.
 
-    It breaks through when the post leads to a host that the silence does not name, or is the fifth within
-    five minutes (`recent`: when the earlier posts under it came). A silence never covers our own blindness,
-    a changed profile, nor what a critical rule accuses.
+    It breaks through when the post leads to a host that the silence does not name, or is the fifth that it would cover.
+    A silence never covers our own blindness, a changed profile, nor what a critical rule accuses.
     """
     if event.subject.startswith(("blind:", "silence:", "drift:")) or event.subject == DRILL or not event.silenceable:
         return None
@@ -156,13 +161,29 @@ def covering(event: Event, silences: tuple[Silence, ...], recent: tuple[datetime
         return None
     named = found.words.casefold()
     foreign = [h for h in event.hosts if not (named and (h.casefold() == named or h.casefold().endswith(f".{named}")))]
-    burst = sum(event.at - when <= SILENCE_BURST_IN for when in recent) + 1 >= SILENCE_BURST
-    return None if foreign or burst else found
+    return None if foreign or sum(count for _, count in found.told) >= SILENCE_MOST else found
+
+
+def is_wide(words: str) -> bool:
+    """Whether a silence about these words is one about the whole account.
+
+    Without words; with so few letters that most posts hold them; or when they name a host, which would excuse where a post leads.
+    """
+    return sum(c.isalpha() for c in words) < LEAST_LETTERS or words.strip().casefold() in _EVERYWHERE or bool(_HOST.search(words))
+
+
+def wakes_once(silence: Silence, subject: str) -> bool:
+    """Whether this is the first post of the account under a wide silence: it is told aloud, so that no hijack begins unheard."""
+    return is_wide(silence.words) and dict(silence.told).get(subject, 0) == 0
+
+
+def _once(silence: Silence) -> str:
+    return f"the first post under silence {silence.id} wakes once; the next ones wake nobody, the fifth does"
 
 
 def matches(silence: Silence, event: Event) -> bool:
     """Whether the silence speaks of this account and these words, at this time."""
-    if silence.ended_by or not silence.starts_at <= event.at < silence.ends_at:
+    if silence.ended_by or silence.waits or not silence.starts_at <= event.at < silence.ends_at:
         return False
     said = "\n".join((event.text, *event.hosts)).casefold()
     return silence.account in ("", event.subject) and silence.words.casefold() in said

@@ -452,11 +452,16 @@ class Silence:
     starts_at: datetime
     ends_at: datetime
     ended_by: str = ""
+    waits: bool = False  # for a second person: nothing is silenced yet
+    asker: str = ""  # the channel's id of whoever asked for it, where it waits
+    told: tuple[tuple[str, int], ...] = ()  # how many posts that would have woken somebody it covered, by account
 
 
 @dataclass(frozen=True, slots=True)
 class Human:
     """What somebody did: `verb` is acknowledge, hold ("still on it"), escalate, resolve or reopen.
+
+    A reply that did nothing is "unclear", "talk" or "refused", and `note` says why or what to write.
 
     `via` says where, `user` is the channel's id of them, `cause` one of CAUSES or what the monitor knows.
     """

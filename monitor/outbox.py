@@ -52,10 +52,12 @@ class Outbox:
         unresolved = self._store.unresolved()
         current = next((i for i in unresolved if i.subject == event.subject), None)
         last = self._store.last_resolved(event.subject)
-        silence = incidents.covering(event, self._store.silences(now), self._store.recent(event.subject, now), current)
+        silence = incidents.covering(event, self._store.silences(now), current)
         outcome = incidents.absorb(event, current, last, unresolved, silence)
         if outcome.overtakes:  # before the insert: one open incident per subject is an index
             self._close(outcome.overtakes, now, "overtaken by a page")
+        if silence and event.severity is Severity.PAGE:
+            self._store.silenced(silence.id, event.subject)
         number = self._store.save_incident(outcome.incident)
         if number != outcome.incident.id:
             self._store.audit(now, "monitor", "incident opened", f"INC-{number}", reason=event.reason)

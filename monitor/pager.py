@@ -32,6 +32,9 @@ BURST = 4  # messages at once to one channel; then one a second (Slack's limit)
 MOST_AT_ONCE = 8  # a route
 _NOT_TAKEN = "not accepted "
 CLOCKS_AGREE = timedelta(minutes=2)
+NOT_DONE = ("unclear", "talk", "refused")  # replies that changed nothing, see `Human`
+NOTHING_DONE = "nothing was done for this reply"
+MOST_ANSWERS = 10  # an incident and route: whoever floods a thread must not make us flood it too
 LOUD = (PageKind.ROOT, PageKind.REPEAT)
 
 
@@ -119,7 +122,7 @@ class Pager:
         if incident is None or incident.state is not State.OPEN or page.route == LAST_RESORT:
             return
         paging = self._outbox.paging(incident.subject)
-        wakes = incident.severity is Severity.PAGE and incident.silence is None
+        wakes = incident.severity is Severity.PAGE and (incident.silence is None or incident.pages > 0)
         chain = (*paging.fallback, LAST_RESORT) if wakes else (LAST_RESORT,)  # a notice wakes nobody by another way
         route = chain[chain.index(page.route) + 1] if page.route in chain else chain[0]
         later = None if route == LAST_RESORT else now + timedelta(seconds=paging.fallback_seconds)
@@ -308,18 +311,40 @@ class Pager:
             for name, route in self._routes.items():
                 root, _ = self._store.pages.thread(incident.id, name)
                 if root:
-                    await self._listen(incident.id, root, route)
+                    await self._listen(incident.id, root, name, route)
 
-    async def _listen(self, number: int, root: str, route: _Route) -> None:
+    async def _listen(self, number: int, root: str, name: str, route: _Route) -> None:
         try:
             humans = await route.notifier.humans(root)
         except NotifierError as error:
             log.warning("INC-%d: the thread could not be read: %s", number, error)
             return
         for human in humans:
-            self._heard(number, human)
+            if human.verb not in NOT_DONE:
+                self._heard(number, human)
+        self._answer(number, name, [h for h in humans if h.verb in NOT_DONE])
         if humans:
             self.tick()
+
+    def _answer(self, number: int, route: str, humans: list[Human]) -> None:
+        """Say once in the thread that a reply did nothing, and what to write.
+
+        Whatever looks like a try is answered. Other talk is, once for each person, while nobody has acknowledged: then it may
+        have been meant as one; later people talk there about what they do. One answer for everything that came since the last look.
+        """
+        now, heard = self._clock(), dict[str, list[str]]()
+        with self._store.transaction():
+            incident = self._store.incident(number)
+            for human in humans:
+                key = f"talk:{number}:{human.user}" if human.verb == "talk" else human.key
+                if incident is None or (human.verb == "talk" and incident.state is not State.OPEN):
+                    continue
+                if self._store.receive(key, key, "thread", human.verb, now):
+                    self._store.done(key, now, human.note)
+                    heard.setdefault(human.note, []).append(human.who)
+            if heard and self._store.pages.count(number, route, NOTHING_DONE) < MOST_ANSWERS:
+                said = "; ".join(f"{', '.join(dict.fromkeys(who))}: {NOTHING_DONE}: {why}" for why, who in heard.items())
+                self._store.pages.enqueue(number, route, PageKind.NOTE, said, now)
 
     def _heard(self, number: int, human: Human) -> None:
         """Act once on what somebody wrote or reacted; the thread is read again and again."""

@@ -128,11 +128,21 @@ class Pages:
         return {row[0]: since for row in self._sql.execute(query) if (since := record.moment(row[1]))}
 
     def proven(self, page: int, receipt: str, now: datetime) -> None:
-        """Somebody clicked in it: a message whose fate was unknown has arrived."""
+        """Somebody clicked in it, and it is ours: a message whose fate was unknown has arrived."""
         self._sql.execute(
             "UPDATE pages SET state = 'sent', receipt = ?, sent_at = ?, fallback_at = NULL WHERE id = ? AND state = 'unknown'"
             " AND kind IN ('root', 'repeat')", [receipt, stamp(now), page],
         )  # fmt: skip
+
+    def key(self, page: int) -> str:
+        """The name of a page, or an empty string."""
+        row = self._sql.execute("SELECT key FROM pages WHERE id = ?", [page]).fetchone()
+        return str(row[0]) if row else ""
+
+    def count(self, incident: int, route: str, phrase: str) -> int:
+        """How many notes of an incident on a route say this."""
+        query = "SELECT count(*) FROM pages WHERE incident = ? AND route = ? AND kind = 'note' AND instr(reason, ?)"
+        return int(self._sql.execute(query, [incident, route, phrase]).fetchone()[0])
 
     def handed_on(self, page: int) -> None:
         """Another route has it too; this one keeps being tried."""

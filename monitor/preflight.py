@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from monitor import assembly, desk, pictures, planning, record, rulebook, safe, spending, vision, voters, wiring
+from monitor import assembly, desk, install_key, pictures, planning, record, rulebook, safe, spending, vision, voters, wiring
 from monitor import drill as drills
 from monitor.collector import Collector
 from monitor.config import Config, ConfigError, secrets
@@ -156,6 +156,7 @@ def _say_paging(config: Config) -> None:
         click.echo(
             "warning: Slack is the only route that wakes anybody; the last resort is the journal. Add [pagerduty], [smtp] or another"
         )
+    _say_who_may(config)
     if not config.file.deadman:
         click.echo("warning: nobody outside notices when this monitor is gone: add [deadman]")
 
@@ -174,6 +175,23 @@ def _say_approving(config: Config) -> None:
     else:
         click.echo(
             "warning: fresh_minutes = 0: whoever may register a text can post it at once, and nobody is told but by the announcement"
+        )
+
+
+def _say_who_may(config: Config) -> None:
+    """What nobody can do in Slack, and which key lets them."""
+    slack = config.file.slack
+    if slack and not slack.responders:
+        who = "only approvers silence and resolve there" if slack.approvers else "nobody can silence or resolve there"
+        click.echo(
+            f"warning: [slack] responders is empty: every full member of the workspace may acknowledge, {who}. List groups (S…) or users (U…)"
+        )
+    if slack and not slack.approvers:
+        click.echo("warning: [slack] approvers is empty: nobody can approve or plan posts in Slack. List groups (S…) or users (U…)")
+    if config.file.witness and not secrets().get(install_key.NAME):
+        click.echo(
+            f"warning: [witness] needs the secret {install_key.NAME}, the same on both hosts: without it this monitor does not know the"
+            " first one's messages and pages everything too"
         )
 
 

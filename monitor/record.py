@@ -195,5 +195,5 @@ def silence(row: Row) -> Silence:
     """A silence from its row."""
     return Silence(
         row["id"], row["account"], row["words"], row["reason"], row["who"], _moment(row["starts_at"]),
-        _moment(row["ends_at"]), row["ended_by"],
+        _moment(row["ends_at"]), row["ended_by"], bool(row["waits"]), row["asker"], tuple(json.loads(row["told"]).items()),
     )  # fmt: skip

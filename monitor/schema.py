@@ -203,6 +203,20 @@ def _tenth(db: Database) -> None:
             db.execute(statement)
 
 
+_SLACK = """
+ALTER TABLE silences ADD COLUMN waits INT NOT NULL DEFAULT 0;
+ALTER TABLE silences ADD COLUMN asker TEXT NOT NULL DEFAULT '';
+ALTER TABLE silences ADD COLUMN told TEXT NOT NULL DEFAULT '{}';
+"""
+
+
+@_migrations(name="0011_slack")
+def _eleventh(db: Database) -> None:
+    for statement in _SLACK.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, bring it up to date, and make every commit durable.
 

@@ -266,14 +266,6 @@ class Store:
         rows = self.sql.execute("SELECT * FROM incidents WHERE subject = ? ORDER BY id DESC LIMIT 100", [subject])
         return [record.incident(r) for r in rows]
 
-    def recent(self, subject: str, now: datetime) -> tuple[datetime, ...]:
-        """When the posts of an account that somebody was told of came, in the last ten minutes."""
-        rows = self.sql.execute(
-            "SELECT seen_at FROM posts WHERE account = ? AND seen_at >= ? AND incident NOT NULL",
-            [subject, stamp(now - timedelta(minutes=10))],
-        )
-        return tuple(when for row in rows if (when := record.moment(row[0])))
-
     def save_incident(self, one: Incident) -> int:
         """Insert (id 0) or update; returns the id. A second open one per subject is refused by the index."""
         columns = record.incident_row(one)
@@ -298,7 +290,7 @@ class Store:
     # --- silences and clicks ------------------------------------------------------------------------
 
     def silences(self, now: datetime) -> tuple[Silence, ...]:
-        """Those in force."""
+        """Those in force, and those that wait for a second person."""
         rows = self.sql.execute("SELECT * FROM silences WHERE ended_by = '' AND ends_at > ? ORDER BY id", [stamp(now)])
         return tuple(record.silence(r) for r in rows)
 
@@ -310,6 +302,12 @@ class Store:
     def end_silence(self, number: int, who: str) -> None:
         """It is over."""
         self.sql.execute("UPDATE silences SET ended_by = ? WHERE id = ? AND ended_by = ''", [who, number])
+
+    def silenced(self, number: int, subject: str) -> None:
+        """It kept one more post of this account from waking anybody."""
+        told = dict(found.told) if (found := self.silence(number)) else {}
+        told[subject] = told.get(subject, 0) + 1
+        self.sql.execute("UPDATE silences SET told = ? WHERE id = ?", [json.dumps(told), number])
 
     def receive(self, envelope: str, dedupe: str, kind: str, body: str, now: datetime) -> bool:
         """Write down what somebody did in a channel before it is confirmed; False when it was there already."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from monitor import drill, notifiers, sources, standing
+from monitor import drill, install_key, notifiers, sources, standing
 from monitor.assembly import block_lists, build_edge, http_session, load_rules
 from monitor.collector import Collector, rounds_of
 from monitor.config import Config, ConfigError, options
@@ -37,6 +37,7 @@ from monitor.store import Store
 async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime] = utc_now) -> Any:
     """A wired Service. Raises ConfigError and RuleError."""
     book = load_rules(config)
+    secrets = _with_key(config, secrets)
     async with http_session() as session:
         store = Store(config.database)
         try:
@@ -79,6 +80,14 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
                 await asyncio.wait_for(pager.settle(), 3)
         finally:
             store.close()
+
+
+def _with_key(config: Config, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    """The secrets, and the installation's own among them. Raises ConfigError."""
+    try:
+        return {**secrets, install_key.NAME: install_key.load(config.data_dir, secrets).decode()}
+    except (install_key.InstallKeyError, OSError) as error:
+        raise ConfigError(f"{config.path}: {install_key.NAME}: {error}") from error
 
 
 def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSession, secrets: Mapping[str, str]) -> None:

@@ -215,7 +215,12 @@ async def test_without_sockets_an_answer_in_the_thread_still_works_and_the_messa
 
 @pytest.mark.parametrize(
     ("user", "said"),
-    [("U03GUEST", "guests"), ("U04OTHER", "guests"), ("U05ALLY", "guests"), ("U06CAROL", "only members of <!subteam^S0SOCIAL>")],
+    [
+        ("U03GUEST", "guests"),
+        ("U04OTHER", "guests"),
+        ("U05ALLY", "guests"),
+        ("U07DAVE", "only members of <!subteam^S0SOCIAL>, <!subteam^S0COMMS>"),
+    ],
 )
 async def test_who_is_not_a_responder_is_told_who_is(user: str, said: str, tmp_path: Path) -> None:
     async with office(tmp_path) as w:
@@ -345,7 +350,7 @@ async def test_a_modal_sent_without_a_choice_or_a_reason_complains_beside_the_fi
 async def test_a_modal_of_a_resolved_incident_says_so(tmp_path: Path) -> None:
     async with office(tmp_path) as w:
         root = await hijack(w)
-        w.slack.say("U01ALICE", "resolved: an intern", root.ts)
+        w.slack.say("U01ALICE", "resolve: insider", root.ts)
         old = Message(root.ts, root.text, root.at, list(root.blocks), channel=root.channel)
         await w.run(3)
         await press(w, "U02BOB", old, "approve_open")
@@ -400,7 +405,7 @@ async def test_a_silence_that_cannot_be_says_why(text: str, answer: str, tmp_pat
 
 async def test_who_may_not_silence_cannot(tmp_path: Path) -> None:
     async with office(tmp_path) as w:
-        assert "only members of" in await say(w, "U06CAROL", "silence 2h quiet please")
+        assert "only members of" in await say(w, "U07DAVE", "silence 2h quiet please")
         assert "guests" in await say(w, "U03GUEST", "silence 2h quiet please")
         assert w.service.store.silences(w.clock()) == ()
 
@@ -672,5 +677,5 @@ async def test_check_asks_for_a_socket_and_says_who_would_not_be_woken(tmp_path:
             await w.service.front.check()
         slack = w.service.pager.notifiers()["slack"]
         assert "not surely woken" not in await slack.check()
-        w.slack.groups["S0SOCIAL"].append("U07DAVE")
-        assert "not in the channel, so not surely woken: U07DAVE of S0SOCIAL" in await slack.check()
+        w.slack.groups["S0SOCIAL"].append("U08ERIN")
+        assert "not in the channel, so not surely woken: U08ERIN of S0SOCIAL" in await slack.check()

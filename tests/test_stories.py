@@ -166,16 +166,16 @@ async def test_an_acknowledgement_counts_although_our_clock_runs_ahead_of_slacks
 
 
 async def test_after_resolving_a_new_post_opens_a_new_incident_that_names_the_old_one(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
+    async with world(tmp_path, extra='slack: responders = ["U01ALICE"]') as w:
         w.x.post("acme", "We are sold.")
         await w.run(3)
-        w.slack.say("U01ALICE", "resolved: an intern", w.slack.roots()[0].ts)
+        w.slack.say("U01ALICE", "resolve: insider", w.slack.roots()[0].ts)
         await w.run(120)
         w.x.post("acme", "We are sold again.")
         await w.run(3)
         assert len(w.slack.roots()) == 2
         assert "follows INC-1" in w.slack.roots()[1].words()
-        assert w.service.store.incidents()[1].cause == "an intern"
+        assert w.service.store.incidents()[1].cause == "insider"
 
 
 async def test_guests_bots_and_strangers_cannot_acknowledge(tmp_path: Path) -> None:
@@ -233,11 +233,11 @@ async def test_an_edit_that_only_comes_back_to_the_registered_text_is_the_same_a
 
 
 async def test_a_reply_to_oneself_is_a_post_and_typing_rt_excuses_nothing(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
+    async with world(tmp_path, extra='slack: responders = ["U01ALICE"]') as w:
         w.x.reply("acme", "Everything must go.", to="2244994945")
         await w.run(3)
         assert len(w.slack.waking()) == 1
-        w.slack.say("U01ALICE", "resolve", w.slack.roots()[0].ts)
+        w.slack.say("U01ALICE", "resolve: tool bug", w.slack.roots()[0].ts)
         await w.run(3)
         w.x.post("acme", "RT @acme: everything must go, says our own account")
         await w.run(3)

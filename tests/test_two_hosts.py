@@ -10,6 +10,7 @@ from tests.conftest import World, world
 from tests.receivers import Receiver
 
 WITNESS = "[witness]\nafter_seconds = 60\n"
+KEY = {"install_key": "0123456789abcdef" * 4}
 
 
 async def both(first: World, second: World, seconds: float) -> None:
@@ -23,7 +24,7 @@ async def both(first: World, second: World, seconds: float) -> None:
 
 
 async def test_a_witness_is_silent_while_the_first_monitor_does_its_work(tmp_path: Path) -> None:
-    async with world(tmp_path / "a") as first, world(tmp_path / "b", extra=WITNESS, beside=first) as second:
+    async with world(tmp_path / "a", secrets=KEY) as first, world(tmp_path / "b", extra=WITNESS, beside=first, secrets=KEY) as second:
         first.x.post("acme", "We are sold.")
         await both(first, second, 100)
         assert [(m.words(), m.metadata) for m in first.slack.roots()[1:]] == []
@@ -37,7 +38,7 @@ async def test_a_witness_is_silent_while_the_first_monitor_does_its_work(tmp_pat
 
 
 async def test_a_witness_pages_when_the_first_monitor_does_not(tmp_path: Path) -> None:
-    async with world(tmp_path / "a") as first, world(tmp_path / "b", extra=WITNESS, beside=first) as second:
+    async with world(tmp_path / "a", secrets=KEY) as first, world(tmp_path / "b", extra=WITNESS, beside=first, secrets=KEY) as second:
         first.x.post("acme", "We are sold.")
         await second.run(58)
         assert first.slack.roots() == []
@@ -47,7 +48,7 @@ async def test_a_witness_pages_when_the_first_monitor_does_not(tmp_path: Path) -
 
 
 async def test_a_witness_takes_over_when_the_first_monitor_dies_after_its_page(tmp_path: Path) -> None:
-    async with world(tmp_path / "a") as first, world(tmp_path / "b", extra=WITNESS, beside=first) as second:
+    async with world(tmp_path / "a", secrets=KEY) as first, world(tmp_path / "b", extra=WITNESS, beside=first, secrets=KEY) as second:
         first.x.post("acme", "We are sold.")
         await both(first, second, 10)
         assert len(first.slack.waking()) == 1
@@ -60,7 +61,7 @@ async def test_a_witness_takes_over_when_the_first_monitor_dies_after_its_page(t
 
 
 async def test_a_witness_pages_for_a_new_hijack_although_the_last_one_was_resolved(tmp_path: Path) -> None:
-    async with world(tmp_path / "a") as first, world(tmp_path / "b", extra=WITNESS, beside=first) as second:
+    async with world(tmp_path / "a", secrets=KEY) as first, world(tmp_path / "b", extra=WITNESS, beside=first, secrets=KEY) as second:
         first.x.post("acme", "We are sold.")
         await both(first, second, 70)
         for one in (first, second):
@@ -75,9 +76,9 @@ async def test_a_witness_pages_for_a_new_hijack_although_the_last_one_was_resolv
 async def test_a_witness_that_cannot_look_pages_by_its_own_routes(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         duty = await Receiver().start(stack)
-        first = await stack.enter_async_context(world(tmp_path / "a"))
+        first = await stack.enter_async_context(world(tmp_path / "a", secrets=KEY))
         extra = f'{WITNESS}[pagerduty]\napi_base = "{duty.base}"\n'
-        second = await stack.enter_async_context(world(tmp_path / "b", extra=extra, beside=first))
+        second = await stack.enter_async_context(world(tmp_path / "b", extra=extra, beside=first, secrets=KEY))
         first.x.post("acme", "We are sold.")
         first.slack.refuse |= {"conversations.history": "missing_scope", "chat.postMessage": "token_revoked"}
         await second.run(70)
@@ -88,8 +89,8 @@ async def test_two_monitors_before_one_alertmanager_make_one_alert(tmp_path: Pat
     async with AsyncExitStack() as stack:
         manager = await Receiver().start(stack)
         extra = f'fallback = ["alertmanager"]\n[alertmanager]\nurls = ["{manager.base}"]\n'
-        first = await stack.enter_async_context(world(tmp_path / "a", extra=extra))
-        second = await stack.enter_async_context(world(tmp_path / "b", extra=extra, beside=first))
+        first = await stack.enter_async_context(world(tmp_path / "a", extra=extra, secrets=KEY))
+        second = await stack.enter_async_context(world(tmp_path / "b", extra=extra, beside=first, secrets=KEY))
         first.slack.refuse["chat.postMessage"] = "token_revoked"
         first.x.post("acme", "We are sold.")
         await both(first, second, 16)

@@ -22,6 +22,7 @@ Params = dict[str, Any]
 _BLOCKS = {"header", "section", "rich_text", "context", "actions", "divider", "image", "input"}
 _MOST_BLOCK_CHARACTERS = 13_200  # bolt-js#2509, undocumented
 TEAM = "T0ACME"
+BOT = "B0MONITOR"
 HANDLES = {"S0SOCIAL": "social-oncall", "S0SECONDARY": "social-secondary", "S0COMMS": "comms"}
 
 
@@ -41,6 +42,7 @@ class Message:
     reactions: dict[str, list[str]] = field(default_factory=dict)
     edits: int = 0
     channel: str = ""
+    bot_id: str = "B0MONITOR"
 
     def words(self) -> str:
         """Everything in it that a reader reads."""
@@ -55,7 +57,7 @@ class Message:
         """As conversations.history gives it."""
         data: dict[str, Any] = {"type": "message", "ts": self.ts, "text": self.text, "user": self.user, "blocks": self.blocks}
         if self.bot:
-            data["bot_id"] = "B0MONITOR"
+            data["bot_id"], data["app_id"] = self.bot_id, "A0MONITOR" if self.bot_id == BOT else "A0OTHER"
         if self.thread_ts:
             data["thread_ts"] = self.thread_ts
         if metadata and self.metadata:
@@ -89,6 +91,7 @@ class SlackWorld:
             "U04OTHER": _person("U04OTHER", "stranger") | {"team_id": "T0OTHER", "is_stranger": True},
             "U05ALLY": _person("U05ALLY", "ally") | {"team_id": "T0OTHER"},
             "U06CAROL": _person("U06CAROL", "carol"),
+            "U07DAVE": _person("U07DAVE", "dave"),
         }
         self.apps = SlackApp(self)
 
@@ -103,6 +106,15 @@ class SlackWorld:
     def react(self, user: str, ts: str, name: str) -> None:
         """A reaction."""
         self.messages[ts].reactions.setdefault(name, []).append(user)
+
+    def post_as_bot(self, text: str, metadata: dict[str, Any], thread_ts: str = "", *, ours: bool = False) -> Message:
+        """Another app writes into the channel; or whoever stole our bot token does, `ours`. Metadata is readable, so copied."""
+        user, bot = ("U0MONITOR", BOT) if ours else ("U0OTHERAPP", "B0OTHER")
+        message = Message(
+            self._ts(), text, self.clock(), metadata=metadata, thread_ts=thread_ts, user=user, channel=self.channel, bot_id=bot
+        )
+        self.messages[message.ts] = message
+        return message
 
     def roots(self) -> list[Message]:
         """The monitor's messages that are no replies, oldest first."""
@@ -159,7 +171,7 @@ class SlackWorld:
 
     def _answer(self, method: str, params: Params) -> dict[str, Any]:
         handlers: dict[str, Callable[[Params], dict[str, Any]]] = {
-            "auth.test": lambda _: {"user": "hijack-monitor", "user_id": "U0MONITOR", "team": "Acme", "team_id": TEAM},
+            "auth.test": lambda _: {"user": "hijack-monitor", "user_id": "U0MONITOR", "bot_id": BOT, "team": "Acme", "team_id": TEAM},
             "chat.postMessage": self._post,
             "chat.update": self._update,
             "conversations.history": self._history,

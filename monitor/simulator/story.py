@@ -175,6 +175,7 @@ def config_text(data: dict[str, Any], x_base: str, slack_base: str, data_dir: Pa
         *(f'logins.{json.dumps(login)} = "{user}"' for login, user in data.get("logins", {}).items()),
         "[slack]", f'api_base = "{slack_base}"', 'channel = "C0INCIDENTS"', 'mention = ["S0SOCIAL"]',
         f"thread_seconds = {data.get('thread_seconds', 1)}",
+        *(f"responders = {json.dumps(who)}" for who in [data.get("responders")] if who),
         "[paging]", f"repeat_minutes = {paging.get('repeat_minutes', 5)}",
         'escalate = [{after_minutes = 5, mention = ["S0SECONDARY"]}, {after_minutes = 15, mention = ["channel"]}]',
     ]  # fmt: skip

@@ -1,11 +1,10 @@
 """Slack: one channel. Pages as messages, threads as their story; what people answer without buttons is read too.
 
-`api.py` talks, `message.py` words, `people.py` knows who may, `app.py` answers clicks, `commands.py` commands and the Home tab, `replies.py` is how.
+`api.py` talks, `message.py` words, `seal.py` knows our own messages again, `thread.py` reads replies, `people.py` knows who may, `app.py` answers clicks, `commands.py` commands and the Home tab, `replies.py` is how.
 """
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,27 +15,29 @@ from typing import Any
 from monitor import safe
 from monitor.model import Human, PageKind, State
 from monitor.notifiers.interface import Letter, NotifierError, Refusal, Settings
+from monitor.notifiers.slack import seal, thread
 from monitor.notifiers.slack.api import Api, next_cursor
 from monitor.notifiers.slack.app import SlackApp
 from monitor.notifiers.slack.front import Front
 from monitor.notifiers.slack.message import Look, arguments
 from monitor.notifiers.slack.people import People
 from monitor.notifiers.slack.replies import Office
+from monitor.notifiers.slack.seal import Seal
 
-EVENT = "hijack-monitor_page"
 _NAMESPACE = uuid.UUID("6f3c6f0e-5d1a-4f0e-9d2b-0a3f1d6c7b11")
 CLOCKS_DIFFER = timedelta(minutes=15)  # a message may carry an earlier time of Slack's than our page
 _HISTORY_PAGES = 5
 _THREAD_PAGES = 10  # two thousand messages in one thread
-_ACK = re.compile(r"(?i)\s*(ack|acknowledged?|resolved?|still on it)\b[\s:,.-]*(.*)", re.DOTALL)
-_VERBS = {"resolve": "resolve", "resolved": "resolve", "still on it": "hold"}
+_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
 _ACK_REACTIONS = frozenset({"eyes", "white_check_mark", "heavy_check_mark"})
 
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> SlackNotifier:
     """The Slack channel. Raises KeyError when the secret `slack_bot_token` is missing."""
     api = Api(secrets["slack_bot_token"], str(settings.options.get("api_base", "https://slack.com/api/")), settings.session)
-    return SlackNotifier(api, str(settings.options["channel"]), settings, pressed=bool(secrets.get("slack_app_token")))
+    made = SlackNotifier(api, str(settings.options["channel"]), settings, pressed=bool(secrets.get("slack_app_token")))
+    made.seal = seal.of(secrets)
+    return made
 
 
 class SlackNotifier:
@@ -45,6 +46,8 @@ class SlackNotifier:
     def __init__(self, api: Api, channel: str, settings: Settings, *, pressed: bool) -> None:
         self._api, self._channel, self._clock = api, channel, settings.clock
         self._channel_id = channel
+        self.seal = Seal()
+        self._refused: dict[str, Human] = {}  # replies, by channel and time: Slack is not asked again for each
         responders, approvers = (tuple(settings.options.get(name) or ()) for name in ("responders", "approvers"))
         self.people = People(api, settings.clock, responders, approvers)
         self.look = Look(str(settings.options.get("runbook_url") or ""), _runbook(settings), pressed=pressed)
@@ -54,7 +57,7 @@ class SlackNotifier:
 
     def front(self, office: Office, app_token: str) -> Front:
         """Where people work with what this channel is told."""
-        app = SlackApp(self._api, self.people, self._channel, office)
+        app = SlackApp(self._api, self.people, self._channel, office, self.seal)
         return Front(self._api, self.people, app, app_token, self._sockets, self._clock)
 
     async def covered(self, letter: Letter, within: timedelta) -> bool:
@@ -63,49 +66,50 @@ class SlackNotifier:
         Raises NotifierError when Slack does not say: then it counts as not covered.
         """
         oldest = str((letter.incident.opened_at - CLOCKS_DIFFER).timestamp())
-        newest, state, cursor = 0.0, "", ""
+        newest, state, cursor = 0.0, (0.0, ""), ""
         for _ in range(_HISTORY_PAGES):
             call = self._api.web.conversations_history(
                 channel=self._channel_id, oldest=oldest, include_all_metadata=True, limit=200, cursor=cursor
             )
             answer = await self._api.call(call)
             for message in answer.get("messages") or ():
-                payload = (message.get("metadata") or {}).get("event_payload") or {}
+                payload = self.seal.payload(message, self._channel)
                 if not _same_thing(payload, letter):
                     continue
-                newest = max(newest, float(message["ts"]))
+                said_at = float(payload.get("at", 0))  # a copy of an old message is a new message, and says the old time
+                newest = max(newest, min(said_at, float(message["ts"])))
                 if message.get("thread_ts") in (None, message["ts"]):  # its first message, edited as things change
-                    state = state or str(payload.get("state"))
+                    state = max(state, (said_at, str(payload.get("state"))))
             cursor = next_cursor(answer)
             if not cursor:
                 break
-        if state in (State.ACKNOWLEDGED, State.RESOLVED):
+        if state[1] in (State.ACKNOWLEDGED, State.RESOLVED):
             return True
         return newest > (self._clock() - within).timestamp()
 
     async def send(self, letter: Letter) -> str:
         """Post a root, a reply or a broadcast reply; or edit the root."""
-        page, content = letter.page, arguments(letter, replace(self.look, names=self.people.names))
+        page, content = letter.page, arguments(letter, replace(self.look, names=self.people.names, mark=self.seal.mark))
         if page.kind is PageKind.SYNC:
             if not letter.root:
                 return "nothing to edit"
             await self._api.call(
                 self._api.web.chat_update(
-                    channel=self._channel_id, ts=letter.root, metadata=_metadata(letter, root=True), **_update(content)
+                    channel=self._channel_id, ts=letter.root, metadata=self._metadata(letter, root=True), **_update(content)
                 )
             )
             return letter.root
-        thread: dict[str, Any] = {}
+        under: dict[str, Any] = {}
         if letter.root and page.kind is not PageKind.ROOT:
-            thread = {"thread_ts": letter.root, "reply_broadcast": page.kind is PageKind.REPEAT and self._broadcast}
+            under = {"thread_ts": letter.root, "reply_broadcast": page.kind is PageKind.REPEAT and self._broadcast}
         answer = await self._api.call(
             self._api.web.chat_postMessage(
                 channel=self._channel,
-                metadata=_metadata(letter),
+                metadata=self._metadata(letter, thread=str(under.get("thread_ts", ""))),
                 unfurl_links=False,
                 unfurl_media=False,
                 client_msg_id=str(uuid.uuid5(_NAMESPACE, page.key)),
-                **thread,
+                **under,
                 **content,
             )
         )
@@ -114,8 +118,23 @@ class SlackNotifier:
             raise NotifierError(Refusal.UNKNOWN, "Slack answered ok without saying where the message is")
         return str(answer["ts"])
 
+    def _metadata(self, letter: Letter, *, root: bool = False, thread: str = "") -> dict[str, Any]:
+        """Ids only: any app of the workspace can read it. `subject`, `state` and `at` are for a second monitor that looks on."""
+        payload: dict[str, str | int] = {
+            "incident": letter.incident.id,
+            "rev": letter.page.id,
+            "subject": letter.incident.subject,
+            "post": _first(letter),
+            "state": letter.incident.state.value,
+            "at": int(letter.now.timestamp()),
+            "thread": thread,
+            "dedupe_key": letter.root_key if root else letter.page.key,
+        }
+        return self.seal.metadata(payload, self._channel)
+
     async def find(self, letter: Letter) -> str:
-        """The message whose metadata carries this page's key, by history or thread."""
+        """The message of ours whose metadata carries this page's key, by history or thread."""
+        await self.people.introduced()
         oldest = str((letter.page.created_at - CLOCKS_DIFFER).timestamp())
         cursor = ""
         for _ in range(_HISTORY_PAGES):
@@ -130,8 +149,8 @@ class SlackNotifier:
                 )
             answer = await self._api.call(call)
             for message in answer.get("messages") or ():
-                payload = (message.get("metadata") or {}).get("event_payload") or {}
-                if payload.get("dedupe_key") == letter.page.key:
+                ours = self.seal.payload(message, self._channel) if self.people.wrote(message) else {}
+                if ours.get("dedupe_key") == letter.page.key:
                     return str(message["ts"])
             cursor = next_cursor(answer)
             if not cursor:
@@ -139,33 +158,51 @@ class SlackNotifier:
         return ""
 
     async def humans(self, root: str) -> tuple[Human, ...]:
-        """Replies beginning with ack or resolve, and 👀 or ✅ on our messages, by full members."""
+        """What full members replied, understood or not, and their 👀 and ✅ on messages of ours."""
         found: list[Human] = []
         cursor = ""
+        await self.people.introduced()
         for _ in range(_THREAD_PAGES):
-            call = self._api.web.conversations_replies(channel=self._channel_id, ts=root, limit=200, cursor=cursor)
+            call = self._api.web.conversations_replies(
+                channel=self._channel_id, ts=root, include_all_metadata=True, limit=200, cursor=cursor
+            )
             answer = await self._api.call(call)
             for message in answer.get("messages") or ():
-                found += await self._said(message)
+                found += await (self._said(message) if _by_a_person(message) else self._reacted(message, root))
             cursor = next_cursor(answer)
             if not cursor:
                 break
         return tuple(found)
 
     async def _said(self, message: Mapping[str, Any]) -> list[Human]:
-        when = datetime.fromtimestamp(float(message.get("ts", 0)), UTC)
-        text = str(message.get("text", ""))
-        said = _ACK.match(text) if "?" not in text else None  # "resolved?" is a question
-        if message.get("bot_id") or message.get("metadata"):
-            return await self._reacted(message)
-        who = (await self.people.may(str(message.get("user", "")), "acknowledge"))[0] if said else ""
-        if not said or not who:  # the time is Slack's and not compared with ours: clocks differ
+        """The act of a reply; what was not understood, or not allowed, as a Human too: it is answered once."""
+        stamp, user = str(message.get("ts")), str(message.get("user", ""))
+        name = f"{self._channel_id}:{stamp}"
+        if refused := self._refused.get(name):
+            return [refused]
+        said = thread.read(str(message.get("text", "")))
+        try:
+            who, why = await self.people.judged(user, said.verb or "look")
+        except NotifierError:  # it is read again
             return []
-        verb = _VERBS.get(said[1].lower(), "acknowledge")
-        note = safe.clean(said[2], 300) if verb == "resolve" else ""
-        return [Human(verb, who, "a reply in Slack", when, note, str(message["user"]), key=f"reply:{self._channel_id}:{message['ts']}")]
+        when = datetime.fromtimestamp(float(stamp), UTC)
+        if said.verb and who:
+            return [Human(said.verb, who, "a reply in Slack", when, "", user, said.cause, f"reply:{name}")]
+        if not said.verb:
+            verb, key, note = ("unclear" if said.tries else "talk"), f"unclear:{name}", thread.WORDS
+            return [Human(verb, who, "a reply in Slack", when, note, user, key=key)] if who else []
+        member = await self.people.member(user)  # just asked; a guest or a stranger is told nothing
+        if not member:
+            return []
+        refused = Human("refused", member, "a reply in Slack", when, self.people.in_words(why), user, key=f"reply:{name}")
+        self._refused[name] = refused
+        return [refused]
 
-    async def _reacted(self, message: Mapping[str, Any]) -> list[Human]:
+    async def _reacted(self, message: Mapping[str, Any], root: str) -> list[Human]:
+        """On messages that are provably ours, and of this thread."""
+        ours = self.seal.payload(message, self._channel) if self.people.wrote(message) else {}
+        if not ours or ours.get("thread") != ("" if message.get("ts") == root else root):
+            return []
         users = [
             str(user)
             for reaction in message.get("reactions") or ()
@@ -231,13 +268,6 @@ def _first(letter: Letter) -> str:
     return letter.posts[0].post.id if letter.posts and letter.page.kind in (PageKind.ROOT, PageKind.REPEAT, PageKind.SYNC) else ""
 
 
-def _metadata(letter: Letter, *, root: bool = False) -> dict[str, Any]:
-    """Ids only: any app of the workspace can read it. `subject` and `state` are for a second monitor that looks on."""
-    payload = {
-        "incident": letter.incident.id,
-        "rev": letter.page.id,
-        "subject": letter.incident.subject,
-        "post": _first(letter),
-        "state": letter.incident.state.value,
-    }
-    return {"event_type": EVENT, "event_payload": payload | {"dedupe_key": letter.root_key if root else letter.page.key}}
+def _by_a_person(message: Mapping[str, Any]) -> bool:
+    """Written by somebody themselves: no bot, no app in their name, nothing that Slack tells of them."""
+    return not any(message.get(key) for key in ("bot_id", "app_id", "metadata")) and message.get("subtype") in _SUBTYPES

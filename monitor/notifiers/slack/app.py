@@ -25,6 +25,7 @@ from monitor.notifiers.slack.commands import Commands
 from monitor.notifiers.slack.payload import Payload, dedupe, read_json, team_of, user_of
 from monitor.notifiers.slack.people import People
 from monitor.notifiers.slack.replies import Office, Replies
+from monitor.notifiers.slack.seal import Seal
 from monitor.planning import Plan
 
 log = logging.getLogger("monitor.slack")
@@ -37,8 +38,8 @@ _MODALS = {"approve_open": ("approve", "Legit: approve"), "resolve_open": ("reso
 class SlackApp:
     """`receive` is called by the sockets, `work` after it and at every start."""
 
-    def __init__(self, api: Api, people: People, channel: str, office: Office) -> None:
-        self._api, self._people, self._channel, self._office = api, people, channel, office
+    def __init__(self, api: Api, people: People, channel: str, office: Office, seal: Seal) -> None:
+        self._api, self._people, self._channel, self._office, self._seal = api, people, channel, office, seal
         self._store = office.store
         self._replies = Replies(api, channel, office)
         self._commands = Commands(api, people, self._replies, office)
@@ -119,8 +120,9 @@ class SlackApp:
     async def _clicked(self, payload: Payload) -> str:
         action = (payload.get("actions") or [{}])[0]
         name, value = str(action.get("action_id", "")), read_json(action.get("value"))
-        if seen := (payload.get("container") or {}).get("message_ts"):  # a click proves that the message is there
-            self._store.pages.proven(int(value.get("r", 0)), str(seen), self._office.clock())
+        page, seen = int(value.get("r", 0)), (payload.get("container") or {}).get("message_ts")
+        if seen and self._seal.marks(self._store.pages.key(page), value.get("m")):  # a click proves that our message is there
+            self._store.pages.proven(page, str(seen), self._office.clock())
         match name:
             case _ if name in _ACTS:
                 return await self._act(payload, _ACTS[name], int(value.get("i", 0)), str(action.get("action_ts", "")))
@@ -128,6 +130,8 @@ class SlackApp:
                 return await self._open(payload, name, int(value.get("i", 0)))
             case "end_silence":
                 return await self._end_silence(payload, int(value.get("i", 0)))
+            case "confirm_silence":
+                return await self._confirm_silence(payload, int(value.get("i", 0)))
             case "withdraw":
                 return await self._withdraw(payload, int(value.get("n", 0)))
         return "a link"
@@ -163,7 +167,7 @@ class SlackApp:
         return views.approve(incident, posts, channel)
 
     async def _end_silence(self, payload: Payload, number: int) -> str:
-        who, why = await self._people.may(user_of(payload), "silence", team_of(payload))
+        who, why = await self._people.may(user_of(payload), "unsilence", team_of(payload))
         incident = self._store.incident(number)
         subject = incident.subject if incident else ""
         if not why:
@@ -172,6 +176,18 @@ class SlackApp:
                 lambda: desk.end_silence(self._store, self._office.outbox, int(subject.partition(":")[2] or 0), who, self._office.clock()),
             )
         return await self._replies.told(payload, why, f"{subject} ended by {who}")
+
+    async def _confirm_silence(self, payload: Payload, number: int) -> str:
+        """A second person, who is asked for like an approver: what Slack says now counts."""
+        user = user_of(payload)
+        who, why = await self._people.may(user, "silence", team_of(payload))
+        incident = self._store.incident(number)
+        subject = incident.subject if incident else ""
+        if not why:
+            asked = int(subject.removeprefix("silence:") or 0) if subject.startswith("silence:") else 0
+            confirm = desk.confirm_silence
+            why = self._replies.tried(payload, lambda: confirm(self._store, self._office.outbox, asked, who, user, self._office.clock()))
+        return await self._replies.told(payload, why, f"{subject} confirmed by {who}")
 
     async def _withdraw(self, payload: Payload, number: int) -> str:
         who, why = await self._people.may(user_of(payload), "withdraw", team_of(payload))

@@ -8,6 +8,8 @@ from typing import Any
 
 from monitor import desk, safe
 from monitor.desk import DeskError
+from monitor.incidents import is_wide
+from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack import views
 from monitor.notifiers.slack.api import Api
 from monitor.notifiers.slack.message import headline
@@ -20,8 +22,15 @@ _SILENCE = re.compile(
 )
 HELP = (
     "*/hijack status* how the monitor is · *incidents* what is open · *plan* register a post · *planned* what is registered\n"
-    '*/hijack silence [@account] 2h ["words"] reason* wake nobody for up to 8 h · *silence end 3* · *test* a drill: pages on-call\n'
-    "Without this command: reply `ack`, `still on it` or `resolve` and the cause in an incident's thread, or react with 👀"
+    '*/hijack silence [@account] 2h ["words"] reason* wake nobody for up to 8 h (a whole account: an approver, or two people) · *silence end 3* · *test* a drill: pages on-call\n'
+    "Without this command: reply `ack`, `still on it` or `resolve: hijack` (`insider`, `tool bug`, `false alarm`) in an incident's thread, or"
+    " react with 👀"
+)
+
+_SILENCED = "Silenced; it is announced in the channel, with a button that ends it."
+_ASKED = (
+    "Nothing is silenced yet: that would cover a whole account, and you are no approver. It is announced in the channel; it begins when"
+    " an approver or a second responder confirms it there."
 )
 
 
@@ -88,11 +97,12 @@ class Commands:
         return [(r, names.get(r.account, r.account)) for r in sorted(found, key=lambda r: r.not_before)]
 
     async def _silence(self, payload: Payload, rest: str) -> str:
-        who, why = await self._people.may(user_of(payload), "silence", team_of(payload))
+        ends = rest.startswith("end ") and rest[4:].strip().isdigit()
+        who, why = await self._people.may(user_of(payload), "unsilence" if ends else "silence", team_of(payload))
         if why:
             return why
         office, now = self._office, self._office.clock()
-        if rest.startswith("end ") and rest[4:].strip().isdigit():
+        if ends:
             return self._replies.tried(payload, lambda: desk.end_silence(self._store, office.outbox, int(rest[4:]), who, now)) or "Ended."
         asked = _SILENCE.fullmatch(rest)
         if asked is None:
@@ -101,9 +111,19 @@ class Commands:
         if asked["account"] and account is None:
             return f"{safe.for_slack_markup(asked['account'], 60)} is not watched."
         lasts = timedelta(hours=int(asked["number"])) if asked["unit"] == "h" else timedelta(minutes=int(asked["number"]))
-        reason = safe.clean(asked["reason"], 200)
-        done = lambda: desk.silence(self._store, office.outbox, account, asked["words"] or "", lasts, reason, who, now)  # noqa: E731 - the one line says it
-        return self._replies.tried(payload, done) or "Silenced; it is announced in the channel, with a button that ends it."
+        words, reason = asked["words"] or "", safe.clean(asked["reason"], 200)
+        try:
+            asker = await self._asker(payload) if is_wide(words) else ""
+        except NotifierError:
+            return "Slack cannot say now who may do that alone; try again soon. On the host `hijack-monitor silence begin` works."
+        done = lambda: desk.silence(self._store, office.outbox, account, words, lasts, reason, who, now, asker=asker)  # noqa: E731 - the one line says it
+        return self._replies.tried(payload, done) or (_ASKED if asker else _SILENCED)
+
+    async def _asker(self, payload: Payload) -> str:
+        """Whoever may not silence a whole account alone, by id; empty for an approver. Raises NotifierError."""
+        user = user_of(payload)
+        who, _ = await self._people.judged(user, "silence alone", team_of(payload))
+        return "" if who else user
 
     async def _test(self, payload: Payload) -> str:
         who, why = await self._people.may(user_of(payload), "test", team_of(payload))

@@ -7,12 +7,13 @@ are far inside them. Untrusted text stands only in rich_text leaves or went thro
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from monitor import safe
-from monitor.incidents import DRILL, durations
+from monitor.incidents import DRILL, SILENCE_ASKED, durations
 from monitor.model import Exact, Incident, Near, NoMatch, PageKind, Post, ProfileChange, Severity, State, Unreadable
 from monitor.notifiers._words import sign
 from monitor.notifiers.interface import Letter
@@ -22,11 +23,11 @@ Block = dict[str, Any]
 RUNBOOK = (
     "*First 5 minutes*  1. Acknowledge  2. Ask comms: “did we post this?”  "
     "3. If not: revoke sessions and app tokens *before* deleting  4. Delete, then lock posting  "
-    "5. Resolve here with the cause. Without buttons: reply `ack` or `resolve` and the cause, or react with 👀"
+    "5. Resolve here with the cause. Without buttons: reply `ack` (or react with 👀), at the end `resolve: hijack`, `insider`, `tool bug` or `false alarm`"
 )
 NOTICE_RUNBOOK = (
     "*Was it us?*  Then an approver approves exactly this post.  "
-    "*If not*, treat it as a hijack: revoke sessions and app tokens before deleting. Resolve with the cause, or reply `resolve` and the cause"
+    "*If not*, treat it as a hijack: revoke sessions and app tokens before deleting. Resolve with the cause, or reply `resolve: hijack`, `insider`, `tool bug` or `false alarm`"
 )
 BLIND_RUNBOOK = (
     "*First 5 minutes*  1. Acknowledge, or reply `ack` here  2. Look at the account yourself: nothing "
@@ -52,6 +53,7 @@ class Look:
     runbook: str = ""
     names: tuple[tuple[str, str], ...] = ()  # what groups are called, by their ids
     pressed: bool = True  # whether buttons do something: without sockets only links are shown
+    mark: Callable[[str], str] = str  # of a page's key: proves that a click came from our message
 
 
 def arguments(letter: Letter, look: Look = Look()) -> dict[str, Any]:
@@ -159,9 +161,12 @@ def _told_runbook(letter: Letter, look: Look) -> list[Block]:
 def buttons(letter: Letter, look: Look) -> list[Block]:
     """What can be done now, the most likely first; six at most."""
     incident = letter.incident
-    value = json.dumps({"i": incident.id, "r": letter.page.id})
+    value = json.dumps({"i": incident.id, "r": letter.page.id, "m": look.mark(letter.page.key)})
     if incident.subject.startswith("silence:"):
-        return [] if incident.state is State.RESOLVED else [button("end_silence", "End silence", value, "primary")]
+        asked = incident.headline == SILENCE_ASKED
+        confirm = [button("confirm_silence", "Confirm silence", value)] if asked else []
+        end = button("end_silence", "Refuse" if asked else "End silence", value, "primary")
+        return [] if incident.state is State.RESOLVED else [*confirm, end]
     if incident.state is State.RESOLVED:
         return [] if incident.outcome == "over" else [button("reopen", "Reopen", value)]
     page = incident.severity is Severity.PAGE
@@ -257,6 +262,10 @@ def _second_line(letter: Letter, look: Look) -> str:
         return f"*Acknowledged* by {who} {_clock(incident.acknowledged_at)} ({took}).{again} {reason}"
     if incident.silence:
         until = f" until {_clock(letter.silenced_until)}" if letter.silenced_until else ""
+        if letter.page.mentions:  # the first post under a wide silence
+            return (
+                f"{_mentions(letter)}*Under a silence*{until}: this first post wakes once, the next ones nobody. {reason} {_posted(letter)}"
+            )
         return f"*Silenced*{until}: nobody is woken. {reason} {_posted(letter)}"
     return f"{_mentions(letter)}{reason} {_posted(letter)}{_deadline(letter, look)}"
 
