@@ -18,6 +18,7 @@ from monitor.judging import Judge
 from monitor.model import Kind, Post, Profile, ProfileChange, Severity, Unreadable
 from monitor.outbox import Outbox
 from monitor.record import stamp
+from monitor.slices import Slice
 from monitor.sources.interface import Batch, Clock, Source, SourceError, Told
 from monitor.steps import move
 from monitor.store import Store
@@ -76,8 +77,10 @@ class Hearing:
         """Everything a stream said since the last time. Raises nothing but sqlite3.Error."""
         accused: dict[str, list[tuple[Post | Unreadable, bytes]]] = {}
         self._judge.refresh(self._clock())
-        fresh = []
+        fresh, piece = [], Slice()
         for told in heard:
+            if piece.is_over():
+                await piece.give_back()
             if told.odd.startswith(_ODD_LINES):
                 self._hurry(())  # whatever it was: the poll is the truth
             watch = self._watch(told.account)
@@ -91,7 +94,7 @@ class Hearing:
             if watch:
                 await watch.sight(Batch(tuple(i for i, _ in found), None, tuple(line for _, line in found)))
         for told, watch in fresh:  # a deletion comes after what it deletes
-            self._rest(told, watch)
+            await self._rest(told, watch)
 
     def forget(self, heard: list[Told]) -> None:
         """These could not be written down: they will be told again."""
@@ -119,12 +122,12 @@ class Hearing:
         context = self._judge.context(item, watch.account)
         return self._judge.verdict(item, watch.account, context).severity is Severity.PAGE
 
-    def _rest(self, told: Told, watch: Watch) -> None:
+    async def _rest(self, told: Told, watch: Watch) -> None:
         """Everything an event says beside a post."""
         if told.deleted:
             waiting = self._waiting.pop((told.account, told.deleted), None)
             if waiting:
-                self._give_up(waiting)
+                await self._give_up(waiting)
             watch.gone((told.deleted,))
         if told.notice:
             log.warning("%s: %s", watch.account.key, told.notice)
@@ -179,16 +182,16 @@ class Hearing:
                 self._waiting.pop(place, None)
             elif one.item.id in gone or now >= one.until:
                 self._waiting.pop(place, None)
-                self._give_up(one)
+                await self._give_up(one)
             else:
                 one.next_at = now + AGAIN
 
-    def _give_up(self, one: _Waiting) -> None:
+    async def _give_up(self, one: _Waiting) -> None:
         """It cannot be read by its id: what was told accuses, and never excuses; the next poll reads it."""
         watch = self._watch(one.told.account)
         self._hurry((one.told.account,))
         if watch and self._pages(one.item, watch) and not self._store.knows(one.item):
-            watch.accept(Batch((one.item,), None, (one.told.line,)))
+            await watch.accept(Batch((one.item,), None, (one.told.line,)))
 
     def _compare(self, key: str, told: Told, *, seen: bool) -> None:
         """What an event said of the profile, after we have looked ourselves. What we could not see we take as told."""

@@ -1,14 +1,16 @@
 """What was read of one account, judged and written down. Nothing is sent from here.
 
-Verdicts, incident, pages and cursor are one transaction: a crash before the commit reads the same
-posts again, a crash after it has lost nothing.
+Verdict, incident and pages of a post are one transaction, the cursor is in the last one of a batch: a crash before
+that reads the same posts again, a crash after it has lost nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +35,7 @@ from monitor.model import (
     Verdict,
 )
 from monitor.outbox import Outbox
+from monitor.slices import Slice
 from monitor.sources.interface import Batch, Clock
 from monitor.store import Kept, Store
 from monitor.verdict import judge_unreadable
@@ -41,6 +44,8 @@ from monitor.verdict.profile import changes
 from monitor.verdict.text import skeleton
 
 log = logging.getLogger("monitor.intake")
+
+_BEGINNING = 2_000  # characters of a text that are compared with those of other incidents
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,44 +66,66 @@ class Intake:
         self.fresh: tuple[Item, ...] = ()  # what the last poll found that nobody had told
         self.face_at = clock()  # when the profile was last read
         self.unwritten: tuple[str, ...] = ()
+        self._turn = asyncio.Lock()  # a poll and a stream do not take in the same posts at once
+        self._hashed: dict[int, str] = {}  # the bodies of the batch that are kept, by their place in it
         self._told_missed = 0  # the incident in which it was said that not everything is read yet
 
-    def accept(self, batch: Batch) -> None:
-        """Judge and write down everything new in a batch. Accepting it twice changes nothing."""
-        now = self._clock()
-        try:
-            self._accept(batch, now)
-        except BaseException:
-            self._judge.start_over()
-            self.unwritten = tuple(self._in_words(batch))
-            raise
+    async def accept(self, batch: Batch) -> None:
+        """Judge and write down everything new in a batch, in slices. Accepting it twice changes nothing.
 
-    def _accept(self, batch: Batch, now: datetime) -> None:
-        with self._store.transaction():
-            self._judge.refresh(now)
-            row = self._store.account(self.account.key, self.account.handle)
-            baseline = row["first_seen"] is None
-            if baseline and batch.cursor is None:
-                return  # the first poll says what was there before us
-            new = []
-            for item in batch.items:
-                if not self._store.knows(item):  # asked one by one: a batch may name a post twice
-                    self._take(item, batch, now, baseline=baseline)
+        Every slice is a transaction of its own, and the cursor moves with the last: whatever ends us in between, the
+        same posts are read again and those that are written down are known.
+        """
+        async with self._turn:
+            try:
+                await self._accept(batch)
+            except BaseException as error:
+                self._judge.start_over()
+                if isinstance(error, sqlite3.Error):
+                    self.unwritten = tuple(self._in_words(batch))
+                raise
+
+    async def _accept(self, batch: Batch) -> None:
+        row = self._store.account(self.account.key, self.account.handle)
+        baseline = row["first_seen"] is None
+        if baseline and batch.cursor is None:
+            return  # the first poll says what was there before us
+        self._hashed = {}
+        waiting, new, piece, paged = deque(batch.items), list[Item](), Slice(), baseline
+        while True:
+            before, now = len(new), self._clock()
+            with self._store.transaction():
+                self._judge.refresh(now)
+                while waiting and not piece.is_over():
+                    item = waiting.popleft()
+                    if self._store.knows(item):  # asked one by one: a batch may name a post twice
+                        continue
                     new.append(item)
-            if batch.cursor is not None:
-                self._store.read_ok(self.account.key, now, batch.cursor, batch.missed)
-                self.polled_at = now
-                self.fresh = () if baseline else tuple(new)
-            if baseline:
-                self._store.audit(now, "monitor", "baseline", self.account.key, posts=len(new))
-            if batch.lost:
-                self._never_read(batch.lost, now)
-            if batch.missed:
-                self._say_missed(batch.missed, now)
+                    if self._take(item, batch, now, baseline=baseline).severity is Severity.PAGE and not paged:
+                        paged = True  # the first that pages does not wait for the others
+                        break
+                if not waiting:
+                    self._finish(batch, now, new, baseline=baseline)
+            if len(new) > before:
+                self._wake()
+            if not waiting:
+                break
+            await piece.give_back()
         if batch.missed:
             log.warning("not everything read yet: %s", batch.missed, extra={"account": self.account.key})
-        if new:
-            self._wake()
+
+    def _finish(self, batch: Batch, now: datetime, new: list[Item], *, baseline: bool) -> None:
+        """With the last slice: how far we have read."""
+        if batch.cursor is not None:
+            self._store.read_ok(self.account.key, now, batch.cursor, batch.missed)
+            self.polled_at = now
+            self.fresh = () if baseline else tuple(new)
+        if baseline:
+            self._store.audit(now, "monitor", "baseline", self.account.key, posts=len(new))
+        if batch.lost:
+            self._never_read(batch.lost, now)
+        if batch.missed:
+            self._say_missed(batch.missed, now)
 
     def _say_missed(self, missed: str, now: datetime) -> None:
         """Whoever deals with a flood is told, once, that not all of it was read yet."""
@@ -118,7 +145,10 @@ class Intake:
         """What would have paged, for telling it from memory when it cannot be written down."""
         with contextlib.suppress(sqlite3.Error):
             self._judge.refresh(self._clock())
+        piece = Slice()
         for item in batch.items:
+            if piece.is_over():
+                return  # what is missing here is read again
             with contextlib.suppress(sqlite3.Error):
                 if self._store.knows(item):
                     continue
@@ -127,7 +157,7 @@ class Intake:
                 said = item.text if isinstance(item, Post) else ""
                 yield f"{verdict.reason}: “{safe.for_terminal(said, 200)}”"
 
-    def _take(self, item: Item, batch: Batch, now: datetime, *, baseline: bool) -> None:
+    def _take(self, item: Item, batch: Batch, now: datetime, *, baseline: bool) -> Verdict:
         """One item; whatever goes wrong with it becomes a page and stops nothing else."""
         try:
             with self._store.savepoint():
@@ -141,7 +171,10 @@ class Intake:
             log.exception("not written", extra={"account": self.account.key, "post": item.id})
             reason = f"it could not be written down ({type(error).__name__})"
             unreadable = Unreadable(self.account.key, item.id, reason, now)
-            self._write(unreadable, judge_unreadable(unreadable), batch, now, baseline=baseline)
+            verdict = judge_unreadable(unreadable)
+            self._hashed = {}  # what was kept for it was taken back
+            self._write(unreadable, verdict, batch, now, baseline=baseline)
+        return verdict
 
     def _write(
         self, item: Item, verdict: Verdict, batch: Batch, now: datetime, *, baseline: bool, context: Context = NO_CONTEXT
@@ -153,16 +186,20 @@ class Intake:
                 self._judge.refresh(now)  # a second identical post in this batch must find it used
             if verdict.severity >= Severity.NOTIFY:
                 incident = self._outbox.happened(self._event([_Taken(item, verdict)], now), now)
-        digest = self._evidence(item.id, batch.bodies, now)
+        digest = self._evidence(item.id, batch.bodies, now, self._hashed)
         self._store.keep_post(Kept(item, verdict, now, incident, baseline, None, self._judge.digest, digest, context))
         level = logging.WARNING if incident else logging.INFO
         log.log(level, "%s%s", verdict.severity.word, f" INC-{incident}" if incident else "",
                 extra={"account": self.account.key, "post": item.id, "severity": verdict.severity.word})  # fmt: skip
 
-    def _evidence(self, identifier: str, bodies: tuple[bytes, ...], now: datetime) -> str | None:
-        """Keep the answer that holds it, as received; returns its hash. When none names it, keep all."""
-        holding = [b for b in bodies if identifier.encode() in b][:1] or list(bodies)
-        return next(iter([self._store.keep_evidence(body, now) for body in holding]), None)
+    def _evidence(self, identifier: str, bodies: tuple[bytes, ...], now: datetime, kept: dict[int, str]) -> str | None:
+        """Keep the answer that holds it, as received; returns its hash. When none names it, keep all. Those `kept` have theirs."""
+        name = identifier.encode()
+        holding = next(([n] for n, body in enumerate(bodies) if name in body), list(range(len(bodies))))
+        for place in holding:
+            if place not in kept:
+                kept[place] = self._store.keep_evidence(bodies[place], now)
+        return kept[holding[0]] if holding else None
 
     def _event(self, taken: list[_Taken], now: datetime) -> Event:
         """The item (or the profile changes) as one event, told by the worst of them."""
@@ -171,7 +208,7 @@ class Intake:
         text = worst.item.text if isinstance(worst.item, Post) else ""
         return Event(
             self.account.key, self.account.name, worst.verdict.severity, self._headline(taken), reasons, now,
-            tuple(h for t in taken for h in t.verdict.hosts), skeleton(text)[:500], text,
+            tuple(h for t in taken for h in t.verdict.hosts), skeleton(text[:_BEGINNING])[:500], text,
             all(self._silenceable(t) for t in taken),
         )  # fmt: skip
 
@@ -216,7 +253,7 @@ class Intake:
             taken = [_Taken(c, self._judge.verdict(c, self.account, contexts[c.field])) for c in changed]
             spoken = [t for t in taken if t.verdict.severity >= Severity.NOTIFY]
             incident = self._outbox.happened(self._event(spoken, now), now) if spoken else None
-            evidence = self._evidence(self.account.id, bodies, now) if taken else None
+            evidence = self._evidence(self.account.id, bodies, now, {}) if taken else None
             for t in taken:
                 if isinstance(t.verdict.match, Exact) and isinstance(t.item, ProfileChange):
                     self._store.registrations.consume(t.verdict.match.approved, t.item.root_id, now)

@@ -60,7 +60,7 @@ class Watch:
             batch = await self._source.read(self.account, row["cursor"], self._pages())
             if row["cursor"] is not None:
                 batch = await self._completed(batch, row["cursor"])
-            self.accept(batch)
+            await self.accept(batch)
             await self._look_for_deleted(batch)
         except SourceError as error:
             if error.seen:
@@ -83,7 +83,7 @@ class Watch:
 
     async def sight(self, batch: Batch) -> None:
         """Take in what was seen in another way than by a poll. Raises nothing but sqlite3.Error."""
-        self.accept(await self._completed(batch, None))
+        await self.accept(await self._completed(batch, None))
 
     async def _completed(self, batch: Batch, cursor: str | None) -> Batch:
         """The batch with pictures and quoted authors fetched where a registration asks for them.
@@ -98,7 +98,7 @@ class Watch:
             return batch
         begun = {i.conversation or i.id for i in closer if isinstance(i, Post)}
         others = tuple(i for i in batch.items if i not in closer and not (isinstance(i, Post) and i.conversation in begun))
-        self.accept(replace(batch, items=others, cursor=cursor))
+        await self.accept(replace(batch, items=others, cursor=cursor))
         looked = await asyncio.gather(*(self._closer(i) for i in closer if isinstance(i, Post)))
         seen = {post.id: post for post in looked}
         return replace(batch, items=tuple(seen.get(i.id, i) for i in batch.items))
@@ -132,11 +132,11 @@ class Watch:
             self._store.read_failed(self.account.key, self._clock(), error.trouble.value, str(error))
         log.warning("not read: %s", error, extra={"account": self.account.key})
 
-    def accept(self, batch: Batch) -> None:
+    async def accept(self, batch: Batch) -> None:
         """Judge and write down everything new in a batch. Accepting it twice changes nothing."""
         if batch.cursor is not None:
             self.retry_at, self.second_look = None, ""
-        self.intake.accept(batch)
+        await self.intake.accept(batch)
 
     # --- what vanishes, what the profile shows ---------------------------------------------------
 

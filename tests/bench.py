@@ -290,7 +290,7 @@ async def _path(w: World, rounds: int) -> list[float]:
         batch = await watch._source.read(watch.account, store.account(watch.account.key, "acme")["cursor"])
         before = len(w.slack.calls)
         start = time.perf_counter()
-        watch.accept(batch)
+        await watch.accept(batch)
         w.service.tick()
         while len(w.slack.calls) == before:  # noqa: ASYNC110 - an event would be measured too
             await asyncio.sleep(0)

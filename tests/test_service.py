@@ -181,8 +181,8 @@ async def test_accepting_a_batch_twice_or_a_post_twice_in_it_changes_nothing(tmp
         w.x.post("acme", "We are sold.")
         batch = await watch._source.read(watch.account, "0")
         doubled = replace(batch, items=(*batch.items, *batch.items))
-        watch.accept(doubled)
-        watch.accept(doubled)
+        await watch.accept(doubled)
+        await watch.accept(doubled)
         await w.run(3)
         assert len(w.service.store.posts("baseline = 0")) == 1
         assert len(w.slack.waking()) == 1

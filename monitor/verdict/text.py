@@ -39,6 +39,7 @@ _RUN_LIMIT = 30  # UAX #15, Stream-Safe Text Format
 _GRAPHEME_JOINER = "\u034f"
 
 
+@lru_cache(maxsize=16)  # one post asks for it again and again
 def canonical(text: str, links: tuple[str, ...] = ()) -> str:
     """The form in which a post and its registration are compared.
 
