@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,14 @@ def posts() -> None:
 @click.option("--zone", help="Time zone of times that name none, like Europe/Berlin.")
 @click.option("--link", "links", multiple=True, help="A link the publishing tool will append.")
 @click.option("--media", type=click.IntRange(0, 16), default=0, show_default=True, help="How many pictures or videos.")
-@click.option("--image", "images", multiple=True, type=click.Path(dir_okay=False), help="A picture of the post: another one will page.")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    help="A picture of the post, a file or an https address: another one will page.",
+)
+@click.option("--alt", "alts", multiple=True, help="The alt text of a picture, in their order: any other one is a notice.")
 @click.option("--thread", is_flag=True, help="TEXT is a thread: its parts stand between lines of three dashes.")
 @click.option("--answers-under", "conversation", default="", help="Instead of TEXT: every reply below this post id.")
 @click.option("--author", default="", help="Instead of TEXT, with --kind repost or quote: every one of this handle's posts.")
@@ -45,7 +54,7 @@ def add(config: Config, text: str | None, file: str | None, who: str | None, **g
     open_ended = given["conversation"] or given["author"]
     if open_ended and (text or file):
         raise click.UsageError("--answers-under and --author stand instead of a text: give one or the other")
-    plan = _planned(config, "" if open_ended else _text(text, file), given)
+    plan = _planned(config, "" if open_ended else _text(text, file, pictured=bool(given["images"])), given)
     origin = desk.Origin(voters.of_host(), "the command line")
     number = desk.register(open_store(config), plan, actor(who), utc_now(), origin)
     _said(config, plan)
@@ -56,20 +65,21 @@ def add(config: Config, text: str | None, file: str | None, who: str | None, **g
         click.echo(f"note: {note}")
 
 
-def _text(text: str | None, file: str | None) -> str:
+def _text(text: str | None, file: str | None, *, pictured: bool) -> str:
+    """Nothing is a text too, where a picture says which post is meant."""
     if text and file:
         raise click.UsageError("give the text as the argument or with --file, not both")
     if file and file != "-":
         text = Path(file).read_text(encoding="utf-8")
     elif not text:
-        text = sys.stdin.read()
-    if not text.strip():
+        text = "" if pictured and sys.stdin.isatty() else sys.stdin.read()
+    if not text.strip() and not pictured:
         raise click.UsageError("the text is empty")
     return text.rstrip("\n")
 
 
 def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
-    from monitor import pictures, planning
+    from monitor import planned_pictures, planning
     from monitor.model import PROFILE_FIELDS, Kind
 
     how = reading(config, given["account"], given["zone"])
@@ -79,26 +89,20 @@ def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
         kind = Kind.PROFILE if given["field"] else planning.kind_named("reply" if given["conversation"] else given["kind"])
         if given["author"] and kind not in (Kind.REPOST, Kind.QUOTE):
             raise ValueError(f"--author: found --kind {kind}, expected repost or quote")
-        hashes = tuple(_hash(Path(name)) for name in given["images"])
         start = planning.moment(given["start"], how) if given["start"] else utc_now() - timedelta(minutes=1)
         end = planning.moment(given["until"], how) if given["until"] else start + timedelta(days=1)
         account = planning.account_named("", how)
-    except (ValueError, pictures.PictureError) as error:
+    except ValueError as error:
         raise click.UsageError(str(error)) from error
     text, *more = planning.parts_of(text) if given["thread"] else [text]
-    return planning.Plan(
-        account, kind, text, start, end, tuple(given["links"]), max(given["media"], len(hashes)), given["field"] or "",
-        pictures=hashes, more=tuple(more), conversation=given["conversation"], author=given["author"].lstrip("@"),
+    plan = planning.Plan(
+        account, kind, text, start, end, tuple(given["links"]), max(given["media"], len(given["images"])), given["field"] or "",
+        more=tuple(more), conversation=given["conversation"], author=given["author"].lstrip("@"), files=given["images"], alt=given["alts"],
     )  # fmt: skip
-
-
-def _hash(path: Path) -> str:
-    from monitor import pictures
-
-    try:
-        return pictures.hash_of_file(path)
-    except pictures.PictureError as error:
-        raise click.UsageError(f"--image {path}: {error}") from error
+    (compared,) = asyncio.run(planned_pictures.compared([plan], Path()))
+    if isinstance(compared, planning.Bad):
+        raise click.UsageError(compared.reason)
+    return compared
 
 
 def _said(config: Config, plan: Plan) -> None:
@@ -156,7 +160,8 @@ def show_post(config: Config, number: str, as_json: bool) -> None:  # noqa: FBT0
     if as_json:
         return
     click.echo(safe.for_terminal(show.whose(one)))
-    _said(config, planning.Plan(one.account, one.kind, one.text, one.not_before, one.not_after, one.links, one.media, one.field))
+    plan = planning.Plan(one.account, one.kind, one.text, one.not_before, one.not_after, one.links, one.media, one.field)
+    _said(config, replace(plan, pictures=one.pictures, alt=one.alt, conversation=one.conversation, author=one.author))
     if one.used_by:
         show.judged(store, store.posts("account = ? AND id = ?", (one.account, one.used_by)), as_json=False)
 

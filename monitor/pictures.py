@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MOST_BYTES = 8 << 20  # X allows 5 MB a picture
+MOST_OF_A_FILE = 10_000_000
 MOST_PIXELS = 50_000_000
 SECONDS = 5
 _TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
@@ -88,9 +89,15 @@ def _as_shown(data: bytes) -> list[Image.Image]:
 def hash_of_file(path: Path) -> str:
     """Raises PictureError."""
     try:
-        return hash_of(path.read_bytes())
-    except OSError as error:
-        raise PictureError(f"it cannot be read ({error.strerror})") from error
+        if not path.is_file():  # a pipe would keep us waiting, a device has no end
+            raise PictureError("there is no such file")
+        with path.open("rb") as file:
+            data = file.read(MOST_OF_A_FILE + 1)
+    except (OSError, ValueError) as error:
+        raise PictureError(f"it cannot be read ({getattr(error, 'strerror', '') or 'no name of a file'})") from error
+    if len(data) > MOST_OF_A_FILE:
+        raise PictureError(f"it is larger than {MOST_OF_A_FILE // 1_000_000} MB")
+    return hash_of(data)
 
 
 class Pictures:

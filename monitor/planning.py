@@ -19,6 +19,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from monitor.model import Account, Kind
+from monitor.planned_media import shown_media
 
 RESERVED = ("approved:", "slack:")  # what was approved after the fact, what was filled in in Slack
 MOST_ROWS = 20_000
@@ -33,6 +34,9 @@ ALIASES = {
     "until": ("notafter", "until"),
     "link": ("link", "linkurl", "links", "ogmetaurl"),
     "media": ("mediaurls", "mediaurl", "imageurls", "imageurl", "picture", "image", "media", "images"),
+    "gif": ("gifurls", "gifurl", "gif"),
+    "video": ("videourls", "videourl", "videos", "video"),
+    "alt": ("alttexts", "alttext", "alt", "imagealttext", "mediaalttext"),
     "account": ("account", "accounts", "platforms", "platformids", "network", "handle"),
     "status": ("approved", "status"),
     "kind": ("kind",),
@@ -204,25 +208,30 @@ def _plan(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan:
     if "status" in row and str(row["status"]).strip().lower() in _REFUSED:
         raise ValueError(f"status is {row['status']!r}: not approved")
     text = str(row.get("text", "")).strip()
-    if not text:
-        raise ValueError("no text")
+    shown = shown_media(row)
+    if not text and not shown.files:
+        raise ValueError("no text, and no picture")
     if len(text) > MOST_TEXT:
         raise ValueError(f"{len(text)} characters; a post has at most {MOST_TEXT}")
     text, *more = parts_of(text)
     start, end = _window(row, how, now)
     links, media = _items(row.get("link")), _items(row.get("media"))
+    beside = [*shown.videos, *shown.alt]  # an older row keeps the number that it was registered by
     account = account_named(str(row.get("account", "")), how)
     kind = kind_named(str(row.get("kind", "post")))
     given = str(row.get("external", "")).strip()
     if given.startswith(RESERVED):
         raise ValueError(f"external_id: found {given[:40]!r}; ids that begin with {' or '.join(RESERVED)} are the monitor's own")
     digest = hashlib.sha256(
-        json.dumps([account, kind, text, *more, links, media, str(row.get("when")), str(row.get("time")), str(row.get("until"))]).encode()
+        json.dumps(
+            [account, kind, text, *more, links, media, str(row.get("when")), str(row.get("time")), str(row.get("until")), *beside]
+        ).encode()
     )
     by = str(row.get("by", "")).strip()
     return Plan(
-        account, kind, text, start, end, tuple(links), len(media), "", by, given or digest.hexdigest(), more=tuple(more), files=tuple(media)
-    )
+        account, kind, text, start, end, tuple(links), shown.count, "", by, given or digest.hexdigest(), more=tuple(more),
+        files=(*shown.files, *shown.videos), alt=shown.alt,
+    )  # fmt: skip
 
 
 def parts_of(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from monitor import assembly, desk, install_key, pictures, planning, record, rulebook, safe, spending, vision, voters, wiring
+from monitor import assembly, desk, install_key, planned_pictures, planning, record, rulebook, safe, spending, vision, voters, wiring
 from monitor import drill as drills
 from monitor.collector import Collector
 from monitor.config import Config, ConfigError, secrets
@@ -24,6 +24,7 @@ from monitor.judging import Judge
 from monitor.model import Account
 from monitor.notifiers.interface import NotifierError
 from monitor.outbox import Outbox
+from monitor.public_web import Web
 from monitor.service import Service
 from monitor.sources.interface import SourceError
 from monitor.sources.replay import line_post
@@ -267,17 +268,16 @@ def _judge_line(number: int, text: str, accounts: dict[str, Account], config: Co
 # --- import ----------------------------------------------------------------------------------------
 
 
-def import_file(store: Store, config: Config, path: Path, how: planning.Reading, who: str, *, commit: bool) -> int:
+def import_file(store: Store, config: Config, path: Path, how: planning.Reading, who: str, *, commit: bool, web: Web | None = None) -> int:
     """A line per row; 1 when a row was bad. Raises PlanError when the file cannot be taken at all."""
     now = datetime.now(UTC)
-    rows = planning.read(path, how, now)
+    rows = _with_pictures(store, planning.read(path, how, now), path.parent, now, web or Web())
     rules = assembly.load_rules(config).rules
     counts = {"registered": 0, "known": 0, "bad": 0}
     seen: dict[str, int] = {}
     origin = desk.Origin(voters.of_host(), f"an import of {safe.clean(path.name, 80)}", desk.new_act())
     with _progress(rows, "importing") as bar:  # a transaction a row: the daemon gets its turns
-        for number, row in bar:
-            plan = _with_pictures(row, path.parent)
+        for number, plan in bar:
             said = _one_row(store, plan, who, now, seen, number, origin if commit else None)
             counts[said[0]] += 1
             click.echo(f"row {number}: {said[1]}")
@@ -293,15 +293,16 @@ def import_file(store: Store, config: Config, path: Path, how: planning.Reading,
     return 1 if counts["bad"] else 0
 
 
-def _with_pictures(plan: planning.Plan | planning.Bad, folder: Path) -> planning.Plan | planning.Bad:
-    """The row with the hashes of pictures that lie beside the file; addresses on the web are only counted."""
-    files = [folder / name for name in plan.files if "://" not in name] if isinstance(plan, planning.Plan) else []
-    if not isinstance(plan, planning.Plan) or not files or not all(f.is_file() for f in files) or len(files) != len(plan.files):
-        return plan
-    try:
-        return replace(plan, pictures=tuple(map(pictures.hash_of_file, files)))
-    except pictures.PictureError as error:
-        return planning.Bad(f"media {', '.join(f.name for f in files)}: {error}")
+def _with_pictures(
+    store: Store, rows: list[tuple[int, planning.Plan | planning.Bad]], folder: Path, now: datetime, web: Web
+) -> list[tuple[int, planning.Plan | planning.Bad]]:
+    """The rows with the hashes of their pictures, in a dry run too. What is over or known already is not fetched again."""
+    new = {
+        number: row for number, row in rows
+        if isinstance(row, planning.Plan) and row.not_after >= now and not store.registrations.knows(row.external_id)
+    }  # fmt: skip
+    compared = dict(zip(new, asyncio.run(planned_pictures.compared(new.values(), folder, web)), strict=True))
+    return [(number, compared.get(number, row)) for number, row in rows]
 
 
 def _one_row(
@@ -319,7 +320,7 @@ def _one_row(
     if store.registrations.knows(plan.external_id):
         return "known", "already registered"
     window = f"{plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:%H:%M} UTC"
-    text = safe.for_terminal(plan.text, 60)
+    text = safe.for_terminal(plan.text, 60) or f"{len(plan.pictures)} picture(s) without words"
     if origin is None:
         return "registered", f"would be registered, {window}: {text}"
     return "registered", f"#{desk.register(store, plan, who, datetime.now(UTC), origin)}, {window}: {text}"

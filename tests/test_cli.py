@@ -121,7 +121,7 @@ def test_a_profile_value_is_registered(run: Run) -> None:
 
 CSV = f"""Date,Text,Link(s),Media URL(s),Approved
 {TOMORROW:%Y-%m-%d} 10:00,"We are hiring: twelve engineers",https://acme.example/jobs,,true
-{TOMORROW:%Y-%m-%d} 11:00,"Meet the team, all of it",,https://img.example/a.jpg,yes
+{TOMORROW:%Y-%m-%d} 11:00,"Meet the team, all of it",,1,yes
 ,"Any time this week is fine for this",,,yes
 {TOMORROW:%Y-%m-%d} 12:00,Not this one,,,false
 never,"A time that is no time",,,yes

@@ -191,10 +191,11 @@ def test_comms_register_pictures_from_the_command_line_and_beside_a_csv(tmp_path
     assert refused.exit_code == 2
     assert "too plain to be compared" in refused.output
     mixed = run("posts", "add", TEXT, "--image", str(tmp_path / "office.png"), "--media", "2")
-    assert "note: picture not compared: 1 of 2 pictures or videos are only counted, so the post will be a notice" in mixed.output
+    assert "note: picture not compared: 1 of 2 pictures or videos is only counted, so the post will be a notice" in mixed.output
     plan = tmp_path / "plan.csv"
-    plan.write_text("text,media\nThe second office,office.png\nThe third office,plain.png\nThe fourth,https://cdn.example/a.png\n")
+    plan.write_text("text,media\nThe second office,office.png\nThe third office,plain.png\nThe fourth,https://127.0.0.1/a.png\n")
     result = run("posts", "import", str(plan), "--commit")
-    assert "BAD: media plain[.]png: it is too plain" in result.output
+    assert "BAD: picture plain[.]png: it is too plain" in result.output
+    assert "its host is not on the public Internet" in result.output
     shown = json.loads(run("posts", "list", "--json").output)
-    assert len(shown) == 4
+    assert len(shown) == 3

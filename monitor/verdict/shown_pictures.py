@@ -86,7 +86,11 @@ def not_compared(media: int, pictures: int) -> str:
     """What whoever registers so many, with so many hashes, should know; empty when all of it is compared."""
     if media <= pictures:
         return ""
-    which = "1 picture or video is" if media == 1 else f"{media - pictures} of {media} pictures or videos are"
+    which = (
+        "1 picture or video is"
+        if media == 1
+        else f"{media - pictures} of {media} pictures or videos {'is' if media - pictures == 1 else 'are'}"
+    )
     return f"picture not compared: {which} only counted, so the post will be a notice"
 
 

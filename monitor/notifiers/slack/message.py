@@ -376,7 +376,8 @@ def _text(kept: Kept) -> str:
     match item:
         case Post():
             pictures = f"\n[{len(item.media)} picture(s) or video(s)]" if item.media else ""
-            return (item.text or "(no text in this post)") + pictures
+            said = "".join(f"\n[alt text: {m.alt_text}]" for m in item.media if m.alt_text)
+            return (item.text or "(no text in this post)") + pictures + said
         case ProfileChange():
             return f"{item.field.replace('_', ' ')}: “{item.before or 'empty'}” became “{item.after or 'empty'}”"
         case Unreadable():
