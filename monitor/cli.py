@@ -16,6 +16,7 @@ from monitor.command import App, acting, actor, as_json, configured, open_store,
 
 if TYPE_CHECKING:
     from monitor.config import Config
+    from monitor.model import Silence
     from monitor.store import Store
 
 
@@ -308,7 +309,7 @@ def silence() -> None:
 @acting
 @configured
 def begin_silence(config: Config, hours: float, reason: str, account: str, words: str, who: str | None) -> None:
-    """For up to 8 hours. A new domain, five posts in five minutes or another account page all the same."""
+    """For up to 8 hours. A whole account is heard once more: its first post wakes. A new domain, the fifth post or another account page all the same."""
     from monitor import preflight
 
     preflight.silence(open_store(config), config, hours, reason, account, words, actor(who))
@@ -331,12 +332,15 @@ def end_silence(config: Config, number: int, who: str | None) -> None:
 @as_json
 @configured
 def list_silences(config: Config, as_json: bool) -> None:  # noqa: FBT001
-    """Those in force."""
+    """Those in force, and those that wait for a second person."""
     from monitor import show
+
+    def row(s: Silence) -> tuple[object, ...]:
+        return s.id, s.account or "all", s.words, show.when(s.ends_at), f"{s.who}, waits for another" if s.waits else s.who, s.reason
 
     columns = ("id", "account", "words", "until", "by", "reason")
     found = open_store(config).silences(utc_now())
-    show.listing(as_json, "Silences", columns, found, lambda s: (s.id, s.account or "all", s.words, show.when(s.ends_at), s.who, s.reason))
+    show.listing(as_json, "Silences", columns, found, row)
 
 
 # --- accounts ------------------------------------------------------------------------------

@@ -134,10 +134,14 @@ class Pages:
             " AND kind IN ('root', 'repeat')", [receipt, stamp(now), page],
         )  # fmt: skip
 
-    def key(self, page: int) -> str:
-        """The name of a page, or an empty string."""
-        row = self._sql.execute("SELECT key FROM pages WHERE id = ?", [page]).fetchone()
-        return str(row[0]) if row else ""
+    def named(self, page: int) -> tuple[str, str]:
+        """The name of a page, and where its channel has it; empty where there is none."""
+        row = self._sql.execute("SELECT key, receipt FROM pages WHERE id = ?", [page]).fetchone()
+        return (row[0], row[1]) if row else ("", "")
+
+    def receipts(self, incident: int) -> frozenset[str]:
+        """Where the channels have the messages of an incident."""
+        return frozenset(row[0] for row in self._sql.execute("SELECT receipt FROM pages WHERE incident = ? AND receipt != ''", [incident]))
 
     def count(self, incident: int, route: str, phrase: str) -> int:
         """How many notes of an incident on a route say this."""

@@ -309,6 +309,10 @@ class Store:
         told[subject] = told.get(subject, 0) + 1
         self.sql.execute("UPDATE silences SET told = ? WHERE id = ?", [json.dumps(told), number])
 
+    def is_announcement(self, receipt: str) -> bool:
+        """Whether a message of ours announces registrations."""
+        return self.sql.execute("SELECT 1 FROM announcements WHERE receipt = ?", [receipt]).fetchone() is not None
+
     def receive(self, envelope: str, dedupe: str, kind: str, body: str, now: datetime) -> bool:
         """Write down what somebody did in a channel before it is confirmed; False when it was there already."""
         added = self.sql.execute(

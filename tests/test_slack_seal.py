@@ -107,6 +107,25 @@ async def test_a_click_in_a_forged_message_delivers_no_page_either(tmp_path: Pat
         assert states(w) == [State.ACKNOWLEDGED]
 
 
+async def test_a_button_copied_into_another_message_does_nothing(tmp_path: Path) -> None:
+    """The thief of our bot token asks for a vote about lunch; the buttons are ours, under another name."""
+    async with office(tmp_path, extra='slack: approvers = ["U06CAROL"]\nslack: responders = ["U01ALICE", "U02BOB"]\n') as w:
+        root = await page(w)
+        await w.slack.apps.command("U01ALICE", "silence @acme 2h quiet please")
+        await w.settled()
+        await w.run(2)
+        asked = w.slack.roots()[-1]
+        for original, action in ((root, "acknowledge"), (root, "resolve_open"), (asked, "confirm_silence")):
+            lunch = w.slack.post_as_bot("Pizza?", original.metadata, ours=True)
+            lunch.blocks = copy.deepcopy(original.blocks)
+            await press(w, "U02BOB", lunch, action)
+            assert "does not know this message" in w.slack.apps.ephemeral[-1][1]
+        assert states(w)[-1] is State.OPEN
+        assert all(s.waits for s in w.service.store.silences(w.clock()))
+        await press(w, "U02BOB", root, "acknowledge")
+        assert State.ACKNOWLEDGED in states(w)
+
+
 async def test_a_witness_believes_only_whoever_has_its_key(tmp_path: Path) -> None:
     other = {"install_key": "f" * 64}
     async with world(tmp_path / "a", secrets=other) as first, world(tmp_path / "b", extra=WITNESS, beside=first, secrets=KEY) as second:

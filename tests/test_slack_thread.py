@@ -258,3 +258,15 @@ async def test_a_responder_who_was_removed_resolves_nothing_a_second_later(tmp_p
         w.slack.say("U01ALICE", "resolve: false alarm", root)
         await w.run(3)
         assert state(w) is State.ACKNOWLEDGED
+
+
+async def test_a_flood_of_resolutions_by_somebody_else_asks_slack_once_a_look(tmp_path: Path) -> None:
+    async with world(tmp_path, extra=RESPONDERS) as w:
+        root = await hijack(w)
+        for _ in range(150):
+            w.slack.say("U03GUEST", "resolve: hijack", root)
+            w.slack.say("U07DAVE", "resolve: hijack", root)
+        before = len(w.slack.calls)
+        await w.service.listen()
+        assert sum(method in ("users.info", "usergroups.users.list") for method, _ in w.slack.calls[before:]) <= 4
+        assert state(w) is State.OPEN

@@ -28,6 +28,7 @@ _NAMESPACE = uuid.UUID("6f3c6f0e-5d1a-4f0e-9d2b-0a3f1d6c7b11")
 CLOCKS_DIFFER = timedelta(minutes=15)  # a message may carry an earlier time of Slack's than our page
 _HISTORY_PAGES = 5
 _THREAD_PAGES = 10  # two thousand messages in one thread
+_MOST_REFUSED = 5_000  # replies remembered as refused; those beyond are asked about again
 _SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
 _ACK_REACTIONS = frozenset({"eyes", "white_check_mark", "heavy_check_mark"})
 
@@ -162,27 +163,29 @@ class SlackNotifier:
         found: list[Human] = []
         cursor = ""
         await self.people.introduced()
+        asked: dict[tuple[str, str], tuple[str, str]] = {}  # whoever floods a thread must not use up what Slack lets us ask
         for _ in range(_THREAD_PAGES):
             call = self._api.web.conversations_replies(
                 channel=self._channel_id, ts=root, include_all_metadata=True, limit=200, cursor=cursor
             )
             answer = await self._api.call(call)
             for message in answer.get("messages") or ():
-                found += await (self._said(message) if _by_a_person(message) else self._reacted(message, root))
+                found += await (self._said(message, asked) if _by_a_person(message) else self._reacted(message, root))
             cursor = next_cursor(answer)
             if not cursor:
                 break
         return tuple(found)
 
-    async def _said(self, message: Mapping[str, Any]) -> list[Human]:
+    async def _said(self, message: Mapping[str, Any], asked: dict[tuple[str, str], tuple[str, str]]) -> list[Human]:
         """The act of a reply; what was not understood, or not allowed, as a Human too: it is answered once."""
         stamp, user = str(message.get("ts")), str(message.get("user", ""))
         name = f"{self._channel_id}:{stamp}"
         if refused := self._refused.get(name):
             return [refused]
         said = thread.read(str(message.get("text", "")))
+        act = (user, said.verb or "look")
         try:
-            who, why = await self.people.judged(user, said.verb or "look")
+            who, why = asked[act] = asked.get(act) or await self.people.judged(*act)
         except NotifierError:  # it is read again
             return []
         when = datetime.fromtimestamp(float(stamp), UTC)
@@ -195,7 +198,8 @@ class SlackNotifier:
         if not member:
             return []
         refused = Human("refused", member, "a reply in Slack", when, self.people.in_words(why), user, key=f"reply:{name}")
-        self._refused[name] = refused
+        if len(self._refused) < _MOST_REFUSED:
+            self._refused[name] = refused
         return [refused]
 
     async def _reacted(self, message: Mapping[str, Any], root: str) -> list[Human]:

@@ -32,6 +32,8 @@ log = logging.getLogger("monitor.slack")
 
 MOST_SECONDS = 60
 _ACTS = {"acknowledge": "acknowledge", "hold": "hold", "escalate": "escalate", "reopen": "reopen"}
+_BINDING = ("acknowledge", "hold", "escalate", "reopen", "approve_open", "resolve_open", "end_silence", "confirm_silence", "confirm")
+_FORGED = "Nothing was done: the monitor does not know this message. Use the buttons of the incident's own message, or reply in its thread."
 _MODALS = {"approve_open": ("approve", "Legit: approve"), "resolve_open": ("resolve", "Resolve")}
 
 
@@ -120,21 +122,36 @@ class SlackApp:
     async def _clicked(self, payload: Payload) -> str:
         action = (payload.get("actions") or [{}])[0]
         name, value = str(action.get("action_id", "")), read_json(action.get("value"))
-        page, seen = int(value.get("r", 0)), (payload.get("container") or {}).get("message_ts")
-        if seen and self._seal.marks(self._store.pages.key(page), value.get("m")):  # a click proves that our message is there
-            self._store.pages.proven(page, str(seen), self._office.clock())
+        if self._is_forged(payload, name, value):
+            return await self._replies.told(payload, _FORGED, "")
         match name:
             case _ if name in _ACTS:
                 return await self._act(payload, _ACTS[name], int(value.get("i", 0)), str(action.get("action_ts", "")))
             case _ if name in _MODALS:
                 return await self._open(payload, name, int(value.get("i", 0)))
-            case "end_silence":
-                return await self._end_silence(payload, int(value.get("i", 0)))
-            case "confirm_silence":
-                return await self._confirm_silence(payload, int(value.get("i", 0)))
+            case "end_silence" | "confirm_silence":
+                act = self._end_silence if name == "end_silence" else self._confirm_silence
+                return await act(payload, int(value.get("i", 0)))
             case "withdraw":
                 return await self._withdraw(payload, int(value.get("n", 0)))
         return "a link"
+
+    def _is_forged(self, payload: Payload, name: str, value: Mapping[str, Any]) -> bool:
+        """Whether a button stands in a message that we did not send: whoever has the bot token can copy one under another name.
+
+        Views are out of their reach: only the socket brings what opens one. A click in ours proves that our message is there.
+        """
+        seen = str((payload.get("container") or {}).get("message_ts") or "")
+        if not seen or name not in _BINDING:
+            return False
+        if name == "confirm":
+            return not self._store.is_announcement(seen)
+        page, now = int(value.get("r", 0)), self._office.clock()
+        key, receipt = self._store.pages.named(page)
+        marked = not receipt and self._seal.marks(key, value.get("m"))
+        if marked:
+            self._store.pages.proven(page, seen, now)
+        return not marked and seen not in self._store.pages.receipts(int(value.get("i", 0)))
 
     async def _act(self, payload: Payload, verb: str, number: int, stamp: str) -> str:
         user = user_of(payload)

@@ -44,10 +44,10 @@ _NO = re.compile(
     re.IGNORECASE,
 )
 _TRIES = re.compile(
-    r"\b(?:n?ack\w*|un-?ack\w*|acknowl\w*|resol\w*|on\s+it|ha(?:ve|s)\s+it|got\s+(?:it|this)|taking|mine|clos(?:e|ed|ing)|done|fixed|stop)\b"
-    rf"|{_EYES}|\b(?:{'|'.join(CAUSES)})\b",
-    re.IGNORECASE,
+    r"\b(?:n?ack\w*|un-?ack\w*|acknowl\w*|resol\w*|on\s+it|ha(?:ve|s)\s+it|got\s+(?:it|this))\b" + f"|{_EYES}", re.IGNORECASE
 )
+_SHORT = 40  # in so few characters these are meant for the monitor, in more they are talk
+_TRIES_SHORT = re.compile(r"\b(?:taking|mine|clos(?:e|ed)|done|fixed|stop|over|" + "|".join(CAUSES) + r")\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def read(text: str) -> Reading:
         for verb, form in (("hold", _HOLD), ("acknowledge", _ACK)):
             if (begun := form.match(bare)) and _ends_well(bare[begun.end() :]):
                 return Reading(verb)
-    return Reading(tries=bool(_TRIES.search(said)))
+    return Reading(tries=bool(_TRIES.search(said) or (len(said) <= _SHORT and _TRIES_SHORT.search(said))))
 
 
 def _plain(text: str) -> str:
