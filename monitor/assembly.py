@@ -18,7 +18,7 @@ from typing import IO, Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from monitor import rulebook, sources
+from monitor import install_key, private, rulebook, sources
 from monitor.blocklists import Blocklists
 from monitor.bounded_http import Response, Socket
 from monitor.config import Config, ConfigError
@@ -65,6 +65,14 @@ class Resolver(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
+def load_key(config: Config, secrets: Mapping[str, str]) -> bytes:
+    """The installation's own secret. Raises ConfigError."""
+    try:
+        return install_key.load(config.data_dir, secrets)
+    except (install_key.InstallKeyError, OSError) as error:
+        raise ConfigError(f"install_key: {error}") from error
+
+
 def load_rules(config: Config) -> rulebook.Rulebook:
     """The packaged rules and the operator's, all of whose own tests hold. Raises RuleError."""
     base = config.path.parent
@@ -85,8 +93,9 @@ def block_lists(config: Config) -> Blocklists:
 @contextlib.contextmanager
 def locked(directory: Path) -> Any:
     """One daemon per data directory: two would send every page twice. Raises ConfigError."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as file:
+    private.folder(directory)
+    private.create(directory / "lock")
+    with (directory / "lock").open("r+") as file:
         _lock(file, directory)
         yield
 

@@ -81,6 +81,22 @@ def open_store(config: Config) -> Store:
     return Store(config.database)
 
 
+def signing_secret(config: Config, store: Store) -> bytes:
+    """The secret that the daemon signs with. Raises ConfigError where this shell has another one, or none."""
+    from monitor import assembly, signing
+    from monitor.config import ConfigError, secrets
+
+    known, given = store.kept("signing key"), secrets()
+    here = bool(given.get("install_key")) or (config.data_dir / "install_key").exists()
+    secret = assembly.load_key(config, given) if here or not known else b""
+    if known and (not secret or signing.fingerprint(signing.public(secret)) != known):
+        raise ConfigError(
+            f"install_key: the daemon signs with key {known}, which this shell does not have; give it the same credential, "
+            "like `CREDENTIALS_DIRECTORY=/etc/hijack-monitor hijack-monitor incidents export 42`"
+        )
+    return secret
+
+
 def utc_now() -> datetime:
     """The clock of the real world."""
     return datetime.now(UTC)

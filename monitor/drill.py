@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from monitor import private
 from monitor.desk import DeskError
 from monitor.incidents import DRILL, minutes
 from monitor.judging import Judge
@@ -38,7 +39,7 @@ async def begin(store: Store, judge: Judge, outbox: Outbox, clock: Callable[[], 
         raise DeskError(f"INC-{going.id} is a drill that nobody has acknowledged yet")
     file = store.path.parent / "drill.jsonl"
     line = {"id": str(int(now.timestamp() * 1000)), "text": TEXT.format(who=who), "created_at": now.isoformat(), "account": ACCOUNT.handle}
-    file.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    private.write(file, f"{json.dumps(line)}\n".encode())
     nothing: Any = None  # a recording needs no HTTP session
     watch = Watch(ACCOUNT, replay.build(Settings({"file": str(file)}, nothing, clock), {}), store, judge, outbox, clock, wake)
     with store.transaction():

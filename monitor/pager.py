@@ -69,6 +69,7 @@ class Pager:
         self._sending: dict[tuple[int, str], asyncio.Task[None]] = {}
         self.ticked_at = clock()
         self.note = ""  # about the buttons, said in every message
+        self.anchor: Callable[[], str] = lambda: ""  # see `Letter`
         self.witness: Callable[[Letter, timedelta], Awaitable[bool]] | None = None
 
     def recover(self) -> None:
@@ -299,7 +300,7 @@ class Pager:
         silence = self._store.silence(incident.silence) if incident.silence else None
         return Letter(
             page, incident, tuple(posts), self._clock(), root, next_due(incident, paging), ", ".join(rest[0][1]) if rest else "",
-            root_key, silence.ends_at if silence else None, self.note,
+            root_key, silence.ends_at if silence else None, self.note, self.anchor() if page.kind in LOUD else "",
         )  # fmt: skip
 
     # --- people ---------------------------------------------------------------------------------------

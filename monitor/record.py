@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -94,6 +95,21 @@ def verdict(text: str) -> Verdict:
     data = json.loads(text)
     findings = tuple(_finding(f) for f in data["findings"])
     return Verdict(Severity(data["severity"]), data["reason"], _match(data["match"]), findings, tuple(data["hosts"]))
+
+
+def digests(post: str, verdict: str, evidence: str | None, rulebook: str) -> dict[str, str | None]:
+    """What the audit chain says of a judged post, from its stored columns: SHA-256 of each."""
+    return {"post": digest(json.loads(post)), "verdict": digest(json.loads(verdict)), "evidence": evidence, "rulebook": rulebook}
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a JSON value in one form: keys sorted, no blanks, no escapes, UTF-8."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+
+def link(previous: str, fields: list[str | None]) -> str:
+    """The hash of an audit row: of the one before it and its own fields in the order of the table."""
+    return hashlib.sha256(json.dumps([previous, *fields], ensure_ascii=False).encode()).hexdigest()
 
 
 def _match(data: dict[str, Any]) -> Match:

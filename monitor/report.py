@@ -1,12 +1,15 @@
 """What happened, for an auditor: one page of HTML, and a zip with everything it rests on that can be checked without us.
 
-`SHA256SUMS` in the zip is in the format of sha256sum(1). `audit.jsonl` holds the whole chain of hashes: this incident's
-acts in full, of all others only the links, so that nothing can be left out of the middle unseen.
+`contents.json` lists every file with its hash, how many posts and acts there are and where the chain ends; `contents.sig`
+is its Ed25519 signature. `SHA256SUMS` is in the format of sha256sum(1). `audit.jsonl` holds the whole chain of hashes:
+this incident's acts in full, of all others only the links, so that nothing can be left out unseen. `report_check` reads it.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 import zipfile
 from dataclasses import dataclass
@@ -14,14 +17,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitor import desk, record, safe
+from monitor import desk, private, record, safe, signing
 from monitor.incidents import durations
-from monitor.model import Incident, Page, Post
-from monitor.store import Kept, Store, link
+from monitor.model import Exact, Incident, Near, Page, Post
+from monitor.store import Kept, Store
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d1c1d}
 table{border-collapse:collapse;width:100%}td,th{border:1px solid #ddd;padding:4px 8px;text-align:left;vertical-align:top;overflow-wrap:anywhere}
 blockquote{border-left:4px solid #ddd;margin:.5rem 0;padding:.2rem 0 .2rem 1rem;white-space:pre-wrap;overflow-wrap:anywhere}code{font-size:12px;overflow-wrap:anywhere}"""
+# Nothing of a post can run, load or lead anywhere in this page, whatever a browser makes of it: only our one style is let in.
+_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
+    "base-uri 'none'; form-action 'none'"
+)
+CONTENTS, SIGNATURE = "contents.json", "contents.sig"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +49,37 @@ def gather(store: Store, number: int) -> Dossier:
     incident = store.incident(number)
     if incident is None:
         raise desk.DeskError(f"there is no INC-{number}")
-    posts = store.posts("incident = ?", (number,))
+    posts = store.posts("incident = ?", (number,), -1)
     rows = store.sql.execute("SELECT at, actor, action, subject, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{number}"])
     return Dossier(incident, posts, store.pages.of(number), [dict(r) for r in rows], [desk.recomputed(store, k) for k in posts])
 
 
-def export(store: Store, number: int, folder: Path, now: datetime) -> tuple[Path, Path]:
-    """Write INC-<number>.html and INC-<number>.zip; returns both. Raises DeskError and OSError."""
+def export(store: Store, number: int, folder: Path, now: datetime, secret: bytes) -> tuple[Path, Path]:
+    """Write INC-<number>.html and INC-<number>.zip; returns both. `secret` is the installation's. Raises DeskError and OSError."""
     dossier = gather(store, number)
-    page = html(dossier, now)
+    chain = _chain(store, dossier)
+    files = _files(store, dossier, chain, now)
+    files["SHA256SUMS"] = _sums(files)
+    contents = _contents(dossier, chain, files, now, signing.public(secret))
+    files |= {CONTENTS: contents, SIGNATURE: signing.sign(secret, contents)}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, body in files.items():
+            out.writestr(zipfile.ZipInfo(name, now.timetuple()[:6]), body, zipfile.ZIP_DEFLATED)
+    readable, archive = folder / f"INC-{number}.html", folder / f"INC-{number}.zip"
+    private.write(readable, files["report.html"])
+    private.write(archive, packed.getvalue())
+    return readable, archive
+
+
+def _files(store: Store, dossier: Dossier, chain: list[dict[str, Any]], now: datetime) -> dict[str, bytes]:
+    """What an export holds, by name; each evidence and each rulebook under its hash."""
     files: dict[str, bytes] = {
-        "report.html": page.encode(),
-        "incident.json": _json(record.incident_row(dossier.incident) | {"id": number}),
-        "posts.json": _json([_post(k, s) for k, s in zip(dossier.posts, dossier.same, strict=True)]),
+        "report.html": html(dossier, now).encode(),
+        "incident.json": _json(record.incident_row(dossier.incident) | {"id": dossier.incident.id}),
+        "posts.json": _json([_post(store, k, s) for k, s in zip(dossier.posts, dossier.same, strict=True)]),
         "pages.json": _json([{name: getattr(p, name) for name in p.__slots__} for p in dossier.pages]),
-        "audit.jsonl": _chain(store, f"INC-{number}"),
+        "audit.jsonl": "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in chain).encode(),
     }
     for digest in sorted({k.evidence for k in dossier.posts if k.evidence}):
         row = store.sql.execute("SELECT body FROM evidence WHERE sha256 = ?", [digest]).fetchone()
@@ -64,62 +89,55 @@ def export(store: Store, number: int, folder: Path, now: datetime) -> tuple[Path
         row = store.sql.execute("SELECT context FROM rulebooks WHERE digest = ?", [digest]).fetchone()
         if row:
             files[f"rulebooks/{digest}.json"] = str(row[0]).encode()
-    sums = "".join(f"{hashlib.sha256(body).hexdigest()}  {name}\n" for name, body in sorted(files.items()))
-    readable, archive = folder / f"INC-{number}.html", folder / f"INC-{number}.zip"
-    readable.write_bytes(files["report.html"])
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
-        for name, body in [*files.items(), ("SHA256SUMS", sums.encode())]:
-            out.writestr(zipfile.ZipInfo(name, now.timetuple()[:6]), body)
-    return readable, archive
+    return files
 
 
-def verify(archive: Path) -> list[str]:
-    """What is wrong with an exported zip; empty when every sum, every name and the chain of acts hold.
-
-    Raises OSError and zipfile.BadZipFile.
-    """
-    wrong = []
-    with zipfile.ZipFile(archive) as box:
-        files = {name: box.read(name) for name in box.namelist()}
-    listed = (line.partition("  ") for line in files.pop("SHA256SUMS", b"").decode().splitlines())
-    said = {name: digest for digest, _, name in listed}
-    wrong += [f"{name}: not in SHA256SUMS" for name in files if name not in said]
-    wrong += [f"{name}: missing" for name in said if name not in files]
-    wrong += [f"{name}: changed" for name, body in files.items() if name in said and hashlib.sha256(body).hexdigest() != said[name]]
-    for name, body in files.items():
-        folder, _, file = name.partition("/")
-        if folder in ("evidence", "rulebooks") and hashlib.sha256(body).hexdigest() != file.removesuffix(".json"):
-            wrong.append(f"{name}: is not what its name says")
-    return wrong + _broken_chain(files.get("audit.jsonl", b""))
+def _sums(files: dict[str, bytes]) -> bytes:
+    return "".join(f"{hashlib.sha256(body).hexdigest()}  {name}\n" for name, body in sorted(files.items())).encode()
 
 
-def _broken_chain(body: bytes) -> list[str]:
-    previous = ""
-    for number, text in enumerate(body.decode().splitlines(), 1):
-        row = json.loads(text)
-        if row["previous"] != previous:
-            return [f"audit.jsonl: line {number} does not follow the one before"]
-        if "action" in row and row["hash"] != link(previous, [row[c] for c in ("at", "actor", "action", "subject", "detail")]):
-            return [f"audit.jsonl: line {number} was changed"]
-        previous = row["hash"]
-    return []
+def _contents(dossier: Dossier, chain: list[dict[str, Any]], files: dict[str, bytes], now: datetime, public: bytes) -> bytes:
+    """What is signed: every file with its size and hash, how many posts and acts there are, and where the chain ends."""
+    listed = [{"name": n, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()} for n, body in sorted(files.items())]
+    return _json(
+        {
+            "form": 1,
+            "incident": dossier.incident.id,
+            "written_at": record.stamp(now),
+            "posts": len(dossier.posts),
+            "acts": len(chain),
+            "chain_head": chain[-1]["hash"] if chain else "",
+            "public_key": public.hex(),
+            "key": signing.fingerprint(public),
+            "files": listed,
+        }
+    )
 
 
-def _chain(store: Store, subject: str) -> bytes:
-    lines = []
-    for row in store.sql.execute("SELECT * FROM audit ORDER BY id"):
-        kept = dict(row) if row["subject"] == subject else {"id": row["id"], "previous": row["previous"], "hash": row["hash"]}
-        lines.append(json.dumps(kept, ensure_ascii=False))
-    return ("\n".join(lines) + "\n").encode()
+def _chain(store: Store, dossier: Dossier) -> list[dict[str, Any]]:
+    """The whole chain: what concerns this incident, its posts and the registrations they matched in full, of the rest the links."""
+    ours = {f"INC-{dossier.incident.id}"} | {f"{k.post.account}/{k.post.id}" for k in dossier.posts}
+    ours |= {f"#{k.verdict.match.approved}" for k in dossier.posts if isinstance(k.verdict.match, Exact | Near)}
+    versions = {(f"{k.post.account}/{k.post.id}", getattr(k.post, "version", 1)) for k in dossier.posts}
+
+    def whole(row: Any) -> bool:
+        other = row["action"] == "post judged" and (row["subject"], json.loads(row["detail"])["version"]) not in versions
+        return row["subject"] in ours and not other
+
+    rows = store.sql.execute("SELECT * FROM audit ORDER BY id")
+    return [dict(r) if whole(r) else {"id": r["id"], "previous": r["previous"], "hash": r["hash"]} for r in rows]
 
 
 def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, indent=1, default=str).encode()
 
 
-def _post(kept: Kept, same: str) -> dict[str, Any]:
+def _post(store: Store, kept: Kept, same: str) -> dict[str, Any]:
+    """A post with its stored columns as they stand: what the chain's hashes are of, whichever version wrote them."""
+    key = [kept.post.account, kept.post.id, getattr(kept.post, "version", 1)]
+    row = store.sql.execute("SELECT post, verdict FROM posts WHERE account = ? AND id = ? AND version = ?", key).fetchone()
     return {
-        "post": json.loads(record.dump(kept.post)), "verdict": json.loads(record.dump_verdict(kept.verdict)), "seen_at": record.stamp(kept.seen_at),
+        "post": json.loads(row["post"]), "verdict": json.loads(row["verdict"]), "seen_at": record.stamp(kept.seen_at),
         "deleted_at": record.stamp(kept.deleted_at), "evidence_sha256": kept.evidence, "rulebook_sha256": kept.rulebook, "recomputed": same,
     }  # fmt: skip
 
@@ -139,11 +157,12 @@ def html(dossier: Dossier, now: datetime) -> str:
     facts = _table(("", ""), rows)
     posts = "".join(_shown(k, s) for k, s in zip(dossier.posts, dossier.same, strict=True)) or "<p>None.</p>"
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>INC-{one.id}</title><style>{_STYLE}</style>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f'<meta name="referrer" content="no-referrer"><title>INC-{one.id}</title><style>{_STYLE}</style>'
         f"<h1>INC-{one.id}: {e(one.headline)}</h1>{facts}<h2>Posts, as received</h2>{posts}"
         f"<h2>Timeline</h2>{_table(('at', 'who', 'what', 'more'), _timeline(dossier))}"
-        f"<p>Written {_when(now)}. To check it: <code>hijack-monitor incidents verify INC-{one.id}.zip</code>, or unzip it and run "
-        f"<code>sha256sum -c SHA256SUMS</code>. Links are defanged.</p></html>\n"
+        f"<p>Written {_when(now)}. To check it: <code>hijack-monitor incidents verify INC-{one.id}.zip --anchor … --key …</code> with the "
+        f"anchor of a page of that time, or unzip it and run <code>sha256sum -c SHA256SUMS</code>. Links are defanged.</p></html>\n"
     )
 
 

@@ -5,6 +5,7 @@ Times are ISO 8601 in UTC with microseconds, so that they sort as text.
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
 import sys
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from monitor import private, record
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -203,6 +206,24 @@ def _tenth(db: Database) -> None:
             db.execute(statement)
 
 
+@_migrations(name="0013_posts_in_the_audit_chain")
+def _thirteenth(db: Database) -> None:
+    """From now on the chain says of each post what was seen and decided; of those that are there, as they are now."""
+    last = db.execute("SELECT hash FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+    previous = last[0] if last else ""
+    columns = "account, id, version, post, verdict, evidence, rulebook, seen_at"
+    for account, identifier, version, post, verdict, evidence, rulebook, seen_at in db.execute(
+        f"SELECT {columns} FROM posts ORDER BY rowid"  # noqa: S608 - ours
+    ).fetchall():
+        said = {"version": version, "upgraded": True, **record.digests(post, verdict, evidence, rulebook)}
+        row = [seen_at, "monitor", "post judged", f"{account}/{identifier}", json.dumps(said, ensure_ascii=False, sort_keys=True)]
+        linked = record.link(previous, row)
+        db.execute(
+            "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, ?, ?)", [*row, previous, linked]
+        )
+        previous = linked
+
+
 _SLACK = """
 ALTER TABLE silences ADD COLUMN waits INT NOT NULL DEFAULT 0;
 ALTER TABLE silences ADD COLUMN asker TEXT NOT NULL DEFAULT '';
@@ -223,7 +244,9 @@ def connect(path: Path) -> sqlite3.Connection:
     WAL lets the command line read and write beside the daemon; synchronous FULL keeps the last
     commit through a power cut (WAL with NORMAL does not: https://sqlite.org/pragma.html).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(path.parent)
+    if not path.exists():
+        private.create(path)  # SQLite gives its journal the mode of the database
     connection = sqlite3.connect(path, timeout=3, isolation_level=None)
     connection.row_factory = sqlite3.Row
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=3000"):

@@ -302,7 +302,7 @@ class Service:
     async def beat(self) -> None:
         """Tell whoever waits outside that all is well, or why not."""
         if self.deadman:
-            await self.deadman.beat(self.audit())
+            await self.deadman.beat(self.audit(), self.pager.anchor())
 
     async def look_at_slack(self) -> None:
         """Whether Slack would take a page now."""

@@ -168,9 +168,11 @@ class Store:
              int(kept.verdict.severity), record.dump_verdict(kept.verdict), kept.rulebook, kept.evidence,
              kept.baseline, kept.incident, record.dump_context(kept.context)],
         )  # fmt: skip
+        said = record.digests(record.dump(item), record.dump_verdict(kept.verdict), kept.evidence, kept.rulebook)
+        self.audit(kept.seen_at, "monitor", "post judged", f"{item.account}/{item.id}", version=_version(item), **said)
 
     def posts(self, where: str = "1", args: tuple[object, ...] = (), limit: int = 1000) -> list[Kept]:
-        """Posts that satisfy a condition of ours (never of a user's), oldest first."""
+        """Posts that satisfy a condition of ours (never of a user's), oldest first; a limit of -1 is none."""
         query = f"SELECT * FROM posts WHERE {where} ORDER BY created_at, length(id), id LIMIT ?"  # noqa: S608 - ours
         return [_kept(row) for row in self.sql.execute(query, [*args, limit])]
 
@@ -356,15 +358,20 @@ class Store:
         previous = last[0] if last else ""
         self.sql.execute(
             "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, ?, ?)",
-            [*row, previous, link(previous, row)],
+            [*row, previous, record.link(previous, row)],
         )
+
+    def audit_head(self) -> str:
+        """The hash of the newest row of the chain: who knows it knows whether anything before it was changed."""
+        row = self.sql.execute("SELECT hash FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+        return str(row[0]) if row else ""
 
     def broken_audit(self) -> int | None:
         """The first audit row that was changed or whose predecessor was, or None."""
         previous = ""
         for row in self.sql.execute("SELECT * FROM audit ORDER BY id"):
             fields = [row[c] for c in ("at", "actor", "action", "subject", "detail")]
-            if row["previous"] != previous or row["hash"] != link(previous, fields):
+            if row["previous"] != previous or row["hash"] != record.link(previous, fields):
                 return int(row["id"])
             previous = row["hash"]
         return None
@@ -372,11 +379,6 @@ class Store:
 
 def _version(item: Item) -> int:
     return item.version if isinstance(item, Post) else 1
-
-
-def link(previous: str, fields: list[str | None]) -> str:
-    """The hash of an audit row: of the one before it and its own fields in the order of the table."""
-    return hashlib.sha256(json.dumps([previous, *fields], ensure_ascii=False).encode()).hexdigest()
 
 
 def _kept(row: sqlite3.Row) -> Kept:

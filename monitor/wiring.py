@@ -11,8 +11,8 @@ from typing import Any
 
 import aiohttp
 
-from monitor import drill, install_key, notifiers, sources, standing
-from monitor.assembly import block_lists, build_edge, http_session, load_rules
+from monitor import drill, notifiers, signing, sources, standing
+from monitor.assembly import block_lists, build_edge, http_session, load_key, load_rules
 from monitor.collector import Collector, rounds_of
 from monitor.config import Config, ConfigError, options
 from monitor.deadman import Deadman
@@ -56,6 +56,7 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             sandbox = Sandbox()
             sandbox.note = lambda what, why: standing.note(store, what, why)
             pager = Pager(store, outbox, routes, clock)
+            pager.anchor = _anchor(store, secrets["install_key"].encode())
             pictures = Pictures(session, config.file.x.media_hosts)
             check = SelfCheck(store, outbox, pager, clock, clock())
             made = Service(
@@ -82,12 +83,9 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             store.close()
 
 
-def _with_key(config: Config, secrets: Mapping[str, str]) -> Mapping[str, str]:
+def _with_key(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:
     """The secrets, and the installation's own among them. Raises ConfigError."""
-    try:
-        return {**secrets, install_key.NAME: install_key.load(config.data_dir, secrets).decode()}
-    except (install_key.InstallKeyError, OSError) as error:
-        raise ConfigError(f"{config.path}: {install_key.NAME}: {error}") from error
+    return {**secrets, "install_key": load_key(config, secrets).decode()}
 
 
 def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSession, secrets: Mapping[str, str]) -> None:
@@ -114,6 +112,14 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
         made.check.drill = lambda now: drill.overdue(made.store, now, days)
     if file.witness and slack:
         made.pager.witness, made.outbox.delay = slack.covered, timedelta(seconds=file.witness.after_seconds)
+
+
+def _anchor(store: Store, secret: bytes) -> Callable[[], str]:
+    """What pages carry for auditors. The store remembers the key, so that a command with another one does not sign."""
+    known = signing.fingerprint(signing.public(secret))
+    if store.kept("signing key") != known:
+        store.keep("signing key", known)
+    return lambda: f"{store.audit_head()[:32]} key {known}"
 
 
 def _office(made: Service) -> Office:

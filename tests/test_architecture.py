@@ -25,7 +25,7 @@ VENDORS = {
     "rapidocr_onnxruntime": {"monitor/vision.py"},
     "publicsuffixlist": {"monitor/verdict/links.py"},
     "ahocorasick_rs": {"monitor/verdict/rules.py"},
-    "Crypto": {"monitor/verdict/addresses.py"},
+    "Crypto": {"monitor/verdict/addresses.py", "monitor/signing.py"},
     "phonenumbers": {"monitor/verdict/phones.py"},
     "pydantic": {"monitor/config.py", "monitor/rulebook.py", "monitor/complaints.py"},
 }

@@ -59,6 +59,7 @@ def facts(letter: Any) -> dict[str, Any]:
         "acknowledged_by": _words.line(incident.acknowledged_by, 80),
         "resolved_by": _words.line(incident.resolved_by, 80),
         "cause": _words.line(incident.cause, 300),
+        "anchor": letter.anchor,
         "posts": [
             {"id": k.post.id, "created_at": k.post.created_at.isoformat(), "text": _words.said(k, 1_000), "link": _words.link(k)}
             for k in letter.posts[:5]

@@ -59,6 +59,7 @@ def body(letter: Letter) -> str:
         lines += ["", *(f"> {part}" for part in said(kept, 1_200).splitlines()), link(kept)]
     if incident.state is State.OPEN:
         lines += ["", _FIRST_MINUTES.format(number=incident.id)]
+    lines += ["", f"Anchor for auditors: {letter.anchor}"] if letter.anchor else []
     return "\n".join(lines) + "\n"
 
 

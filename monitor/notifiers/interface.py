@@ -58,6 +58,7 @@ class Letter:
     root_key: str = ""
     silenced_until: datetime | None = None
     note: str = ""  # what is wrong with a channel's own buttons, to be said in the message
+    anchor: str = ""  # head of the audit chain and key of this monitor: whoever keeps the message can prove an export by it
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class StderrNotifier:
         self._write(
             f"PAGE INC-{incident.id} {safe.for_log(incident.headline)} {safe.for_log(incident.name)}: "
             f"{safe.for_log(incident.reason)} ({safe.for_log(letter.page.reason)}){quote}"
+            f"{f' | anchor {letter.anchor}' if letter.anchor else ''}"
         )
         return f"stderr:{letter.page.key}"
 

@@ -114,7 +114,7 @@ def _root(letter: Letter, look: Look) -> list[Block]:
         out.append({"type": "actions", "block_id": f"a.{rev}", "elements": pressed})
     if incident.state is not State.RESOLVED and (told := _runbook(incident)):
         out.append(_section(f"r.{rev}", told))
-    return [*out, _context(f"c.{rev}", _footer(letter))]
+    return [*out, _context(f"c.{rev}", f"{_footer(letter)}{_anchor(letter)}")]
 
 
 def _runbook(incident: Incident) -> str:
@@ -208,7 +208,9 @@ def _repeat(letter: Letter, look: Look) -> list[Block]:
         _section(f"l.{rev}", said + safe.for_slack_sentence(letter.page.reason, 400) + _deadline(letter, look)),
         _quotes(f"q.{rev}", _shown(letter)[-1:]),
         *(_repeat_buttons(rev, letter, look) if look.pressed else ()),
-        _context(f"c.{rev}", f"page {letter.incident.pages} · or reply `ack` in the thread or react with 👀{_warned(letter)}"),
+        _context(
+            f"c.{rev}", f"page {letter.incident.pages} · or reply `ack` in the thread or react with 👀{_warned(letter)}{_anchor(letter)}"
+        ),
     ]
 
 
@@ -223,6 +225,10 @@ def _repeat_buttons(rev: str, letter: Letter, look: Look) -> list[Block]:
 
 def _warned(letter: Letter) -> str:
     return f" · {safe.for_slack_sentence(letter.note, 200)}" if letter.note else ""
+
+
+def _anchor(letter: Letter) -> str:
+    return f" · anchor {letter.anchor}" if letter.anchor else ""
 
 
 def _note(letter: Letter) -> list[Block]:
