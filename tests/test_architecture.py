@@ -20,7 +20,7 @@ VENDORS = {
     "recurring_ical_events": {"monitor/foreign/shifts.py"},
     "apprise": {"monitor/notifiers/apprise.py"},
     "numpy": {"monitor/pdq.py", "monitor/pictures.py", "monitor/vision.py"},
-    "PIL": {"monitor/pictures.py", "monitor/vision.py"},
+    "PIL": {"monitor/pictures.py", "monitor/vision.py", "monitor/simulator/drawings.py"},
     "zxingcpp": {"monitor/vision.py"},
     "rapidocr_onnxruntime": {"monitor/vision.py"},
     "publicsuffixlist": {"monitor/verdict/links.py"},

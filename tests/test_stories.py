@@ -32,6 +32,7 @@ async def test_every_story_we_ship_comes_true(name: str, tmp_path: Path) -> None
                 tuple(one.get("links", ())),
                 int(one.get("media", 0)),
                 one.get("field", ""),
+                pictures=stories.hashes(one),
             )
             desk.register(w.service.store, plan, "comms", w.clock())
         began = w.elapsed

@@ -64,6 +64,7 @@ async def _play(data: dict[str, Any], console: Console, *, keep: bool, svg: str 
     async with AsyncExitStack() as stack:
         x, slack = XWorld(now), SlackWorld(now)
         x_base, slack_base = await serve(x.app(), stack), await serve(slack.app(), stack)
+        x.media_base = f"{x_base}/media"
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hijack-monitor-")))
         story = Story(data, x, slack, now())
         story.set_up()
@@ -132,10 +133,11 @@ def _register(store: Store, data: dict[str, Any], began: datetime, console: Cons
         pinned = store.pinned("x", handle)
         kind = Kind(one.get("kind", "post"))
         plan = Plan(
-            f"x::{pinned}", kind, one["text"], start, end, tuple(one.get("links", ())), int(one.get("media", 0)), one.get("field", "")
-        )
+            f"x::{pinned}", kind, one["text"], start, end, tuple(one.get("links", ())), int(one.get("media", 0)), one.get("field", ""),
+            pictures=stories.hashes(one),
+        )  # fmt: skip
         number = desk.register(store, plan, "comms", began)
-        console.print(f"[dim]comms registers #{number} for @{handle}: {escape(safe.for_terminal(one['text'], 80))}[/]")
+        console.print(f"[dim]comms registers #{number} for @{handle}: {escape(safe.for_terminal(one['text'] or 'a picture', 80))}[/]")
 
 
 async def _tell(story: Story, store: Store, console: Console) -> list[str]:

@@ -14,6 +14,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from monitor.pictures import hash_of
+from monitor.simulator import drawings
 from monitor.simulator.slack import Message, SlackWorld
 from monitor.simulator.x import XWorld
 
@@ -91,11 +93,13 @@ class Story:
                 refs = [{"type": "quoted", "id": "1700000000000000000"}]
                 identifier = self.x.post(handle, words, referenced_tweets=refs)
             else:
-                identifier = self.x.post(handle, words, pictures=int(what.get("pictures", 0)))
+                shown = tuple(map(drawings.published, what.get("shows", ())))
+                identifier = self.x.post(handle, words, pictures=int(what.get("pictures", 0)), files=shown)
             self.posted[what.get("as", words)] = handle, identifier, second
         many = f" ({what['times']} times)" if int(what.get("times", 1)) > 1 else ""
         verb = {"post": "posts", "reply": "replies", "quote": "quotes", "repost": f"reposts @{what.get('of')}"}[kind]
-        return f"@{handle} {verb}{many}: {text}"
+        pictured = f" with a picture ({', '.join(what['shows'])})" if "shows" in what else ""
+        return f"@{handle} {verb}{pictured}{many}: {text}"
 
     def _answer(self, what: dict[str, Any]) -> str:
         """Somebody answers in the thread of the newest message."""
@@ -180,6 +184,11 @@ def config_text(data: dict[str, Any], x_base: str, slack_base: str, data_dir: Pa
         'escalate = [{after_minutes = 5, mention = ["S0SECONDARY"]}, {after_minutes = 15, mention = ["channel"]}]',
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def hashes(one: dict[str, Any]) -> tuple[str, ...]:
+    """Of the pictures that a registration names by `shows`."""
+    return tuple(hash_of(drawings.planned(name)) for name in one.get("shows", ()))
 
 
 def plans(data: dict[str, Any], began: datetime) -> list[tuple[str, dict[str, Any], datetime, datetime]]:
