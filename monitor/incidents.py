@@ -146,10 +146,11 @@ def _kept(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
 # --- silences ------------------------------------------------------------------------------------
 
 
-def covering(event: Event, silences: tuple[Silence, ...], current: Incident | None) -> Silence | None:
+def covering(event: Event, silences: tuple[Silence, ...], current: Incident | None, muted: int = 0) -> Silence | None:
     """The silence that keeps this event from waking anybody (the first under a wide one excepted), or None.
 
     It breaks through when the post leads to a host that the silence does not name, or is the fifth that it would cover.
+    `muted` are the account's posts that any silence covered in the last 8 hours: one silence after another is one.
     A silence never covers our own blindness, a changed profile, nor what a critical rule accuses.
     """
     if event.subject.startswith(("blind:", "silence:", "drift:")) or event.subject == DRILL or not event.silenceable:
@@ -161,7 +162,7 @@ def covering(event: Event, silences: tuple[Silence, ...], current: Incident | No
         return None
     named = found.words.casefold()
     foreign = [h for h in event.hosts if not (named and (h.casefold() == named or h.casefold().endswith(f".{named}")))]
-    return None if foreign or sum(count for _, count in found.told) >= SILENCE_MOST else found
+    return None if foreign or max(muted, sum(count for _, count in found.told)) >= SILENCE_MOST else found
 
 
 def is_wide(words: str) -> bool:

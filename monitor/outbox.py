@@ -52,7 +52,8 @@ class Outbox:
         unresolved = self._store.unresolved()
         current = next((i for i in unresolved if i.subject == event.subject), None)
         last = self._store.last_resolved(event.subject)
-        silence = incidents.covering(event, self._store.silences(now), current)
+        muted = self._store.muted(event.subject, now - incidents.LONGEST_SILENCE)
+        silence = incidents.covering(event, self._store.silences(now), current, muted)
         outcome = incidents.absorb(event, current, last, unresolved, silence)
         if outcome.overtakes:  # before the insert: one open incident per subject is an index
             self._close(outcome.overtakes, now, "overtaken by a page")

@@ -305,6 +305,11 @@ class Store:
         """It is over."""
         self.sql.execute("UPDATE silences SET ended_by = ? WHERE id = ? AND ended_by = ''", [who, number])
 
+    def muted(self, subject: str, since: datetime) -> int:
+        """How many posts of an account were covered by silences that began since then, over or not."""
+        rows = self.sql.execute("SELECT told FROM silences WHERE starts_at > ?", [stamp(since)])
+        return sum(json.loads(row[0]).get(subject, 0) for row in rows)
+
     def silenced(self, number: int, subject: str) -> None:
         """It kept one more post of this account from waking anybody."""
         told = dict(found.told) if (found := self.silence(number)) else {}

@@ -130,6 +130,15 @@ async def test_the_first_post_on_each_account_wakes_once_and_is_handed_on_when_s
         assert {i.state for i in w.service.store.incidents()} == {State.OPEN, State.RESOLVED}
 
 
+async def test_many_silences_of_an_account_are_one(tmp_path: Path) -> None:
+    """A responder who works for the hijacker begins one after another, about words that the hijacker then uses."""
+    async with office(tmp_path, extra=APART) as w:
+        for number in range(5):
+            await begun(w, f"silence @acme 2h “spring sale {number}” we post a lot today")
+            await hijack(w, f"Our spring sale {number} begins.")
+            assert bool(w.slack.waking()) == (number == 4)
+
+
 def silence(words: str, told: dict[str, int]) -> Silence:
     return Silence(1, "", words, "why", "alice", START, START + timedelta(hours=8), told=tuple(told.items()))
 

@@ -19,12 +19,12 @@ ACKS = [
     # and of the same kind
     "ACK.", "ack!", "Ack'd", "ack’d", "acknowledged", "_on it_", "On it!", "👀", "👀 🙏", ":eyes::skin-tone-2:", "ok, on it", "OK: ack", "ack ✅",
     "ack :+1: looking", "ack?", "ack, looking", "ack — looking", "ack, can somebody check the DMs?", "ack who has the X password?",
-    "<@U0BOT|monitor> `ack`", "ack, on it", "  ack\n", "ack – &amp; ok", "ａｃｋ", "I have it.", "ack; looking",
+    "<@U0BOT|monitor> `ack`", "ack, login failed, who has the password?", "ack - can we call?", "ack, on it", "  ack\n", "ack – &amp; ok", "ａｃｋ", "I have it.", "ack; looking",
 ]  # fmt: skip
 NOT_ACKS = [
     "Resolve this ASAP everybody, it is a real hijack!", "not acked", "nobody has acked", "ack? nobody?", "ack? anybody?", "ack?? anyone here??",
     "acknowledging nothing", "acked by whom?", "acks", "ack's gone", "ack is what we need", "ack this please", "acknowledgement needed", "unacked",
-    "nack", "ack-nack", "ack/nack", "ack.com", "ackack", "ack_ed", "on its way", "on item 3", "I have it on good authority", "I haven't it",
+    "nack", "ack is needed?", "ack can wait?", "ack, donʼt", "ack, don`t", "ackʼs gone", "ack-nack", "ack/nack", "ack.com", "ackack", "ack_ed", "on its way", "on item 3", "I have it on good authority", "I haven't it",
     "ack - don't", "ack, dont", "ack. Not.", "on it? no.", "ack ❌", "ack :x:", "ack :-1:", "ack, niemand", "ack, personne", "ack 没有", "~ack~", "&gt; ack",
     "who is on it?", "did you ack?", "should I ack", "ack ack nobody", "can you ack", "", "👍", "hello", "still not on it", "on it but cannot log in",
 ]  # fmt: skip

@@ -16,26 +16,25 @@ MOST = 80  # characters of an acknowledgement: a longer one tells a story, and a
 _READ = 3_000  # characters; what is longer does nothing
 WORDS = "write only `ack` (or `on it`) to acknowledge; `resolve:` and one of " + ", ".join(f"`{c}`" for c in CAUSES) + " to resolve"
 
+_APOSTROPHES = str.maketrans("’‘ʼ´′", "'''''")
 _EMOJI = r":[\w+'-]{1,60}:(?::skin-tone-\d:)?"
 _MENTION = r"<@[UW][A-Z0-9]{1,20}(?:\|[^>]{0,80})?>"
 _MARKS = r"[*_`]"
 _BEFORE = re.compile(rf"(?:\s|{_MARKS}|(?:{_MENTION}|\bok(?:ay)?\b)(?:[,.!:](?=\s))?)*", re.IGNORECASE)
 _EYES = r"(?::eyes:(?::skin-tone-\d:)?|👀)"
-_END = r"(?![^\W_]|['’])"
-_WORDS = rf"(?:ack(?:ed|ing|['’]d|nowledg(?:e|ed|ing))?|on\s+it|i\s+have\s+it){_END}"
+_END = r"(?![^\W_]|')"
+_WORDS = rf"(?:ack(?:ed|ing|'d|nowledg(?:e|ed|ing))?|on\s+it|i\s+have\s+it){_END}"
 _ACK = re.compile(rf"(?:{_WORDS}|{_EYES})(?:(?:\s|{_MARKS}|[,.!-])*{_WORDS})*{_MARKS}*", re.IGNORECASE)
 _HOLD = re.compile(rf"still\s+on\s+it{_END}{_MARKS}*", re.IGNORECASE)
 _RESOLVE = re.compile(r"resolve\s*:\s*(" + "|".join(CAUSES).replace(" ", r"\s+") + ")", re.IGNORECASE)
-_QUESTION = re.compile(
-    r"\s+(?:who|what|where|which|when|why|how|can|could|does|do|is|are|has|have)\b\S*\s+\S.*\?\W*", re.IGNORECASE | re.DOTALL
-)
-_CLOSED = re.compile(rf"{_EMOJI}|[,，、–—]|[.!?;:)…。！？；：-]++(?=$|\s|[^\w'’\"/@#])")
+_QUESTION = re.compile(r"\s+(?:who|what|where|which|when|why|how)\b\S*\s+\S.*\?\W*", re.IGNORECASE | re.DOTALL)
+_CLOSED = re.compile(rf"{_EMOJI}|[,，、–—]|[.!?;:)…。！？；：-]++(?=$|\s|[^\w'\"/@#])")
 _PICTURES = ("So", "Sk", "Mn", "Me")  # categories of emoji and of the signs that vary them
 _ASKED_ALL = re.compile(r"\W*(?:any|some)\s*(?:one|body)(?:\s+(?:here|there|else|please))?\W*", re.IGNORECASE)
 # A negation anywhere makes it something else, in the languages that on-call people write; an answer costs nothing.
 _NO = re.compile(
-    r"\b(?:no|nope|nah|nay|not|never|none|nobody|no\s*-?\s*one|nothing|nowhere|neither|nor|cannot|without|unable|fail(?:ed|s)?|refuse[sd]?"
-    r"|un-?ack\w*|nack\w*|[a-z]+n['’]t|(?:do|does|did|is|are|was|were|has|have|had|ca|could|wo|would|should|must|need)n['’]?t"
+    r"\b(?:no|nope|nah|nay|not|never|none|nobody|no\s*-?\s*one|nothing|nowhere|neither|nor|cannot"
+    r"|un-?ack\w*|nack\w*|[a-z]+n['`]t|(?:do|does|did|is|are|was|were|has|have|had|ca|could|wo|would|should|must|need)n['`]?t"
     r"|nicht|nichts|kein\w*|niemand|nie|niemals|pas|jamais|personne|aucune?|rien|non|nadie|nunca|jam[aá]s|ning[uú]n\w*|nada"
     r"|nessuno|niente|n[aã]o|ningu[eé]m|nenhum\w*|niet|niets|geen|nooit|ingen|inte|ikke|ei|nikt|nigdy|nem|nu|de[gğ]il|yok|kimse|hay[ıi]r"
     r"|не|нет|никто|никогда|ні|ніхто|لا|لم|ليس)\b"
@@ -76,8 +75,8 @@ def read(text: str) -> Reading:
 
 
 def _plain(text: str) -> str:
-    """Entities undone, full-width letters narrow, nothing invisible."""
-    shown = unicodedata.normalize("NFKC", html.unescape(text))
+    """Entities undone, full-width letters narrow, one kind of apostrophe, nothing invisible."""
+    shown = unicodedata.normalize("NFKC", html.unescape(text).translate(_APOSTROPHES))
     return "".join(c for c in shown if unicodedata.category(c) not in ("Cf", "Cc") or c.isspace()).strip()
 
 
