@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast lint bench eval interop pictures lock confusables wheel clean
+.PHONY: demo test test-fast lint bench eval interop pictures lock confusables words wheel clean
 
 demo: .venv/run  ## a hijack, caught, within a minute
 	$(BIN)/hijack-monitor demo
@@ -59,6 +59,9 @@ lock: .venv/bin/python  ## after changing dependencies
 
 confusables: .venv/dev  ## FROM=confusables.txt, when Unicode publishes another
 	$(BIN)/python tests/make_confusables.py $(FROM)
+
+words: .venv/dev  ## FROM=/usr/share where Debian's package scowl is unpacked
+	$(BIN)/python -m tests.make_words $(FROM)
 
 wheel: .venv/dev
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import rulebook, voters
+from monitor import rulebook, voters, words
 from monitor.incidents import LONGEST_SILENCE, SILENCE_ASKED, Event, Request, is_wide, minutes
 from monitor.model import (
     Account,
@@ -36,6 +36,7 @@ from monitor.verdict.critical import critical_tokens
 from monitor.verdict.rules import Rules
 from monitor.verdict.shown_pictures import not_compared
 from monitor.verdict.text import canonical
+from monitor.verdict.vocabulary import MissingVersionError
 
 _SHORT_WORDS = 4
 _LONG_WINDOW = timedelta(days=14)
@@ -316,19 +317,26 @@ def redo_baseline(store: Store, account: Account, who: str, now: datetime) -> No
 def recompute(store: Store, kept: Kept) -> Verdict:
     """The verdict again, from what is stored: the same a year later.
 
-    Raises DeskError when the rules of that day are not in the store.
+    Raises DeskError when the rules of that day are not in the store, or it depends on a list of words that is not here any more.
     """
     row = store.sql.execute("SELECT context FROM rulebooks WHERE digest = ?", [kept.rulebook]).fetchone()
     if row is None:
         raise DeskError("the rules this post was judged by are not in the store")
     context = json.loads(row[0])
     book, company, account = _as_it_was(context, kept.post.account)
-    queue = Queue(store.registrations.as_of(kept), Approving(**context.get("approvals", {})))
+    queue = Queue(store.registrations.as_of(kept), Approving(**context.get("approvals", {})), words.as_of(context.get("words")))
+    try:
+        return _judged(kept, account, company, queue, book.rules)
+    except MissingVersionError as error:
+        raise DeskError(f"this verdict cannot be computed again: {error}") from error
+
+
+def _judged(kept: Kept, account: Account, company: Company, queue: Queue, rules: Rules) -> Verdict:
     match kept.post:
         case Post():
-            return judge(kept.post, account, company, queue, book.rules, kept.context)
+            return judge(kept.post, account, company, queue, rules, kept.context)
         case ProfileChange():
-            return judge_change(kept.post, company, queue, book.rules, kept.context)
+            return judge_change(kept.post, company, queue, rules, kept.context)
         case Unreadable():
             return judge_unreadable(kept.post)
 

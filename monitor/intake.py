@@ -26,6 +26,7 @@ from monitor.model import (
     Exact,
     Item,
     Kind,
+    Match,
     Near,
     Post,
     Profile,
@@ -181,8 +182,10 @@ class Intake:
     ) -> None:  # fmt: skip
         incident = None
         if not baseline:
-            if isinstance(verdict.match, Exact) and verdict.match.words and not isinstance(item, Unreadable):
-                self._store.registrations.consume(verdict.match.approved, item.root_id or item.id, item.created_at)
+            used = _used_up(verdict.match)
+            if used and not isinstance(item, Unreadable):
+                near = isinstance(verdict.match, Near)
+                self._store.registrations.consume(used, item.root_id or item.id, item.created_at, near=near)
                 self._judge.refresh(now)  # a second identical post in this batch must find it used
             if verdict.severity >= Severity.NOTIFY:
                 incident = self._outbox.happened(self._event([_Taken(item, verdict)], now), now)
@@ -274,6 +277,11 @@ class Intake:
         if changed:
             log.warning("profile changed: %s", ", ".join(c.field for c in changed), extra={"account": self.account.key})
             self._wake()
+
+
+def _used_up(match: Match) -> int | None:
+    """The registration that a post uses up: a near one too, or its author would have as many tries as he likes."""
+    return match.approved if isinstance(match, Near) or (isinstance(match, Exact) and match.words) else None
 
 
 def _headline(taken: list[_Taken]) -> str:

@@ -9,6 +9,7 @@ import sqlite3
 from dataclasses import asdict
 from datetime import datetime
 
+from monitor import words
 from monitor.blocklists import Blocklists
 from monitor.context import gather
 from monitor.model import (
@@ -42,7 +43,7 @@ class Judge:
 
     def __init__(self, store: Store, company: Company, rulebook: Rulebook, approving: Approving = ONE_IS_ENOUGH) -> None:
         self._store, self.company, self.rulebook, self._approving = store, company, rulebook, approving
-        self._queue, self._revision = Queue(approving=approving), 0
+        self._queue, self._revision = Queue((), approving, words.load()), 0
         self.lists = Blocklists()
         self._accounts: tuple[Account, ...] = ()
         self.digest = ""
@@ -61,6 +62,7 @@ class Judge:
                 "company": asdict(self.company),
                 "accounts": [asdict(a) for a in self._accounts],
                 "approvals": asdict(self._approving),
+                "words": words.version(),
             },
             sort_keys=True,
         )
@@ -70,7 +72,7 @@ class Judge:
 
     def start_over(self) -> None:
         """Forget the queue: what it took over may belong to a transaction that was rolled back."""
-        self._queue, self._revision = Queue(approving=self._approving), 0
+        self._queue, self._revision = Queue((), self._approving, words.load()), 0
 
     def refresh(self, now: datetime) -> None:
         """Take over registrations made, used or withdrawn since, by whichever process, and forget those long

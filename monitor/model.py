@@ -231,7 +231,7 @@ class ApprovedPost:
     post carries, `pictures` their PDQ hashes where they were given, `alt` their alt texts. `used_by` is
     the root id of the post that consumed it. Part `part` of `parts` of a thread comes after registration `after`. With
     `conversation` (answers below that post) or `author` (reposts or quotes of theirs) there is no
-    text, and it is not used up.
+    text, and it is not used up. `used_near` says that the post which consumed it was one slip away from it.
     """
 
     id: int
@@ -261,6 +261,7 @@ class ApprovedPost:
     batch: str = ""  # the act: what one command, form or import registered
     confirmed_at: datetime | None = None  # by a second person, or approved after the fact
     confirmed_by: str = ""
+    used_near: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,10 +293,13 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A typo away from a registration, every critical token equal."""
+    """One slip in one word away from a registration, which it uses up. `words` is the version of the list that says that
+    it is a slip and no other word.
+    """
 
     approved: int
     differences: tuple[str, ...]
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

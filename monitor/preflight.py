@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from monitor import assembly, desk, install_key, planned_pictures, planning, record, rulebook, safe, spending, vision, voters, wiring
+from monitor import assembly, desk, install_key, planned_pictures, planning, record, rulebook, safe, spending, vision, voters, wiring, words
 from monitor import drill as drills
 from monitor.collector import Collector
 from monitor.config import Config, ConfigError, secrets
@@ -227,7 +227,7 @@ def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
     rules = assembly.load_rules(config).rules
     store = None if rules_only else Store(config.database)
     alone = replace(config.approving, fresh_minutes=0)  # when a post of a file appears is not known
-    queue = Queue(store.registrations.since(0, datetime.now(UTC))[0], alone) if store else None
+    queue = Queue(store.registrations.since(0, datetime.now(UTC))[0], alone, words.load()) if store else None
     accounts = _accounts(config, store)
     with click.open_file(file, encoding="utf-8", errors="replace") as lines:
         rows = [(n, text) for n, text in enumerate(lines, 1) if text.strip()]

@@ -171,6 +171,7 @@ def approved(row: Row) -> ApprovedPost:
         alt=tuple(json.loads(row["alt"])),
         registered_at=_moment(row["created_at"]), registered_by=row["registered_by"], registrant=row["registrant"], via=row["via"],
         batch=row["batch"], confirmed_at=moment(row["confirmed_at"]), confirmed_by=row["confirmed_by"],
+        used_near=bool(row["used_near"]),
     )  # fmt: skip
 
 

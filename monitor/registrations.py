@@ -79,14 +79,15 @@ class Registrations:
             before = r["user"] < row[0] if r["user"] else bool(one.used_at and one.used_at < kept.seen_at)
             gone = one.withdrawn_at if one.withdrawn_at and one.withdrawn_at <= kept.seen_at else None
             sure = one.confirmed_at if one.confirmed_at and one.confirmed_at <= kept.seen_at else None
-            out.append(replace(one, withdrawn_at=gone, used_by=one.used_by if before else "", confirmed_at=sure))
+            used = (one.used_by, one.used_near) if before else ("", False)
+            out.append(replace(one, withdrawn_at=gone, used_by=used[0], used_near=used[1], confirmed_at=sure))
         return out
 
-    def consume(self, number: int, root_id: str, when: datetime) -> None:
-        """One approval, one post."""
+    def consume(self, number: int, root_id: str, when: datetime, *, near: bool = False) -> None:
+        """One approval, one post, even if that is only `near`."""
         self._sql.execute(
-            "UPDATE approved SET used_by = ?, used_at = ?, revision = ? WHERE id = ? AND used_by = ''",
-            [root_id, stamp(when), self.revise(), number],
+            "UPDATE approved SET used_by = ?, used_at = ?, used_near = ?, revision = ? WHERE id = ? AND used_by = ''",
+            [root_id, stamp(when), near, self.revise(), number],
         )
 
     def act_of(self, one: ApprovedPost) -> list[ApprovedPost]:

@@ -101,16 +101,18 @@ def _with_tags(text: str, _: random.Random) -> str | None:
     return _sub(r"(https?://[^\s?#]+\w)(?=\s|$)", r"\1?utm_source=x&utm_medium=social", text)
 
 
+# What publishing tools, editors and the platform do to a text between its registration and its publication:
+# typographic signs while somebody types, entities, tags on links, forms of line feeds, invisible forms of letters and
+# emoji. A second blank behind a full stop is what people type. Nothing else is here: where lines break is read.
 HARMLESS: dict[str, Alteration] = {
     "curly apostrophes": lambda t, _: _sub("'", "’", t),
     "curly quotes": lambda t, _: _sub('"', "“", t),
     "long dashes": lambda t, _: _sub(" - ", " — ", t),
     "one-sign ellipsis": lambda t, _: _sub(r"\.\.\.", "…", t),
-    "double blanks": lambda t, _: t.replace(" ", "  "),
+    "double blanks": lambda t, _: re.sub(r"(?<=\S) (?=\S)", "  ", t),
     "no-break blanks": lambda t, _: t.replace(" ", "\u00a0"),
     "blanks at the end": lambda t, _: t + "  \n",
-    "lines joined": lambda t, _: " ".join(t.split("\n")) if "\n" in t else None,
-    "lines doubled": lambda t, _: t.replace("\n", "\n\n") if "\n" in t else None,
+    "blanks at the ends of lines": lambda t, _: t.replace("\n", " \n") if "\n" in t else None,
     "windows lines": lambda t, _: t.replace("\n", "\r\n") if "\n" in t else None,
     "entities": lambda t, _: t.replace("&", "&amp;") if "&" in t and "&amp;" not in t else None,
     "angle entities": lambda t, _: t.replace("<", "&lt;") if "<" in t else None,
@@ -120,9 +122,66 @@ HARMLESS: dict[str, Alteration] = {
     "host in capitals": lambda t, _: _sub(r"https://t\.co/", "https://T.CO/", t),
     "emoji presentation": lambda t, _: re.sub("([❤✅☀⚡⏰])\ufe0f?", "\\1\ufe0f", t) if re.search("[❤✅☀⚡⏰]", t) else None,
     "decomposed letters": lambda t, _: t.replace("é", "e\u0301") if "é" in t else None,
-    "a slip": _typo,
-    "two slips": lambda t, d: (once := _typo(t, d)) and _typo(once, d),
 }
+# The one difference that lowers a page to a notice, where there is a list of words.
+SLIPS: dict[str, Alteration] = {"a slip": _typo}
+
+# Real words one slip apart: either way it is another statement.
+REAL_WORDS = [
+    ("most", "must"), ("want", "went"), ("send", "sent"), ("start", "smart"), ("raised", "railed"), ("launch", "laugh"), ("price", "pride"),
+    ("being", "bring"), ("their", "there"), ("trade", "trace"), ("trust", "truss"), ("public", "pubic"), ("united", "untied"), ("holders", "folders"),
+    ("winning", "whining"), ("moving", "mooning"), ("coins", "coons"), ("exciting", "existing"), ("safe", "sage"), ("sell", "cell"),
+    ("this", "thus"), ("with", "wish"), ("have", "hate"), ("from", "form"), ("your", "tour"), ("stake", "snake"), ("bond", "bomb"),
+    ("that", "than"), ("will", "well"), ("more", "mote"), ("like", "lice"), ("made", "mate"), ("news", "nets"), ("live", "lie"), ("able", "ale"),
+]  # fmt: skip
+# One sign that turns a statement of a language without a list of words: Japanese, Chinese, Korean, Turkish.
+TURNED = [
+    ("無料", "有料"), ("可能", "不能"), ("増", "減"), ("買", "売"), ("上", "下"), ("中", "外"), ("新", "旧"), ("最高", "最低"),
+    ("买", "卖"), ("多", "少"), ("大", "太"), ("有", "没"), ("开", "关"), ("天", "夭"), ("人", "入"), ("あり", "なし"), ("る", "ぬ"), ("は", "ば"),
+    ("있", "없"), ("을", "를"), ("안", "못"), ("이", "아"), ("değil", "değir"), ("var", "yok"), ("iyor", "iyorsa"), ("ecek", "meyecek"), ("lar", "lmaz"),
+]  # fmt: skip
+_OTHER_EMOJI = {
+    "👍": "👎",
+    "📈": "📉",
+    "🟢": "🔴",
+    "✅": "❌",
+    "🚀": "🪦",
+    "😀": "😡",
+    "❤": "💔",
+    "🎉": "🚨",
+    "👇": "👆",
+    "🔥": "🧯",
+    "😂": "😭",
+}
+
+
+def swapped(text: str, pairs: Iterable[tuple[str, str]]) -> Iterable[str]:
+    """The text with one word put for another, each pair either way, in the case in which it stands there."""
+    for one, other in pairs:
+        for before, after in ((one, other), (other, one)):
+            for cased in (str, str.capitalize, str.upper):
+                changed = re.sub(rf"(?<![\w@#$./:'’-]){cased(before)}(?![\w/:@'’-])", cased(after), text, count=1)
+                if changed != text:
+                    yield changed
+
+
+def _real_word(text: str, dice: random.Random) -> str | None:
+    found = list(swapped(text, REAL_WORDS))
+    return dice.choice(found) if found else None
+
+
+def _turned(text: str, dice: random.Random) -> str | None:
+    found = [(a, b) for pair in TURNED for a, b in (pair, pair[::-1]) if a in text]
+    if not found or text.isascii():
+        return None
+    before, after = dice.choice(found)
+    return text.replace(before, after, 1)
+
+
+def _other_emoji(text: str, _: random.Random) -> str | None:
+    swaps = _OTHER_EMOJI | {b: a for a, b in _OTHER_EMOJI.items()}
+    return next((text.replace(a, b, 1) for a, b in swaps.items() if a in text), f"{text} 🙃")
+
 
 _DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|today|tomorrow"
 DANGEROUS: dict[str, Alteration] = {
@@ -146,6 +205,29 @@ DANGEROUS: dict[str, Alteration] = {
     "other handle": lambda t, _: _sub(r"(?<!\w)@(\w{3,})", r"@\1_", t),
     "other cashtag": lambda t, _: _sub(r"\$([A-Z]{2,5})\b", r"$\1X", t),
     "other hashtag": lambda t, _: _sub(r"(?<!\w)#(\w{3,})", r"#\1s", t),
+    "two slips": lambda t, d: (once := _typo(t, d)) and _typo(once, d),
+    "another real word": _real_word,
+    "a sign that turns it": _turned,
+    "case of a word": lambda t, _: re.sub(r"(?<![\w@#$./:'’&;-])[a-z]{2,}(?![\w./:@])", lambda m: m[0].capitalize(), t, count=1),
+    "a word in two": lambda t, _: _sub(r"(?<![\w@#$./:'’&;-])([a-z]{2,}?)([a-z]{2,})(?![\w./:@])", r"\1 \2", t),
+    "two words in one": lambda t, _: _sub(r"(?<=[a-z]) (?=[a-z])", "", t),
+    "lines joined": lambda t, _: " ".join(t.split("\n")) if "\n" in t.strip() else None,
+    "lines doubled": lambda t, _: t.strip().replace("\n", "\n\n") if "\n" in t.strip() else None,
+    "a line broken": lambda t, _: _sub(r"(?<=\S) (?=\S)", "\n", t),
+    "a line indented": lambda t, _: _sub(r"(?<=\S)\n(?=\S)", "\n  ", t),
+    "moved by blanks": lambda t, _: _sub(r"(?<=\S) (?=\S)", " " * 30, t),
+    "a question": lambda t, _: _sub(r"(?<=\w)[.!](?=\s|$)", "?", t),
+    "a comma": lambda t, _: _sub(r"(?<=[a-z]) (?=[a-z])", ", ", t),
+    "other decimal sign": lambda t, _: _sub(r"(?<=\d)\.(?=\d)", ",", t) or _sub(r"(?<=\d),(?=\d)", ".", t),
+    "other emoji": _other_emoji,
+    "struck through": _words(lambda w, _: re.sub("(.)", "\\1\u0336", w), 0.2),
+    "invisible signs": _words(_inside("\u200b"), 0.2),
+    "presentation of letters": _words(_inside("\ufe0f"), 0.2),
+    "backwards": _words(lambda w, _: f"\u202e{w[::-1]}\u202c", 0.2),
+    "guillemets": lambda t, _: _sub('"', "«", t),
+    "a minus": lambda t, _: _sub(r"-(?=\d)", "−", t),
+    "a dash for a hyphen": lambda t, _: _sub(r"(?<=[a-z])-(?=[a-z])", "—", t),
+    "a prime": lambda t, _: _sub(r"(?<=\d)'", "′", t),
 }
 
 

@@ -28,7 +28,7 @@ import yara_x
 from rapidfuzz import fuzz, process
 from thefuzz import process as fuzzy
 
-from monitor import rulebook
+from monitor import rulebook, words
 from monitor.model import Account, ApprovedPost, Company, Kind, Post, Severity
 from monitor.verdict import examine, judge
 from monitor.verdict.approved import Queue
@@ -97,7 +97,7 @@ def words_of(rule: Rule) -> list[str]:
 def queue_of(texts: list[str]) -> Queue:
     """Open registrations."""
     window = (START - timedelta(hours=1), START + timedelta(hours=1))
-    return Queue(ApprovedPost(n, ACCOUNT.key, Kind.POST, t, *window) for n, t in enumerate(texts, 1))
+    return Queue((ApprovedPost(n, ACCOUNT.key, Kind.POST, t, *window) for n, t in enumerate(texts, 1)), vocabulary=words.load())
 
 
 def slipped(text: str) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import math
 import random
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from monitor import rulebook
+from monitor import rulebook, words
 from monitor.model import Account, ApprovedPost, Company, Exact, Kind, Near, Post, Severity, Verdict
 from monitor.pictures import hash_of
 from monitor.verdict import judge
@@ -26,7 +28,7 @@ from monitor.verdict.links import Place, hosts, place
 from monitor.verdict.rules import Rules
 from monitor.verdict.shown_pictures import SAME_PICTURE, distance
 from monitor.verdict.text import read
-from tests.alterations import DANGEROUS, DISGUISES, HARMLESS, altered
+from tests.alterations import DANGEROUS, DISGUISES, HARMLESS, SLIPS, altered, swapped
 from tests.test_pictures import picture, recoded, with_another_code
 
 ROOT = Path(__file__).parent.parent
@@ -143,29 +145,52 @@ def precision(benign: list[dict[str, Any]], rules: Rules) -> None:
 
 
 def near_match(benign: list[dict[str, Any]]) -> None:
-    """Registered, then altered: harmlessly must be excused or noticed, dangerously never."""
+    """Registered, then altered: harmlessly must be excused, a slip is noticed where it can be, dangerously never."""
     sample = random.Random(3).sample([r for r in benign if not r["text"].startswith("RT @")], SAMPLE)
     window = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
     harmless, slips, dangerous = Tally(), Tally(), Tally()
     for row in sample:
-        queue = Queue([ApprovedPost(1, ACCOUNT.key, Kind.POST, row["text"], *window)])
+        queue = Queue([ApprovedPost(1, ACCOUNT.key, Kind.POST, row["text"], *window)], vocabulary=words.load())
         for name, text in altered(row["text"], HARMLESS):
             match = queue.match(post(row, text))
-            slip = "slip" in name
-            hit = isinstance(match, Near | Exact) if slip else isinstance(match, Exact)
-            (slips if slip else harmless).add(name, "" if hit else text[:200], hit=hit)
-        for name, text in altered(row["text"], DANGEROUS):
+            hit = isinstance(match, Exact)
+            harmless.add(name, "" if hit else text[:200], hit=hit)
+        for name, text in altered(row["text"], SLIPS):
+            match = queue.match(post(row, text))
+            hit = isinstance(match, Near | Exact)
+            slips.add(name, "" if hit else text[:200], hit=hit)
+        turned = [("a pair of the attacks", text) for text in swapped(row["text"], attacks())]
+        for name, text in [*altered(row["text"], DANGEROUS), *turned]:
             match = queue.match(post(row, text))
             hit = isinstance(match, Exact | Near)
             dangerous.add(name, f"{match} {row['text'][:150]} -> {text[:150]}" if hit else "", hit=hit)
     harmless.line("harmless alterations excused")
     harmless.lines()
-    slips.line("slips of the hand noticed or excused")
+    slips.line("slips of the hand noticed")
     slips.lines()
     dangerous.line("dangerous alterations excused or only noticed")
     dangerous.lines()
     for tally, name in ((harmless, "harmless-not-excused"), (slips, "slips-not-noticed"), (dangerous, "dangerous-excused")):
         tally.write(name)
+
+
+@cache
+def attacks() -> tuple[tuple[str, str], ...]:
+    """Pairs of real words with which registered texts were attacked."""
+    found = ROOT.parent / "shared" / "cases" / "attacks" / "word_pairs.json"
+    return tuple((one, other) for one, other, _ in json.loads(found.read_text())) if found.is_file() else ()
+
+
+def list_of_words() -> None:
+    """What the list of words takes: bytes in the wheel, and of memory while it is read and afterwards."""
+    words.load.cache_clear()
+    tracemalloc.start()
+    words.load()
+    kept, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    packed = sum(path.stat().st_size for path in words.FILE.parent.iterdir())
+    print(f"{'MB of the list of words in the wheel (at most 5)':<52} {packed / 1e6:>6.2f}   {words.version()}")
+    print(f"{'MiB of memory it takes, while it is read (at most 10)':<52} {kept / 2**20:>6.2f}, {most / 2**20:.2f}")
 
 
 def parts() -> None:
@@ -247,6 +272,7 @@ def main() -> None:
     recall(list(core), list(rows("incident_posts_dev.jsonl")), rules)
     precision(benign, rules)
     near_match(benign)
+    list_of_words()
     parts()
     print(f"what was missed and what was accused falsely: {BUILD}")
 

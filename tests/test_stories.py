@@ -84,6 +84,61 @@ async def test_a_typo_is_a_notice_with_the_difference_and_wakes_nobody(tmp_path:
         assert "“service” became “servise”" in notice.words()
 
 
+async def test_a_post_that_is_near_uses_its_registration_up(tmp_path: Path) -> None:
+    text = "Our new custody service starts on Monday. https://acme.example/custody"
+    async with world(tmp_path) as w:
+        w.register(text)
+        w.x.post("acme", text.replace("service", "servise"))
+        await w.run(3)
+        (notice,) = w.slack.roots()
+        assert "the corrected post needs a new registration" in notice.words()
+        w.x.post("acme", text)
+        await w.run(3)
+        (page,) = w.slack.waking()
+        assert "already used at 2026-11-21 03:00:00 UTC by a post that was one slip away from it" in page.words()
+        w.x.post("acme", text.replace("custody service", "cusotdy service"))
+        await w.run(3)
+        kept = w.service.store.posts("baseline = 0")
+        assert [k.verdict.severity.word for k in kept] == ["notify", "page", "page"]
+        assert [desk.recompute(w.service.store, k) for k in kept] == [k.verdict for k in kept]
+
+
+async def test_two_posts_near_one_registration_in_one_answer_are_a_notice_and_a_page(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our new custody service starts on Monday.")
+        w.x.post("acme", "Our new custody servise starts on Monday.")
+        w.x.post("acme", "Our new cusotdy service starts on Monday.")
+        await w.run(3)
+        kept = w.service.store.posts("baseline = 0")
+        assert sorted(k.verdict.severity.word for k in kept) == ["notify", "page"]
+        assert [desk.recompute(w.service.store, k) for k in kept] == [k.verdict for k in kept]
+
+
+async def test_an_edit_that_corrects_the_slip_is_quiet(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our new custody service starts on Monday.")
+        number = w.x.post("acme", "Our new custody servise starts on Monday.")
+        await w.run(3)
+        w.x.edit("acme", number, "Our new custody service starts on Monday.")
+        await w.run(3)
+        kept = w.service.store.posts("baseline = 0")
+        assert [k.verdict.severity.word for k in kept] == ["notify", "clear"]
+        assert [desk.recompute(w.service.store, k) for k in kept] == [k.verdict for k in kept]
+
+
+async def test_a_verdict_by_a_list_of_words_that_is_gone_says_so(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Our new custody service starts on Monday.")
+        w.x.post("acme", "Our new custody servise starts on Monday.")
+        w.x.post("acme", "Good morning.")
+        await w.run(3)
+        store = w.service.store
+        store.sql.execute("UPDATE rulebooks SET context = json_set(context, '$.words', 'english 0123456789ab')")
+        said = {k.verdict.severity.word: desk.recomputed(store, k) for k in store.posts("baseline = 0")}
+        assert said["page"] == "the same"
+        assert "english 0123456789ab" in said["notify"]
+
+
 async def test_a_page_overtakes_a_notice_in_a_thread_of_its_own(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.register("Our new custody service starts on Monday.")

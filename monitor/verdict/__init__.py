@@ -7,6 +7,7 @@ later.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from monitor.model import (
     NO_CONTEXT,
@@ -37,7 +38,7 @@ def judge(post: Post, account: Account, company: Company, queue: Queue | None, r
     """The verdict on a post; without a queue, what the rules alone say."""
     subject = examine(readable(post), reached(post), company, rules, context=context)
     findings = rules.accuse(subject, "post")
-    match = queue.match(lengthened(post, company)) if queue is not None else NoMatch("the queue was left out")
+    match = queue.match(lengthened(post, company), _names(company)) if queue is not None else NoMatch("the queue was left out")
     if queue is not None and isinstance(match, Exact) and match.words:
         unread = queue.unread(match, post)
         loud = rules.accuse(examine(unread, (), company, rules, context=context), "post") if unread else ()
@@ -105,6 +106,13 @@ def is_canary(post: Post, account: Account) -> bool:
     return bool(marker) and plain and text.startswith(marker) and re.fullmatch(r"[ 0-9:.TZ#-]{0,24}", text[len(marker) :]) is not None
 
 
+@lru_cache(maxsize=64)
+def _names(company: Company) -> frozenset[str]:
+    """The words of the company's own names: a slip in one of them, or into one, is another name."""
+    labels = [label for name in (company.name, *company.handles, *company.domains) for label in re.split(r"[^\w]+|_", name.lower())]
+    return frozenset(labels)
+
+
 def _stands(finding: Finding, rules: Rules) -> bool:
     """Whether a finding also accuses an approved post. A crashed rule always does."""
     return any(r.id == finding.rule and r.even_if_approved for r in rules.rules) or any(
@@ -147,6 +155,6 @@ def _reason(match: Match, findings: tuple[Finding, ...], *, queued: bool) -> str
         approved += "".join(f"; {caveat}" for caveat in match.caveats)
         return f"{said}, although it is {approved}" if said else approved
     if isinstance(match, Near):
-        words = f"a typo away from registered post #{match.approved}"
+        words = f"one slip away from registered post #{match.approved}, which it used up: the corrected post needs a new registration"
         return f"{said}; {words}" if said else words
     return f"{said}; {match.reason}" if said else match.reason

@@ -17,11 +17,13 @@ from rapidfuzz import fuzz
 
 from monitor.model import ONE_IS_ENOUGH, ApprovedPost, Approving, Exact, Kind, Match, Near, NoMatch, Post, ProfileChange
 from monitor.verdict.confirmed import fresh, waits
-from monitor.verdict.critical import signature, typos
+from monitor.verdict.critical import bare, signature
 from monitor.verdict.parts import caveats, doubt
 from monitor.verdict.resemblance import explained
 from monitor.verdict.shown_pictures import media_note, unregistered_alt
+from monitor.verdict.slips import reads_as_itself, slip
 from monitor.verdict.text import canonical
+from monitor.verdict.vocabulary import Vocabulary, reads_english
 
 EXPLAINS = timedelta(days=90)  # a registration explains pages so long after its window; then it is as if it never was
 _NEAREST_FROM = 40  # percent; below this a resemblance explains nothing
@@ -37,10 +39,15 @@ class _Entry:
 
 
 class Queue:
-    """The registrations, ready to be matched. `add` takes a changed registration again."""
+    """The registrations, ready to be matched. `add` takes a changed registration again.
 
-    def __init__(self, approved: Iterable[ApprovedPost] = (), approving: Approving = ONE_IS_ENOUGH) -> None:
-        self._approving = approving
+    Without a list of words no slip is told from another word, so that nothing is near.
+    """
+
+    def __init__(
+        self, approved: Iterable[ApprovedPost] = (), approving: Approving = ONE_IS_ENOUGH, vocabulary: Vocabulary | None = None
+    ) -> None:
+        self._approving, self._vocabulary = approving, vocabulary
         self._entries: dict[int, _Entry] = {}
         self._by_text: dict[str, list[int]] = {}
         self._by_tokens: dict[int, list[int]] = {}
@@ -81,13 +88,16 @@ class Queue:
         for form in _numbered(one, text):
             yield self._by_text, _as_shown(form)
         if one.kind is not Kind.PROFILE and text:
-            words = text.split(" ")
+            words = text.split()
             yield self._by_tokens, hash(signature(words))
-            for word in dict.fromkeys(w.lower() for w in words):
+            for word in dict.fromkeys(bare(w).lower() for w in words):
                 yield self._by_word, word
 
-    def match(self, post: Post) -> Match:
-        """Exact, Near or NoMatch with the reason in words for the person paged."""
+    def match(self, post: Post, names: frozenset[str] = frozenset()) -> Match:
+        """Exact, Near or NoMatch with the reason in words for the person paged.
+
+        A slip is never forgiven that makes one of `names`, the lower-case names of the company, or hits one.
+        """
         text = canonical(post.text)
         same = [e for i in self._by_text.get(_as_shown(text), ()) if not _forgotten(e := self._entries[i], post)]
         doubts, noticed = [], None
@@ -105,7 +115,7 @@ class Queue:
         if open_ended or doubts:
             _, number, why_not = min(doubts, default=(0, 0, ""))
             return open_ended or (NoMatch(why_not, number, 100) if text else NoMatch(why_not))
-        return self._near(text, post) or self._nearest(text, post)
+        return self._near(text, post, names) or self._nearest(text, post)
 
     def match_change(self, change: ProfileChange) -> Match:
         """A profile value registered in advance: same account, field and canonical value."""
@@ -151,23 +161,30 @@ class Queue:
                     return Exact(number, what, words=False, caveats=told)
         return None
 
-    def _near(self, text: str, post: Post) -> Near | None:
-        words = text.split(" ")
-        mine = signature(words)
-        for number in self._by_tokens.get(hash(mine), ()):
-            entry = self._entries[number]
-            registered = entry.text.split(" ")
-            if signature(registered) != mine:
-                continue  # two hashes may collide
-            differences = typos(registered, words)
-            if differences and not self._doubt(entry.approved, post):
-                return Near(number, differences)
+    def _near(self, text: str, post: Post, names: frozenset[str]) -> Near | None:
+        """The first registration, by its window, that this post is one slip away from and that nobody has used yet."""
+        words = self._vocabulary
+        numbers = self._by_tokens.get(hash(signature(text.split())), ()) if words else ()
+        entries = sorted((self._entries[n] for n in numbers), key=lambda e: (e.approved.not_before, e.approved.id))
+        for entry in entries:
+            one = entry.approved
+            pair = None if one.used_by else slip(entry.text, text)  # an edit of the post that used it is the next near post
+            if not words or not pair or self._doubt(one, post):
+                continue
+            if self._is_slip(*pair, post, names, words) and reads_english(entry.text, words):
+                return Near(one.id, (f"“{pair[0]}” became “{pair[1]}”",), words.version)
         return None
+
+    def _is_slip(self, before: str, after: str, post: Post, names: frozenset[str], words: Vocabulary) -> bool:
+        """Whether the posted word is no word: not of the language, not of the company, not of any other registration."""
+        before, after = before.lower(), after.lower()
+        ours = any(not _forgotten(self._entries[n], post) for n in self._by_word.get(after, ()))
+        return not (ours or {before, after} & names) and reads_as_itself(before, after, words)
 
     def _nearest(self, text: str, post: Post) -> NoMatch:
         """Of the registrations that share most of the rarest words, the most alike. Explains, never excuses."""
         shared: Counter[int] = Counter()
-        words = dict.fromkeys(text[:_COMPARED].lower().split(" ")[:60])
+        words = dict.fromkeys(bare(w) for w in text[:_COMPARED].lower().split()[:60])
         spent = 0
         for count, word in sorted((len(self._by_word[w]), w) for w in words if w in self._by_word)[:_RARE]:
             spent += count
@@ -205,12 +222,20 @@ class Queue:
 
 
 def _numbered(one: ApprovedPost, text: str) -> Iterator[str]:
-    """The text, and as a thread tool numbers it: 2/5, (2/5), 2/ before or behind."""
-    yield text
+    """The text as tools lay it out: with its own links on the same line or below, in a thread with its number before or behind it."""
+    bare_text = canonical(one.text) if one.links else text
+    behind = text[len(bare_text) + 1 :]  # links that the text does not show
+    forms = [text, *(f"{bare_text}{blank}{behind}" for blank in _BELOW if behind and bare_text)]
+    yield from forms
     if one.parts > 1:
         for number in (f"{one.part}/{one.parts}", f"({one.part}/{one.parts})", f"[{one.part}/{one.parts}]", f"{one.part}/"):
-            yield f"{number} {text}"
-            yield f"{text} {number}"
+            for blank in (" ", *_BELOW):
+                for form in forms:
+                    yield f"{number}{blank}{form}"
+                    yield f"{form}{blank}{number}"
+
+
+_BELOW = "\n", "\n\n"
 
 
 def _forgotten(entry: _Entry, post: Post) -> bool:

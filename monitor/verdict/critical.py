@@ -1,10 +1,8 @@
-"""Words of a text that may not differ at all, and those in which a slip may be forgiven."""
+"""Words of a text that may not differ at all."""
 
 from __future__ import annotations
 
 import re
-
-from rapidfuzz.distance import DamerauLevenshtein
 
 _EDGES = ".,;:!?()[]{}\"'*~|<>"
 _NEGATIONS = """
@@ -29,8 +27,7 @@ today tomorrow tonight yesterday now noon midnight am pm utc gmt est edt pst cet
 friday saturday sunday january february march april may june july august september october november december jan feb mar
 apr jun jul aug sep sept oct nov dec q1 q2 q3 q4
 """
-# Pairs of words one slip apart that say the opposite or something else altogether. Not a list of all of them:
-# the rest is a notice with the difference shown.
+# Words of which a slip makes the opposite, or something else altogether: told first when they differ.
 _TWINS = """
 safe sage buy bury sell sale launch lunch public pubic open opens close closed bond bomb long lung short shot with
 within legal accept except secure united untied
@@ -39,14 +36,13 @@ _NEGATIVE, _NUMBER, _UNIT, _DATE = (frozenset(words.split()) for words in (_NEGA
 _EXACT = _NEGATIVE | _NUMBER | _UNIT | _DATE | frozenset(_TWINS.split())
 _MARKED = re.compile(r"[\d@#$€£¥₿₹₽₩%]|://|\w\.\w|/\w")
 _ADDRESS = re.compile(r"(?:0x)?[0-9A-Za-z:_-]{25,}")
-_MOST_TYPOS = 3
 
 
 def critical_tokens(text: str) -> tuple[str, ...]:
     """Sorted words of a canonical text that may not differ at all: links, addresses, handles, hashtags, cashtags,
     numbers and their units, tickers, number words, dates and negations.
     """
-    return tuple(sorted(w for w in map(bare, text.split(" ")) if is_critical(w)))
+    return tuple(sorted(w for w in map(bare, text.split()) if is_critical(w)))
 
 
 def bare(word: str) -> str:
@@ -72,30 +68,6 @@ def danger(word: str) -> int:
 
 
 def signature(words: list[str]) -> tuple[tuple[str, ...], str]:
-    """What a forgiven slip never changes, see `typos`: the critical tokens, and the first letter of each bare word."""
+    """What a forgiven slip never changes, see `slips`: the critical tokens, and the first letter of each bare word."""
     stripped = [bare(w) for w in words]
     return tuple(sorted(w for w in stripped if is_critical(w))), "\0".join(w[:1].lower() for w in stripped)
-
-
-def typos(registered: list[str], posted: list[str]) -> tuple[str, ...] | None:
-    """The differing words as "a" became "b", at most three; None when one of them is more than a typo.
-
-    Both have the same number of words.
-    """
-    pairs = [(a, b) for a, b in zip(registered, posted, strict=True) if a != b]
-    if len(pairs) > _MOST_TYPOS or not all(_is_typo(a, b) for a, b in pairs):
-        return None
-    return tuple(f"“{a}” became “{b}”" for a, b in pairs)
-
-
-def _is_typo(registered: str, posted: str) -> bool:
-    """One slip in a word of four letters or more (two from eight), the first letter kept."""
-    a, b = bare(registered), bare(posted)
-    if a.lower() == b.lower():
-        return not (is_critical(a) or is_critical(b)) or a == b
-    if min(len(a), len(b)) < 4 or a[0].lower() != b[0].lower() or not (a.isalpha() and b.isalpha()):
-        return False
-    if is_critical(a) or is_critical(b) or a.isascii() != b.isascii():
-        return False
-    slips = 2 if min(len(a), len(b)) >= 8 else 1
-    return DamerauLevenshtein.distance(a.lower(), b.lower(), score_cutoff=slips) <= slips

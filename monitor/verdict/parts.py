@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from monitor.model import ApprovedPost, Post
+from monitor.verdict.resemblance import used_up
 from monitor.verdict.shown_links import other_links
 from monitor.verdict.shown_pictures import other_pictures, picture_caveats
 
@@ -38,7 +39,7 @@ def _another_post(one: ApprovedPost, post: Post) -> Doubt | None:
     if one.withdrawn_at:
         return 3, f"registered post #{one.id} was withdrawn at {_time(one.withdrawn_at)}"
     if one.used_by and one.used_by != (post.root_id or post.id):
-        return 0, f"registered post #{one.id} was already used at {_time(one.used_at)}"
+        return 0, f"registered post #{one.id} was {used_up(one)}"
     if not one.not_before <= post.created_at <= one.not_after:
         side = "before" if post.created_at < one.not_before else "after"
         window = f"{_time(one.not_before)} to {_time(one.not_after)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC
 
 from rapidfuzz.distance import Levenshtein
 
@@ -19,10 +20,19 @@ def explained(one: ApprovedPost, registered: str, text: str, post: Post, similar
     changed += [(danger(word), f"“{word[:80]}” added") for word in came[len(gone) :]]
     changed += [(danger(word), f"“{word[:80]}” missing") for word in gone[len(came) :]]
     differences = [words for _, words in sorted(changed, key=lambda c: c[0])]
-    differences += _word_differences(registered.split(" ")[:300], text.split(" ")[:300])
+    before, after = registered.split(), text.split()
+    differences += _word_differences(before[:300], after[:300]) if before != after else ["the words are the same, lines or blanks are not"]
     where = "" if one.account == post.account else ", which is for another account"
-    reason = f"nobody registered this post; {similarity} % like registered post #{one.id}{where}"
+    used = f", which was {used_up(one)}" if one.used_by and not where else ""
+    reason = f"nobody registered this post; {similarity} % like registered post #{one.id}{where}{used}"
     return NoMatch(reason, one.id, similarity, tuple(dict.fromkeys(differences))[:5])
+
+
+def used_up(one: ApprovedPost) -> str:
+    """When a registration was used, and whether by its own post."""
+    when = f"{one.used_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if one.used_at else "an unknown time"
+    by = " by a post that was one slip away from it; a corrected post needs a new registration" if one.used_near else ""
+    return f"already used at {when}{by}"
 
 
 def _dangerous(word: str) -> tuple[int, str]:

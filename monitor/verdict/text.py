@@ -25,14 +25,16 @@ MAX_LENGTH = 100_000  # characters looked at; X allows 25,000
 
 _ENTITY = re.compile(r"&(?:amp;)*(amp|lt|gt|quot|#39);")
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "#39": "'"}
-_FORMS = str.maketrans(
-    dict.fromkeys("‘’‚‛′‵ʼ", "'")
-    | dict.fromkeys("“”„‟″‶«»", '"')
-    | dict.fromkeys("‐‑‒–—―−", "-")
-    | {"…": "...", "\ufe0e": None, "\ufe0f": None}  # text and emoji presentation
-)
+# What editors make of plain signs while somebody types. Primes, guillemets, low commas, minus signs and other hyphens are
+# not among them: they measure, point, count or join.
+_FORMS = str.maketrans(dict.fromkeys("‘’", "'") | dict.fromkeys("“”„", '"') | {"…": "..."})
 _FORM = re.compile("[" + "".join(map(chr, _FORMS)) + "]")
-_BLANK = re.compile(r"\s+")
+# Text or emoji presentation, behind a sign that has both; behind a letter it is an invisible sign like others.
+_PRESENTATION = re.compile(r"(?<=[^\w\s\x00-\x7f\ufe0e\ufe0f])[\ufe0e\ufe0f]+|(?<=ℹ)[\ufe0e\ufe0f]+|(?<=[0-9#*])[\ufe0e\ufe0f]+(?=\u20e3)")
+_DASH = re.compile(r"(?<![^ \n])[‒–—―](?![^ \n])")  # between blanks; within words it may join or part them
+_LINE_BREAK = re.compile("\r\n?|[\u2028\u2029]")
+_BLANKS = str.maketrans({"\u00a0": " ", "\u202f": " "})  # no-break ones
+_TWO_BLANKS = re.compile(r"(?<=\S)  (?=\S)")  # typed behind a full stop; a longer run moves words to another line
 _MARKS = "".join(chr(c) for c in range(0x300, 0x1E94B) if unicodedata.combining(chr(c)))  # every non-starter
 _MARK_RUN = re.compile(f"[{re.escape(_MARKS)}]{{10,}}")
 _RUN_LIMIT = 30  # UAX #15, Stream-Safe Text Format
@@ -41,28 +43,38 @@ _GRAPHEME_JOINER = "\u034f"
 
 @lru_cache(maxsize=16)  # one post asks for it again and again
 def canonical(text: str, links: tuple[str, ...] = ()) -> str:
-    """The form in which a post and its registration are compared.
+    """The form in which a post and its registration are compared: what publishing tools change is undone, and nothing else.
 
-    NFC, one blank for white space, plain quotes, dashes and dots, HTML entities undone, links
-    without scheme differences and tracking tags. `links` that the text does not show are
-    appended, as publishing tools do. Idempotent.
+    NFC, plain quotes, dots and dashes between blanks, HTML entities undone, one blank for two or for a no-break one,
+    line feeds for line breaks, no blanks at the ends of lines, links without scheme differences and tracking tags.
+    Where lines break and what is indented stays: layout is read. `links` that the text does not show are appended, as
+    publishing tools do. Idempotent.
     """
     text = text[:MAX_LENGTH]
     if not text.isascii():
         text = _nfc(text)
+        if _PRESENTATION.search(text):
+            text = _nfc(_PRESENTATION.sub("", text))  # without these between them, a sign and a mark meet
         if _FORM.search(text):
-            meet = "\ufe0e" in text or "\ufe0f" in text  # without these between them, a letter and a mark meet
             text = text.translate(_FORMS)
-            text = _nfc(text) if meet else text
     if "&" in text:
         text = _ENTITY.sub(lambda m: _ENTITIES[m[1]], text)
         text = text if text.isascii() else _nfc(text)
-    text = canonical_links(_BLANK.sub(" ", text).strip())
+    text = canonical_links(_laid_out(text))
     for link in links:
         shown = canonical_links(link.strip())
-        if shown and shown not in text.split(" "):
+        if shown and shown not in text.split():
             text = f"{text} {shown}".strip()
     return text
+
+
+def _laid_out(text: str) -> str:
+    """The lines as a reader sees them."""
+    if not text.isascii() or "\r" in text:
+        text = _LINE_BREAK.sub("\n", text).translate(_BLANKS)
+    text = "\n".join([line.rstrip() for line in text.strip().split("\n")])
+    text = _TWO_BLANKS.sub(" ", text)
+    return text if text.isascii() else _DASH.sub("-", text)
 
 
 def _nfc(text: str) -> str:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz import fuzz
 
+from monitor import words
 from monitor.model import ApprovedPost, Exact, Kind, Media, Near, NoMatch, Post, ProfileChange
 from monitor.verdict.approved import Queue
 from monitor.verdict.critical import critical_tokens
@@ -75,9 +76,9 @@ def test_a_new_version_of_the_same_post_uses_the_same_approval() -> None:
 
 
 def test_a_typo_is_near_and_says_what_differs() -> None:
-    queue = Queue([approved("Our new custody service starts soon. https://acme.example/c")])
+    queue = Queue([approved("Our new custody service starts soon. https://acme.example/c")], vocabulary=words.load())
     match = queue.match(post("Our new custody servise starts soon. https://acme.example/c"))
-    assert match == Near(1, ("“service” became “servise”",))
+    assert match == Near(1, ("“service” became “servise”",), words.version())
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_a_typo_is_near_and_says_what_differs() -> None:
     ],
 )
 def test_a_resemblance_explains_the_page_but_never_excuses_it(registered: str, posted: str) -> None:
-    match = Queue([approved(registered)]).match(post(posted))
+    match = Queue([approved(registered)], vocabulary=words.load()).match(post(posted))
     assert isinstance(match, NoMatch)
 
 
@@ -143,7 +144,7 @@ WORDS = st.lists(
 @settings(max_examples=500, deadline=None)
 def test_exact_is_equality_and_near_has_equal_critical_tokens(registered: list[str], posted: list[str]) -> None:
     one, other = " ".join(registered), " ".join(posted)
-    match = Queue([approved(one)]).match(post(other))
+    match = Queue([approved(one)], vocabulary=words.load()).match(post(other))
     assert isinstance(match, Exact) == (canonical(one) == canonical(other))
     if isinstance(match, Near):
         assert critical_tokens(canonical(one)) == critical_tokens(canonical(other))
@@ -170,7 +171,7 @@ TEXTS = st.lists(
 
 def by_looking_at_all(registrations: list[ApprovedPost], posted: Post) -> tuple[str, int | None]:
     """The kind of the match and which registration: one registration at a time, then the definition of nearest."""
-    alone = {one.id: Queue([one]).match(posted) for one in registrations}
+    alone = {one.id: Queue([one], vocabulary=words.load()).match(posted) for one in registrations}
     exact = [i for i, m in alone.items() if isinstance(m, Exact)]
     if exact:
         return "Exact", min(exact)
@@ -201,7 +202,7 @@ def nearest(registrations: list[ApprovedPost], posted: Post) -> int | None:
 @settings(max_examples=600, deadline=None)
 def test_the_index_answers_like_looking_at_every_registration(texts: list[tuple[str, bool]], posted: str) -> None:
     registrations = [approved(t, n, used_by="99" if used else "", used_at=NOW if used else None) for n, (t, used) in enumerate(texts, 1)]
-    match = Queue(registrations).match(post(posted))
+    match = Queue(registrations, vocabulary=words.load()).match(post(posted))
     number = match.nearest if isinstance(match, NoMatch) else match.approved
     assert (type(match).__name__, number) == by_looking_at_all(registrations, post(posted))
 
@@ -239,4 +240,4 @@ def test_differences_are_told_by_the_harm_they_do() -> None:
     ],
 )
 def test_a_word_that_turns_the_meaning_is_no_typo(registered: str, posted: str) -> None:
-    assert isinstance(Queue([approved(registered)]).match(post(posted)), NoMatch)
+    assert isinstance(Queue([approved(registered)], vocabulary=words.load()).match(post(posted)), NoMatch)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor import rulebook
+from monitor import rulebook, words
 from monitor.model import Account, Company, Exact, Kind, Media, Near, Post, ProfileChange, Severity
 from monitor.verdict import judge, judge_change
 from monitor.verdict.addresses import chain_of
@@ -51,9 +51,9 @@ def test_a_rule_about_words_does_not_accuse_what_comms_registered() -> None:
 def test_near_lowers_to_a_notice_but_a_rule_raises_it_again() -> None:
     registered = "Our custody service takes bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 deposits"
     typo = registered.replace("service", "servise")
-    queue = Queue([approved(registered)])
+    queue = Queue([approved(registered)], vocabulary=words.load())
     assert say(post(typo), queue)[0] is Severity.PAGE
-    calm = Queue([approved("Our custody service takes deposits now")])
+    calm = Queue([approved("Our custody service takes deposits now")], vocabulary=words.load())
     verdict = judge(post("Our custody servise takes deposits now"), ACCOUNT, COMPANY, calm, RULES)
     assert (verdict.severity, type(verdict.match)) == (Severity.NOTIFY, Near)
 
@@ -202,3 +202,11 @@ def test_a_registered_post_with_a_part_that_nobody_compared_is_a_notice_that_nam
     assert verdict.severity is Severity.NOTIFY
     assert isinstance(verdict.match, Exact)
     assert "not compared" in verdict.reason
+
+
+def test_a_slip_in_a_name_of_the_company_or_into_one_pages() -> None:
+    square = replace(COMPANY, name="Square", domains=("square.example", "payments.example"), handles=("purses",))
+    for registered, posted in (("square", "sqaure"), ("payments", "paymenst"), ("nurses", "nursses")):
+        queue = Queue([approved(f"We are happy that the {registered} of this company are open now.")], vocabulary=words.load())
+        verdict = judge(post(f"We are happy that the {posted} of this company are open now."), ACCOUNT, square, queue, RULES)
+        assert (verdict.severity is Severity.NOTIFY) is (registered == "nurses")

@@ -29,7 +29,11 @@ TEXT = st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=12).map("".join
         ("We’re hiring — 12 people…", "We're hiring - 12 people..."),
         ("Fish & chips", "Fish &amp; chips"),
         ("a < b", "a &lt; b"),
-        ("two\n\nlines ", "two lines"),
+        ("two\n\nlines ", "\n two \t\r\n\r\nlines\u2029"),
+        ("Ready.  Go", "Ready. Go"),
+        ("10 % off", "10\u202f%\u00a0off"),
+        ("— Acme", "- Acme"),
+        ("1️⃣ first", "1⃣ first"),
         ("café", "cafe\u0301"),
         ("heart ❤️", "heart ❤"),
         ("See https://Acme.example/sale", "See http://acme.example/sale?utm_source=x&utm_campaign=y"),
@@ -55,6 +59,29 @@ def test_what_publishing_tools_change_is_the_same_text(registered: str, posted: 
         ("us", "US"),
         ("ﬁnd", "find"),
         ("x\u200by", "xy"),
+        ("Sell\nnothing today", "Sell nothing\ntoday"),
+        ("two\nlines", "two lines"),
+        ("two\nlines", "two\n\nlines"),
+        ("- one\n- two", "- one\n  - two"),
+        ("one   two", "one two"),
+        ("one two", "one\ttwo"),
+        ("one two", "one\u3000two"),
+        ("5' tall", "5′ tall"),
+        ("Buy » sell", "Buy « sell"),
+        ('"Buy"', "«Buy»"),
+        ("Let's eat grandma", "Let's eat‚ grandma"),
+        ("a 10-20 lead", "a 10−20 lead"),
+        ("a man-eating shark", "a man—eating shark"),
+        ("acme-pay.example", "acme‑pay.example"),
+        ("safe", "s\u0336a\u0336f\u0336e\u0336"),
+        ("safe", "sa\ufe0ffe"),
+        ("safe", "sa\u00adfe"),
+        ("safe", "\u202eefas\u202c"),
+        ("safe", "safe\U000e0061"),
+        ("3.5 %", "3,5 %"),
+        ("It is safe.", "It is safe?"),
+        ("Up 📈", "Up 📉"),
+        ("👍", "👎"),
     ],
 )
 def test_what_a_reader_could_see_as_another_statement_stays_different(registered: str, posted: str) -> None:
@@ -96,6 +123,15 @@ def _as_read(text: str) -> str:
 def test_equal_after_canonical_means_equal_to_a_reader(one: str, other: str) -> None:
     if canonical(one) == canonical(other):
         assert _as_read(one) == _as_read(other)
+
+
+@given(st.lists(st.one_of(st.sampled_from(["\n", " ", "\r\n", "\u00a0", "\t", "a", "b."]), st.text(max_size=3)), max_size=12).map("".join))
+@settings(max_examples=400, deadline=None)
+def test_canonical_keeps_every_line_and_what_is_on_it(text: str) -> None:
+    lines = re.split("\r\n|[\r\n\u2028\u2029]", text.strip())
+    folded = canonical(text).split("\n")
+    assert len(folded) == len(lines)
+    assert [_as_read(line) for line in folded] == [_as_read(line) for line in lines]
 
 
 @given(TEXT)

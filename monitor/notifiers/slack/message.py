@@ -324,7 +324,9 @@ def _nearest(kept: Kept) -> str:
         case Exact(approved=number):
             return f"is registered post #{number}"
         case Near(approved=number, differences=differences):
-            return f"#{number}, a typo away:\n" + "\n".join(safe.for_slack_markup(d, 160) for d in differences[:3])
+            return f"#{number}, one slip away; a corrected post needs a new registration:\n" + "\n".join(
+                safe.for_slack_markup(d, 160) for d in differences[:3]
+            )
         case NoMatch(nearest=number, similarity=percent, differences=differences) if number:
             told = "\n".join(safe.for_slack_markup(d, 160) for d in differences[:3])
             return f"#{number} ({percent} % alike)" + (f":\n{told}" if told else "")
