@@ -48,7 +48,7 @@ PROFILE_FIELDS = (
 class Account:
     """A watched profile. `unapproved` says what a post nobody registered is worth, by kind.
 
-    `canary` is the text, but for a number, of posts that somebody publishes to prove that they are seen.
+    `canary` is the text, but for a number or a time behind it, of posts that somebody publishes to prove that they are seen.
     """
 
     platform: str

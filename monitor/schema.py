@@ -236,6 +236,8 @@ def _eleventh(db: Database) -> None:
     for statement in _SLACK.split(";\n"):
         if statement.strip():
             db.execute(statement)
+
+
 @_migrations(name="0005_words")
 def _fifth(db: Database) -> None:
     db.execute("ALTER TABLE approved ADD COLUMN used_near INT NOT NULL DEFAULT 0")

@@ -7,6 +7,7 @@ later.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from functools import lru_cache
 
 from monitor.model import (
@@ -103,7 +104,32 @@ def is_canary(post: Post, account: Account) -> bool:
     """Whether this is the marked post that proves the chain: its text, a number or a time behind it, and nothing else."""
     plain = post.kind is Kind.POST and not (post.links or post.media or post.card or post.poll) and post.version == 1
     text, marker = canonical(post.text), canonical(account.canary)
-    return bool(marker) and plain and text.startswith(marker) and re.fullmatch(r"[ 0-9:.TZ#-]{0,24}", text[len(marker) :]) is not None
+    return bool(marker) and plain and text.startswith(marker) and _counts(text[len(marker) :], marker)
+
+
+_COUNT = re.compile("[0-9]{1,12}")
+_ISO_TIME = re.compile(r"20\d\d-?\d\d-?\d\d[T ]\d\d(?::?\d\d){1,2}(?:[.,]\d{1,9})?(?:Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
+
+
+def _counts(behind: str, marker: str) -> bool:
+    """Whether nothing stands behind the canary's text, or one number of at most twelve digits, or one ISO 8601 time.
+
+    A blank parts them, lest the text run on into a longer number.
+    """
+    apart = behind.removeprefix(" ")
+    if not behind:
+        return True
+    if apart == behind and marker[-1].isalnum():
+        return False
+    return bool(_COUNT.fullmatch(apart)) or (bool(_ISO_TIME.fullmatch(apart)) and _is_time(apart))
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=64)

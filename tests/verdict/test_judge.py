@@ -204,6 +204,29 @@ def test_a_registered_post_with_a_part_that_nobody_compared_is_a_notice_that_nam
     assert "not compared" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("behind", "quiet"),
+    [
+        ("", True), (" 7", True), (" 123456789012", True), (" 2026-11-21T09:00:00Z", True), (" 2026-11-21 09:00", True), ("  7 ", True),
+        (" 2026-11-21T09:00:00.123456+01:00", True), (" 20261121T090000Z", True),
+        (" 1234567890123", False), (" 123456789012345678901234", False), (" 1-800-555-0199", False), (" 1 800 555 0199", False),
+        (" +18005550199", False), (" 555.0199", False), (" #7", False), (" 7 8", False), ("7", False), (" 7!", False), ("\n7", False),
+        (" 2026-13-21T09:00:00Z", False), (" 2026-11-21T29:00", False), (" 2026-11-21T09:00:00Z 7", False), (" 2026-11-21", False),
+        (" 2026-11-21T09:00:00Z-800-555-0199", False), (" ７", False), (" ٧", False), (" 1800-55-50T19:90", False), (" 0800-11-10T19:10", False),
+    ],
+)  # fmt: skip
+def test_behind_the_text_of_the_canary_stands_one_number_or_one_time(behind: str, quiet: bool) -> None:
+    canary = replace(ACCOUNT, canary="hijack-monitor canary")
+    verdict = judge(post(f"hijack-monitor canary{behind}"), canary, COMPANY, Queue(), RULES)
+    assert (verdict.severity is Severity.CLEAR) is quiet
+
+
+def test_a_text_of_the_canary_that_ends_in_a_sign_is_followed_by_its_number_at_once() -> None:
+    canary = replace(ACCOUNT, canary="canary #")
+    assert judge(post("canary #12"), canary, COMPANY, Queue(), RULES).severity is Severity.CLEAR
+    assert judge(post("canary #12-3"), canary, COMPANY, Queue(), RULES).severity is Severity.PAGE
+
+
 def test_a_slip_in_a_name_of_the_company_or_into_one_pages() -> None:
     square = replace(COMPANY, name="Square", domains=("square.example", "payments.example"), handles=("purses",))
     for registered, posted in (("square", "sqaure"), ("payments", "paymenst"), ("nurses", "nursses")):
