@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from monitor.model import Media, Post
-from monitor.verdict.shown_pictures import SAME_PICTURE, distance
+from monitor.verdict.shown_pictures import MOVING, SAME_PICTURE, distance
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -112,6 +112,8 @@ class Pictures:
 
     async def bytes_of(self, media: Media) -> bytes:
         """Raises PictureError."""
+        if not media.url:
+            raise PictureError("the platform gives no address for it")
         url = urlsplit(media.url)
         loopback = url.hostname == "127.0.0.1"
         if url.netloc not in self._hosts or (url.scheme != "https" and not loopback):
@@ -139,7 +141,7 @@ class Pictures:
             return data
 
     async def _one(self, media: Media) -> Media:
-        if media.type != "photo":
+        if media.type in MOVING:
             return media  # of a video only one frame would be compared
         try:
             return replace(media, hash=await asyncio.to_thread(hash_of, await self.bytes_of(media)))

@@ -22,7 +22,7 @@ from monitor.model import Account, Severity
 from monitor.planned_media import ShownMedia, shown_media
 from monitor.public_web import Web, WebError, is_public
 from monitor.store import Store
-from tests.conftest import world
+from tests.conftest import CONFIG, world
 from tests.public_hosts import Hosts, hosts
 from tests.test_cli import TOMORROW, run_in
 from tests.test_pictures import TEXT, picture, recoded
@@ -299,6 +299,17 @@ async def test_a_picture_without_words_goes_by_in_silence_and_another_one_pages(
         assert "registered post #2 was already used" in kept[1].verdict.reason
         assert "without words, like registered post #1, but picture 1 is not the registered one" in kept[2].verdict.reason
         assert [desk.recompute(w.service.store, k) for k in kept] == [k.verdict for k in kept]
+
+
+async def test_a_registered_picture_that_a_stream_tells_of_is_read_before_it_is_judged(tmp_path: Path) -> None:
+    async with world(tmp_path, CONFIG | {"push": "auto"}) as w:
+        await w.run(3)
+        w.register("", media=1, pictures=(pictures.hash_of(picture(1)),))
+        w.x.post("acme", "", files=(recoded(picture(1)),))
+        await w.run(5)
+        (kept,) = w.service.store.posts("kind = 'post' AND baseline = 0")
+        assert kept.verdict.severity is Severity.CLEAR, kept.verdict.reason
+        assert w.slack.messages == {}
 
 
 async def test_a_video_a_number_and_an_alt_text_nobody_registered_are_notices_that_say_so(tmp_path: Path) -> None:

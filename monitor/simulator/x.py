@@ -376,7 +376,10 @@ class XWorld:
         ]  # fmt: skip
         data = [self._spoken(known[i]) for i in asked if i in known]
         answer: dict[str, Any] = ({"data": data} if data else {}) | ({"errors": errors} if errors else {})
-        if "author_id" in request.query.get("expansions", ""):
+        expanded = request.query.get("expansions", "")
+        if "attachments.media_keys" in expanded:
+            answer |= self._includes([known[i] for i in asked if i in known])
+        if "author_id" in expanded:
             authors = {known[i]["author_id"] for i in asked if i in known}
             answer["includes"] = {"users": [self.users[a].profile | {"id": a} for a in sorted(authors)]}
         return answer

@@ -11,6 +11,7 @@ from monitor.verdict.text import canonical
 # Bits of 256 that may differ. Making a picture smaller and JPEG moves up to 4, another QR code in a corner 20 and
 # more (60 pictures each, `make eval`); the 31 of PDQ's authors is for finding near copies, not for excusing.
 SAME_PICTURE = 12
+MOVING = ("video", "animated_gif")
 
 
 def other_pictures(one: ApprovedPost, post: Post) -> tuple[int, str] | None:
@@ -100,8 +101,8 @@ def distance(one: str, other: str) -> int:
 
 
 def _photos(post: Post) -> Iterator[tuple[int, Media]]:
-    """The still pictures, by their place among all media."""
-    return ((number, media) for number, media in enumerate(post.media, 1) if media.type == "photo")
+    """The still pictures, by their place among all media; what the platform gives no type for counts as one."""
+    return ((number, media) for number, media in enumerate(post.media, 1) if media.type not in MOVING)
 
 
 def _many(count: int) -> str:

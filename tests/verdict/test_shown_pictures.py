@@ -37,7 +37,7 @@ def shown(*media: Media, text: str = WORDS) -> Post:
         ({"media": 2}, [photo(), photo()], ("2 pictures not compared: the registration says only how many",)),
         ({"media": 1}, [VIDEO], ("video not compared: only still pictures are",)),
         ({"media": 1}, [ANIMATED], ("video not compared: only still pictures are",)),
-        ({"media": 1}, [Media("unknown")], ("video not compared: only still pictures are",)),
+        ({"media": 1}, [Media("unknown")], ("picture not compared: the registration says only how many",)),
         ({"media": 2, "pictures": (ONE,)}, [VIDEO, photo()], ("video not compared: only still pictures are",)),
         ({"media": 1, "pictures": (ONE,)}, [photo(alt="Send it here")], ("the alt text of picture 1 was not registered",)),
         ({"media": 1, "pictures": (ONE,), "alt": ("A door",)}, [photo(alt="A  door")], ()),
@@ -57,6 +57,7 @@ def test_what_nobody_compared_is_a_notice_in_words(registered: dict[str, Any], m
     ("registered", "media", "why"),
     [
         ({"media": 1, "pictures": (ONE,)}, [VIDEO], "with a video where a registered picture was planned"),
+        ({"media": 2, "pictures": (ONE,)}, [photo(), Media("unknown", doubt="it is lost")], "picture 2 could not be compared: it is lost"),
         ({"media": 2, "pictures": (ONE,)}, [VIDEO, VIDEO], "with a video where a registered picture was planned"),
         ({"media": 2, "pictures": (ONE,)}, [photo(), photo()], "with one picture more than the 1 registered"),
         ({"media": 2, "pictures": (ONE,)}, [photo(), photo(OTHER)], "with one picture more than the 1 registered"),
