@@ -39,6 +39,7 @@ from monitor.verdict.text import canonical
 from monitor.verdict.vocabulary import MissingVersionError
 
 _SHORT_WORDS = 4
+IMPORT = "import:"  # begins the names of acts that register a row at a time
 _LONG_WINDOW = timedelta(days=14)
 
 
@@ -56,9 +57,9 @@ class Origin:
     after_the_fact: bool = False
 
 
-def new_act() -> str:
+def new_act(kind: str = "") -> str:
     """A name for what one command, form or import registers."""
-    return uuid.uuid4().hex[:16]
+    return kind + uuid.uuid4().hex[:16]
 
 
 def lint(plan: Plan, company: Company, rules: Rules, *, although: bool = True) -> list[str]:
@@ -189,6 +190,17 @@ def takes_effect(plan: Plan, number: int, now: datetime, approving: Approving) -
     if approving.fresh_minutes and plan.not_before < until:
         return [f"until {until:%H:%M} UTC its post is a notice, unless a second person confirms #{number}"]
     return []
+
+
+def withdraw_all(store: Store, announcement: int, who: str, now: datetime) -> int:
+    """Take back what is still open of what was announced together. Raises DeskError when that is nothing."""
+    with store.transaction():
+        still = [one for one in store.announcements.members(announcement) if not one.used_by and not one.withdrawn_at]
+        if not still:
+            raise DeskError("nothing of it is open any more")
+        for one in still:
+            withdraw(store, one.id, who, now)
+        return len(still)
 
 
 def registration(store: Store, number: int) -> ApprovedPost:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from monitor.announcer import Announcer
 from monitor.incidents import next_due
 from monitor.model import Human, Page, PageKind, Severity, State
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
@@ -68,6 +69,7 @@ class Pager:
         self._routes = {name: _Route(notifier) for name, notifier in notifiers.items()}
         self._sending: dict[tuple[int, str], asyncio.Task[None]] = {}
         self.ticked_at = clock()
+        self.announcer: Announcer | None = None
         self.note = ""  # about the buttons, said in every message
         self.anchor: Callable[[], str] = lambda: ""  # see `Letter`
         self.witness: Callable[[Letter, timedelta], Awaitable[bool]] | None = None
@@ -86,6 +88,8 @@ class Pager:
             self._fall_back(now)
         for page in self._store.pages.lanes(now):
             self._start(page, now)
+        if self.announcer:
+            self.announcer.tick(busy=bool(self._sending))
         self.ticked_at = now
 
     def stepped(self, by: timedelta) -> None:
@@ -103,6 +107,8 @@ class Pager:
         """Wait until nothing is being sent. For stopping, and for tests."""
         while self._sending:
             await asyncio.gather(*self._sending.values(), return_exceptions=True)
+        if self.announcer:
+            await self.announcer.settle()
 
     def overdue(self, now: datetime) -> int:
         """Waking pages that should long have been given to another route, and lines the last resort has not written."""

@@ -275,7 +275,7 @@ def import_file(store: Store, config: Config, path: Path, how: planning.Reading,
     rules = assembly.load_rules(config).rules
     counts = {"registered": 0, "known": 0, "bad": 0}
     seen: dict[str, int] = {}
-    origin = desk.Origin(voters.of_host(), f"an import of {safe.clean(path.name, 80)}", desk.new_act())
+    origin = desk.Origin(voters.of_host(), f"an import of {safe.clean(path.name, 80)}", desk.new_act(desk.IMPORT))
     with _progress(rows, "importing") as bar:  # a transaction a row: the daemon gets its turns
         for number, plan in bar:
             said = _one_row(store, plan, who, now, seen, number, origin if commit else None)

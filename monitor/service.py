@@ -17,6 +17,7 @@ from monitor.config import AccountTable, Config, ConfigError
 from monitor.deadman import Deadman
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
+from monitor.model import Account
 from monitor.notifiers import interface as outgoing
 from monitor.notifiers.slack.front import Front
 from monitor.observed import Observed
@@ -172,6 +173,10 @@ class Service:
         """Find out what tells of posts by itself, and listen to it from the next pulse on."""
         if "x" in self.collectors and self.x_settings:
             await listen(self.collectors["x"], self.config, self.x_settings, secrets, self.judge, self.outbox)
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Those whose ids are known."""
+        return tuple(w.account for w in self.watches)
 
     def listens(self) -> bool:
         """Whether a stream is listened to, or none is wanted."""

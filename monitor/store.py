@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor import record
+from monitor.announcements import Announcements
 from monitor.model import (
     NO_CONTEXT,
     Context,
@@ -61,6 +62,7 @@ class Store:
         self.install = str(self.sql.execute("SELECT value FROM meta WHERE key = 'install'").fetchone()[0])
         self.pages = Pages(self.sql, self.install)
         self.registrations = Registrations(self.sql)
+        self.announcements = Announcements(self.sql)
 
     def close(self) -> None:
         """Close the file; the WAL is folded in by the last one out."""

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from monitor import drill, notifiers, signing, sources, standing
+from monitor.announcer import Announcer
 from monitor.assembly import block_lists, build_edge, http_session, load_key, load_rules
 from monitor.collector import Collector, rounds_of
 from monitor.config import Config, ConfigError, options
@@ -99,6 +100,8 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
         made.front = front = slack.front(_office(made), secrets.get("slack_app_token", ""))
         made.check.slack = lambda: (*front.trouble(), front.deaf_seconds(), front.connections(), len(front.sockets))
         made.outbox.runbook = bool(file.slack.runbook_file)
+    told = slack.announcements(file.approvals.channel, made.store.install, config.approving, made.accounts) if slack else None
+    made.pager.announcer = Announcer(made.store, made.clock, told)
     if file.oncall:
         url = secrets.get("oncall_url", "") or file.oncall.url
         if not url or not slack:
@@ -126,6 +129,6 @@ def _office(made: Service) -> Office:
     """What people in Slack may reach."""
     return Office(
         made.store, made.outbox, made.clock, made.wake.set, made.config.company, lambda: made.judge.rulebook.rules,
-        lambda: tuple(w.account for w in made.watches), made.standing, lambda: drill.words(made.store), made.begin_drill,
+        made.accounts, made.standing, lambda: drill.words(made.store), made.begin_drill,
         made.config.approving, made.config.file.approvals.logins,
     )  # fmt: skip

@@ -72,10 +72,12 @@ class SlackWorld:
 
     def __init__(self, clock: Callable[[], datetime], token: str = "xoxb-token", channel: str = "C0INCIDENTS") -> None:  # noqa: S107 - a stand-in
         self.clock, self.token, self.channel = clock, token, channel
-        self.channels = {channel, "C0BRAND"}
+        self.beside = {"C0APPROVALS"}  # what is said here is in `elsewhere`
+        self.channels = {channel, "C0BRAND", *self.beside}
         self.groups = {"S0SOCIAL": ["U01ALICE", "U02BOB"], "S0SECONDARY": ["U02BOB"], "S0COMMS": ["U01ALICE", "U02BOB", "U06CAROL"]}
         self.last_user = ""  # who acted last, whose modal it is
         self.messages: dict[str, Message] = {}
+        self.elsewhere: dict[str, Message] = {}
         self.shown: list[tuple[datetime, Message]] = []  # every state of every message, as it was shown
         self.calls: list[tuple[str, Params]] = []
         self.faults = Faults()
@@ -205,13 +207,16 @@ class SlackWorld:
             self._ts(), "\n".join(filter(None, [str(p.get("text") or ""), *_texts(p.get("attachments") or [])])), self.clock(), p.get("blocks") or [], p.get("metadata") or {}, thread,
             bool(p.get("reply_broadcast")), "U0MONITOR", channel=str(p["channel"]),
         )  # fmt: skip
-        self.messages[message.ts] = message
-        self.shown.append((self.clock(), replace(message)))
+        if message.channel in self.beside:
+            self.elsewhere[message.ts] = message
+        else:
+            self.messages[message.ts] = message
+            self.shown.append((self.clock(), replace(message)))
         return {"channel": message.channel, "ts": message.ts, "message": message.json(metadata=True)}
 
     def _update(self, p: Params) -> dict[str, Any]:
-        message = self.messages.get(str(p.get("ts")))
-        if message is None:
+        message = {**self.messages, **self.elsewhere}.get(str(p.get("ts")))
+        if message is None or p.get("channel") != (message.channel or self.channel):
             return {"error": "message_not_found"}
         refused = _refused(p, 4_000)
         if refused:
@@ -219,8 +224,9 @@ class SlackWorld:
         message.text, message.blocks = str(p.get("text", "")), p.get("blocks") or []
         message.metadata = p.get("metadata") or message.metadata
         message.edits += 1
-        self.shown.append((self.clock(), replace(message)))
-        return {"channel": self.channel, "ts": message.ts, "text": message.text}
+        if message.channel not in self.beside:
+            self.shown.append((self.clock(), replace(message)))
+        return {"channel": message.channel or self.channel, "ts": message.ts, "text": message.text}
 
     def _history(self, p: Params) -> dict[str, Any]:
         shown = [m for m in self.messages.values() if (not m.thread_ts or m.broadcast) and p.get("channel") == (m.channel or self.channel)]

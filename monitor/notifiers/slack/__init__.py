@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from monitor import safe
-from monitor.model import Human, PageKind, State
+from monitor.model import Account, Approving, Human, PageKind, State
 from monitor.notifiers.interface import Letter, NotifierError, Refusal, Settings
 from monitor.notifiers.slack import seal, thread
+from monitor.notifiers.slack.announcement import SlackAnnouncements
 from monitor.notifiers.slack.api import Api, next_cursor
 from monitor.notifiers.slack.app import SlackApp
 from monitor.notifiers.slack.front import Front
@@ -60,6 +61,13 @@ class SlackNotifier:
         """Where people work with what this channel is told."""
         app = SlackApp(self._api, self.people, self._channel, office, self.seal)
         return Front(self._api, self.people, app, app_token, self._sockets, self._clock)
+
+    def announcements(
+        self, channel: str | None, install: str, approving: Approving, accounts: Callable[[], tuple[Account, ...]]
+    ) -> SlackAnnouncements:
+        """Where registrations are announced: in `channel`, else here."""
+        channels = tuple(dict.fromkeys(filter(None, (channel, self._channel))))
+        return SlackAnnouncements(self._api, channels, install, approving, accounts)
 
     async def covered(self, letter: Letter, within: timedelta) -> bool:
         """Whether another monitor has told of the same thing here, and still does what is to be done.

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from monitor.desk import DeskError
 from monitor.model import Human, Incident
 from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack import views
+from monitor.notifiers.slack.announcement import is_shown_whole
 from monitor.notifiers.slack.api import Api
 from monitor.notifiers.slack.commands import Commands
 from monitor.notifiers.slack.payload import Payload, dedupe, read_json, team_of, user_of
@@ -132,8 +133,8 @@ class SlackApp:
             case "end_silence" | "confirm_silence":
                 act = self._end_silence if name == "end_silence" else self._confirm_silence
                 return await act(payload, int(value.get("i", 0)))
-            case "withdraw":
-                return await self._withdraw(payload, int(value.get("n", 0)))
+            case "withdraw" | "confirm" | "withdraw_all":
+                return await self._decide(payload, name, int(value.get("n", 0) or value.get("a", 0)))
         return "a link"
 
     def _is_forged(self, payload: Payload, name: str, value: Mapping[str, Any]) -> bool:
@@ -206,17 +207,32 @@ class SlackApp:
             why = self._replies.tried(payload, lambda: confirm(self._store, self._office.outbox, asked, who, user, self._office.clock()))
         return await self._replies.told(payload, why, f"{subject} confirmed by {who}")
 
-    async def _withdraw(self, payload: Payload, number: int) -> str:
-        who, why = await self._people.may(user_of(payload), "withdraw", team_of(payload))
+    async def _decide(self, payload: Payload, name: str, number: int) -> str:
+        """About a registration, in its announcement or a list of them: taken back, or confirmed."""
+        who, why = await self._people.may(user_of(payload), "withdraw" if name != "confirm" else "plan", team_of(payload))
+        acts: dict[str, Callable[[], object]] = {
+            "withdraw": lambda: desk.withdraw(self._store, number, who, self._office.clock()),
+            "withdraw_all": lambda: desk.withdraw_all(self._store, number, who, self._office.clock()),
+            "confirm": lambda: self._confirm(number, who, user_of(payload)),
+        }
         if not why:
-            why = self._replies.tried(payload, lambda: desk.withdraw(self._store, number, who, self._office.clock()))
+            why = self._replies.tried(payload, acts[name])
         view = payload.get("view") or {}
         if view.get("type") == "home":
             await self._commands.show_home(user_of(payload))
         elif view:
             shown = views.refusal("Planned posts", why) if why else views.planned(self._commands.planned())
             await self._api.call(self._api.web.views_update(view_id=str(view.get("id")), view=shown))
-        return f"refused: {why}" if why else f"#{number} withdrawn by {who}"
+        else:
+            return await self._replies.told(payload, why, f"#{number}: {name} by {who}")
+        return f"refused: {why}" if why else f"#{number}: {name} by {who}"
+
+    def _confirm(self, number: int, who: str, user: str) -> None:
+        """A second person's word for what stands whole in the channel. Raises DeskError."""
+        act = self._store.registrations.act_of(desk.registration(self._store, number))
+        if not is_shown_whole(act):
+            raise DeskError(f"not every text is shown whole here; `hijack-monitor posts confirm {number}` on the host prints them")
+        desk.confirm(self._store, number, who, voters.of_slack(user), self._office.logins, self._office.clock())
 
     # --- modals ------------------------------------------------------------------------------------
 
