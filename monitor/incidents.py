@@ -22,6 +22,7 @@ SILENCE_ASKED = "Silence asked for"  # the headline of one that waits for a seco
 SILENCE_MOST = 4  # posts that a silence covers over its whole length, of all accounts together: the fifth pages
 LEAST_LETTERS = 4
 _EVERYWHERE = ("http", "https", "with", "this", "that", "your", "from", "have", "more", "will", "para", "pour", "avec")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _HOST = re.compile(r"\w\.\w")
 DRILL = "replay::drill"
 
@@ -168,9 +169,10 @@ def covering(event: Event, silences: tuple[Silence, ...], current: Incident | No
 def is_wide(words: str) -> bool:
     """Whether a silence about these words is one about the whole account.
 
-    Without words; with so few letters that most posts hold them; or when they name a host, which would excuse where a post leads.
+    Without words; with none of four letters that not most posts hold; or when they name a host, which would excuse where a post leads.
     """
-    return sum(c.isalpha() for c in words) < LEAST_LETTERS or words.strip().casefold() in _EVERYWHERE or bool(_HOST.search(words))
+    telling = [w for w in _LETTERS.findall(words.casefold()) if len(w) >= LEAST_LETTERS and w not in _EVERYWHERE]
+    return not telling or bool(_HOST.search(words))
 
 
 def wakes_once(silence: Silence, subject: str) -> bool:

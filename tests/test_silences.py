@@ -89,7 +89,9 @@ async def test_without_responders_only_approvers_silence_and_the_key_is_named(te
             assert "Silenced" in await begun(w, user="U06CAROL")
 
 
-@pytest.mark.parametrize("words", ["", "e", "the", "  a ", "...", "https", "with", "evil.example", "t.co", "1234", "促销"])
+@pytest.mark.parametrize(
+    "words", ["", "e", "the", "  a ", "...", "https", "with", "evil.example", "t.co", "1234", "促销", "https://", "with the", "we go on"]
+)
 def test_words_that_nearly_every_post_holds_or_that_name_a_host_are_the_whole_account(words: str) -> None:
     assert is_wide(words)
 
