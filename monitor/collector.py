@@ -21,10 +21,11 @@ from monitor.hearing import Hearing
 from monitor.judging import Judge
 from monitor.listener import Listener
 from monitor.model import Post, Profile
+from monitor.newest import Newest
 from monitor.outbox import Outbox
 from monitor.record import stamp
 from monitor.rounds import Rounds
-from monitor.sources.interface import Batch, Clock, Faces, Settings, Source, SourceError, Told, Trouble
+from monitor.sources.interface import Batch, Clock, Settings, Source, SourceError, Told, Trouble
 from monitor.store import Store
 from monitor.watch import Watch
 
@@ -56,12 +57,17 @@ class Collector:
     watches: dict[str, Watch] = field(default_factory=dict)
     missed: list[datetime] = field(default_factory=list)  # posts that the stream kept from us
     _doubted: dict[str, datetime] = field(default_factory=dict)
-    _hinted: dict[str, str] = field(default_factory=dict)
     _looked_second: datetime | None = None
     _reading: set[asyncio.Task[None]] = field(default_factory=set)
     _heard: list[Told] = field(default_factory=list)  # and not yet written down
     asking: asyncio.Task[None] | None = None  # for what was told
     _pulsing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        async def ask(identifier: str, watch: Watch) -> None:
+            await self._read_by_id((identifier,), (watch,))
+
+        self.newest = Newest(self.store, self.clock, self.rounds.hurry, ask, self.look_at_profiles)
 
     def add(self, watch: Watch) -> None:
         """Watch this account too."""
@@ -120,7 +126,7 @@ class Collector:
 
     async def poll(self, watch: Watch) -> None:
         """One read of one account, unless the platform has asked us to wait."""
-        now, key, batch = self.clock(), watch.account.key, None
+        now, key, batch, again_at = self.clock(), watch.account.key, None, None
         try:
             if watch.retry_at and now < watch.retry_at <= now + timedelta(hours=1):
                 watch.finished_at = now
@@ -131,6 +137,7 @@ class Collector:
                 await self._look_twice(watch)
             else:
                 self._compare(watch)
+                again_at = await self.newest.polled(watch)
         except sqlite3.Error as error:
             self.broken(watch, error)
         except Exception:
@@ -140,7 +147,7 @@ class Collector:
             if batch is None and watch.retry_at and watch.retry_all:
                 self.rounds.pause(watch.retry_at)  # the limit is the app's, not the account's
             self.rounds.learn(batch.limit if batch else None, now)
-            self.rounds.read(key, now, covered=batch is not None and self.proven(key), again_at=watch.retry_at)
+            self.rounds.read(key, now, covered=batch is not None and self.proven(key), again_at=watch.retry_at or again_at)
 
     def _compare(self, watch: Watch) -> None:
         """A new post that the stream should have told of, and did not: the stream is not to be relied on."""
@@ -249,19 +256,10 @@ class Collector:
             else:
                 log.warning("profile not visible: %s", profile, extra={"account": key})
                 self.rounds.hurry(key)  # a second endpoint says whether it is gone
-        await self._follow(faces)
+        for key, profile in faces.found.items():
+            if isinstance(profile, Profile):
+                await self.newest.named(self.watches[key], faces.newest.get(key, ""))
         return frozenset(k for k, p in faces.found.items() if isinstance(p, Profile))
-
-    async def _follow(self, faces: Faces) -> None:
-        """A newest post that we do not know starts a poll; one that the poll does not show is asked for by its id."""
-        for key, newest in faces.newest.items():
-            if self.store.has(key, newest):
-                continue
-            if self._hinted.get(key) != newest:
-                self._hinted[key] = newest
-                self.rounds.hurry(key)
-            elif self.watches[key].intake.polled_at:
-                await self._read_by_id((newest,), (self.watches[key],))
 
     def sweep_seconds(self, configured: float) -> float:
         """How often to look at profiles: as configured, or as often as X allows where that shows posts sooner than polls do."""

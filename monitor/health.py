@@ -12,6 +12,7 @@ from monitor.model import Severity
 _AT_ONCE = ("credits",)  # waiting does not bring money back
 _AFTER_A_FEW = ("credentials", "gone", "rejected")  # one-off storms of these happened
 _FEW, _CONFIRMED = 3, 2
+_UNSEEN = timedelta(minutes=1)  # that a newest post is named and not shown
 _HALF = timedelta(minutes=3)  # without a poll while a stream tells
 _GOOD = 2  # reads in a row before we say that we see again
 _LATE, _VERY_LATE = 10.0, 60.0  # seconds
@@ -38,6 +39,7 @@ class Reading:
     missed: str = ""  # what of it is still to be read
     told: datetime | None = None  # when a stream or a search last proved that it would show a post
     second_look: str = ""  # what another endpoint says of an account that cannot be read: "seen", "gone", "failed" or nothing yet
+    unseen: tuple[str, datetime] | None = None  # the newest post by its profile, which no read has shown since then
 
     @property
     def platform(self) -> str:
@@ -57,7 +59,11 @@ def blind(reading: Reading, now: datetime, started: datetime, poll_seconds: floa
     often = reading.failures >= _FEW and (reading.second_look == "failed" or reading.trouble == "rejected")
     confirmed = reading.failures >= _CONFIRMED and reading.second_look == "gone"
     lasting = reading.trouble in _AFTER_A_FEW and (often or confirmed)
-    return _why(reading) if at_once or lasting or now - since > limit(poll_seconds) else ""
+    if at_once or lasting or now - since > limit(poll_seconds):
+        return _why(reading)
+    if reading.unseen and now - reading.unseen[1] > _UNSEEN:
+        return f"its profile names post {reading.unseen[0]} as the newest, and no read has shown it since {reading.unseen[1]:%H:%M:%S} UTC"
+    return ""
 
 
 def half_blind(reading: Reading, now: datetime, started: datetime) -> str:

@@ -188,10 +188,12 @@ class SelfCheck:
         return health.audit(self.blind, steps, self._pager.overdue(now), self.vitals, self._pager.ticked_at, now)
 
 
-def reading(row: record.Row, key: str, name: str, told: datetime | None = None, second_look: str = "") -> Reading:
+def reading(
+    row: record.Row, key: str, name: str, told: datetime | None = None, second_look: str = "", unseen: tuple[str, datetime] | None = None
+) -> Reading:
     """How reading an account has gone, from its row and from what only the daemon knows."""
     since, until = record.moment(row["gap_from"]), record.moment(row["gap_to"])
     return Reading(
         key, name, record.moment(row["last_ok"]), record.moment(row["failing_since"]), row["failures"], row["last_error"] or "",
-        row["error_kind"] or "", row["good"], (since, until) if since and until else None, row["missed"], told, second_look,
+        row["error_kind"] or "", row["good"], (since, until) if since and until else None, row["missed"], told, second_look, unseen,
     )  # fmt: skip

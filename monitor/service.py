@@ -291,8 +291,9 @@ class Service:
         for watch in self.watches:
             account = watch.account
             row = self.store.account(account.key, account.handle)
-            told = self.collectors[account.platform].proof(account.key)
-            yield selfcheck.reading(row, account.key, account.name, told, watch.second_look)
+            collector = self.collectors[account.platform]
+            told, unseen = collector.proof(account.key), collector.newest.unseen(account.key)
+            yield selfcheck.reading(row, account.key, account.name, told, watch.second_look, unseen)
         for table in self.pending:
             name = self.config.account(table, "").name
             yield health.Reading(f"{table.platform}:{table.handle}", name, None, self.started, 1, self.pending_why, "")

@@ -167,6 +167,16 @@ class Watch:
                     self._say_gone(kept, now)
         self._wake()
 
+    def vanished(self, identifier: str) -> None:
+        """A post that only its id is known of: somebody is told, because nobody knows what it said."""
+        now = self._clock()
+        reason = f"its profile named post {identifier} as the newest and does no more, and no read has shown it: nobody knows what it said"
+        with self._store.transaction():
+            self._store.audit(now, "monitor", "post never seen", f"{self.account.key}/{identifier}")
+            event = Event(self.account.key, self.account.name, Severity.NOTIFY, "Post gone before it was read", reason, now)
+            self._outbox.happened(event, now)
+        self._wake()
+
     def _say_gone(self, kept: Kept, now: datetime) -> None:
         incident = self._store.incident(kept.incident) if kept.incident else self._store.open_incident(self.account.key)
         approved = isinstance(kept.verdict.match, Exact)

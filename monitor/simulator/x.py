@@ -336,7 +336,7 @@ class XWorld:
         """What is seen of a user; of no posts there is no newest one."""
         newest = max((i for i in user.posts if i not in user.replaced), key=int, default="")
         metrics = {"public_metrics": {"followers_count": 0, "following_count": 0, "tweet_count": len(user.posts), "listed_count": 0}}
-        return {"protected": False} | metrics | user.profile | {"id": user.id} | ({"most_recent_tweet_id": newest} if newest else {})
+        return {"protected": False} | metrics | ({"most_recent_tweet_id": newest} if newest else {}) | user.profile | {"id": user.id}
 
     def _by_name(self, request: web.Request) -> dict[str, Any]:
         asked = request.query["usernames"].split(",")
