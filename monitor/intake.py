@@ -69,6 +69,7 @@ class Intake:
         self.unwritten: tuple[str, ...] = ()
         self._turn = asyncio.Lock()  # a poll and a stream do not take in the same posts at once
         self._hashed: dict[int, str] = {}  # the bodies of the batch that are kept, by their place in it
+        self._overdue: datetime | None = None  # before which every post should have been read already
         self._told_missed = 0  # the incident in which it was said that not everything is read yet
 
     async def accept(self, batch: Batch) -> None:
@@ -91,7 +92,7 @@ class Intake:
         baseline = row["first_seen"] is None
         if baseline and batch.cursor is None:
             return  # the first poll says what was there before us
-        self._hashed = {}
+        self._hashed, self._overdue = {}, None if baseline else batch.overdue
         waiting, new, piece, paged = deque(batch.items), list[Item](), Slice(), baseline
         while True:
             before, now = len(new), self._clock()
@@ -160,6 +161,8 @@ class Intake:
 
     def _take(self, item: Item, batch: Batch, now: datetime, *, baseline: bool) -> Verdict:
         """One item; whatever goes wrong with it becomes a page and stops nothing else."""
+        if self._is_late(item):
+            self._store.audit(now, "monitor", "post shown late", f"{self.account.key}/{item.id}")
         try:
             with self._store.savepoint():
                 context = self._judge.context(item, self.account)
@@ -216,11 +219,17 @@ class Intake:
         )  # fmt: skip
 
     def _before(self, item: Item) -> Iterator[str]:
-        """What an edited post said before, and what was made of it."""
+        """What an edited post said before, and what was made of it; and whether we could have known sooner."""
+        if self._is_late(item):
+            yield f"the platform showed it late: it is of {item.created_at:%H:%M:%S} UTC, and the reads since then did not have it"
         for kept in self._store.versions(item) if isinstance(item, Post) else ():
             if isinstance(kept.post, Post):
                 was = "was approved" if isinstance(kept.verdict.match, Exact) else f"was judged {kept.verdict.severity.word}"
                 yield f"version {kept.post.version}, of {kept.post.created_at:%H:%M:%S} UTC, {was} and said “{safe.for_terminal(kept.post.text, 120)}”"
+
+    def _is_late(self, item: Item) -> bool:
+        """Whether an earlier read should have had it."""
+        return isinstance(item, Post) and item.version == 1 and self._overdue is not None and item.created_at < self._overdue
 
     def _silenceable(self, taken: _Taken) -> bool:
         """A post that no rule accuses which accuses registered posts too."""

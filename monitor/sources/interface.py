@@ -75,6 +75,7 @@ class Batch:
     limit: Limit | None = None
     missed: str = ""
     lost: str = ""
+    overdue: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

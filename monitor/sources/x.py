@@ -86,7 +86,7 @@ class XSource:
         newest = max(known.newest, new.newest or "0", key=int)
         walks, gap = [new], new.rest(since)
         if known.gap and not gap:
-            old = await self._walk(account, known.gap[0], known.gap[1], pages)
+            old = await self._gap(account, known.gap, pages, new)
             gap, walks = old.rest(*known.gap), [old, new]
             lost = lost or _out_of_reach(known, old, new, gap)
         elif known.gap and gap:
@@ -97,9 +97,19 @@ class XSource:
             str(time_id(theirs)) if sweeping else known.swept, known.floor,
         )  # fmt: skip
         missed = f"{torn}; the rest is read next" if gap else ""
-        return Batch(
-            _sorted(walks), str(after), tuple(b for w in walks for b in w.bodies), _window(new, since, known, gap), new.limit, missed, lost
-        )
+        overdue = id_time(known.newest) - OVERLAP if not known.gap and not lost else None
+        bodies = tuple(b for w in walks for b in w.bodies)
+        return Batch(_sorted(walks), str(after), bodies, _window(new, since, known, gap), new.limit, missed, lost, overdue)
+
+    async def _gap(self, account: Account, gap: tuple[str, str], pages: int, new: Walk) -> Walk:
+        """What an earlier read did not finish. Where that fails, what is new is judged all the same."""
+        try:
+            return await self._walk(account, *gap, pages)
+        except SourceError as error:
+            found = [new.items, *([error.seen.items] if error.seen else [])]
+            bodies = (*new.bodies, *(error.seen.bodies if error.seen else ()))
+            error.seen = Batch(tuple(i for some in found for i in some), None, bodies)
+            raise
 
     def _since(self, known: Cursor) -> tuple[str, bool]:
         """From where to read, and whether that is a sweep of the last hour. An old gap comes first."""
@@ -261,7 +271,7 @@ def _of(accounts: tuple[Account, ...], pages: Iterable[tuple[dict[str, Any], dat
     ours = {a.id: a for a in accounts}
     found = {}
     for page, theirs in pages:
-        for data in listed(page, "data"):
+        for data in listed(page, "data") if accounts else ():
             author = str(data.get("author_id") or "")
             if author or len(accounts) == 1:
                 owner = ours.get(author, accounts[0])

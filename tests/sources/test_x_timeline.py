@@ -145,6 +145,16 @@ async def test_pages_that_do_not_join_are_a_gap_that_is_read_again() -> None:
         assert not lost
 
 
+async def test_what_is_new_is_judged_although_an_old_gap_cannot_be_read(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        now = time_id(w.clock())
+        w.service.store.sql.execute("UPDATE accounts SET cursor = ?", [f"{now};{now - (1 << 40)}-{now - (1 << 30)}-5"])
+        w.x.post("acme", SCAM)
+        w.x.paging.between = lambda: w.x.faults.add("html", "/tweets", value=503)  # every second request
+        await w.run(10)
+        assert "Unapproved post" in w.slack.waking()[0].words()
+
+
 @pytest.mark.parametrize(("at_once", "outrun"), [(95, False), (150, True)])
 async def test_five_thousand_posts_that_come_while_we_read_are_all_read_or_said_to_be_out_of_reach(at_once: int, outrun: bool) -> None:
     clock = Clock()
@@ -199,14 +209,18 @@ async def test_a_post_that_x_shows_a_quarter_of_an_hour_late_pages_and_says_so(t
     async with world(tmp_path) as w:
         late = w.x.post("acme", SCAM)
         w.x.paging.hidden.add(late)
-        w.x.named("acme").posts[late]["author_id"] = "2244994945"
         w.every["profiles"] = 1e9
-        await w.run(15 * 60)
+        await w.run(4 * 60)
+        w.x.reply("acme", "@jo Hello")
+        await w.run(11 * 60)
         assert not w.slack.messages
         w.x.paging.hidden.clear()
         await w.run(11 * 60)
-        (page,) = w.slack.waking()[:1]
+        page = w.slack.waking()[0]
         assert "Unapproved post" in page.words()
+        assert "the platform showed it late" in page.words()
+        row = w.service.store.sql.execute("SELECT count(*) FROM audit WHERE action = 'post shown late'").fetchone()
+        assert row[0] == 1
 
 
 def test_a_cursor_is_what_it_was() -> None:
