@@ -25,7 +25,7 @@ from monitor.newest import Newest
 from monitor.outbox import Outbox
 from monitor.record import stamp
 from monitor.rounds import Rounds
-from monitor.sources.interface import Batch, Clock, Settings, Source, SourceError, Told, Trouble
+from monitor.sources.interface import Batch, Clock, Faces, Settings, Source, SourceError, Told, Trouble
 from monitor.store import Store
 from monitor.watch import Watch
 
@@ -72,6 +72,7 @@ class Collector:
     def add(self, watch: Watch) -> None:
         """Watch this account too."""
         self.watches[watch.account.key] = watch
+        watch.others = self.watches
         self.rounds.join(watch.account.key, self.clock())
 
     def stepped(self, by: timedelta) -> None:
@@ -248,18 +249,32 @@ class Collector:
         except SourceError as error:
             log.warning("profiles of %s not read: %s", self.platform, error)
             return frozenset()
+        pinned = {k: i for k, p in faces.found.items() if isinstance(p, Profile) and (i := self.watches[k].intake.pins_unknown(p))}
         for number, (key, profile) in enumerate(faces.found.items()):
             if number % 100 == 99:
                 await asyncio.sleep(0)  # ten thousand accounts must not keep a stream waiting
             if isinstance(profile, Profile):
-                self.watches[key].intake.accept_profile(profile, faces.bodies)
+                if key not in pinned:
+                    self.watches[key].intake.accept_profile(profile, faces.bodies)
             else:
                 log.warning("profile not visible: %s", profile, extra={"account": key})
                 self.rounds.hurry(key)  # a second endpoint says whether it is gone
+        await self._look_at_pinned(pinned, faces)
         for key, profile in faces.found.items():
             if isinstance(profile, Profile):
                 await self.newest.named(self.watches[key], faces.newest.get(key, ""))
         return frozenset(k for k, p in faces.found.items() if isinstance(p, Profile))
+
+    async def _look_at_pinned(self, pinned: Mapping[str, str], faces: Faces) -> None:
+        """Profiles that pin a post of which nothing is on record: it may be older than our watch. All others were judged before."""
+        for start in range(0, len(pinned), 100):
+            some = dict(list(pinned.items())[start : start + 100])
+            shown = await self.watches[next(iter(some))].originals(tuple(some.values()))
+            for key, identifier in some.items():
+                profile = faces.found[key]
+                assert isinstance(profile, Profile)
+                mine = shown.get(identifier)
+                self.watches[key].intake.accept_profile(profile, faces.bodies, pinned=mine if mine and mine.account == key else None)
 
     def sweep_seconds(self, configured: float) -> float:
         """How often to look at profiles: as configured, or as often as X allows where that shows posts sooner than polls do."""
@@ -314,6 +329,8 @@ class Collector:
             mine = [i for i in found.items if i.account == watch.account.key]
             if mine:
                 await watch.sight(Batch(tuple(mine), None, found.bodies))
+                if watch.intake.unseen:
+                    self.rounds.hurry(watch.account.key)  # a poll reads the versions that nobody has seen
             known = [i for i in found.gone if self.store.has(watch.account.key, i)]
             if known:
                 watch.gone(known)

@@ -7,11 +7,13 @@ from datetime import datetime
 
 from monitor import record
 from monitor.blocklists import Blocklists
-from monitor.incidents import DRILL
+from monitor.incidents import DRILL, account_of
 from monitor.model import Account, Company, Context, Item, Kind, Post, ProfileChange, Severity, Signal, Verdict
 from monitor.record import stamp
+from monitor.shown_again import standing
 from monitor.store import Store
 from monitor.verdict.addresses import addresses
+from monitor.verdict.forms import QUIET
 from monitor.verdict.habits import BURST, learn, signals
 from monitor.verdict.links import hosts
 from monitor.verdict.text import skeleton
@@ -22,14 +24,15 @@ log = logging.getLogger("monitor.context")
 def gather(store: Store, account: Account, item: Item, company: Company, lists: Blocklists) -> Context:
     """The signals and list entries of one item, before it is written down."""
     if isinstance(item, ProfileChange):
-        return Context((), _listed(item.after, (), lists))
+        return Context((), _listed(item.after, (), lists), standing(store, account, item, company))
     if not isinstance(item, Post):
         return Context()
-    found = signals(item, store.habits(account.key), _recent(store, item), frozenset(h.lower() for h in company.handles))
+    shown = standing(store, account, item, company)
+    found = signals(item, store.habits(account.key), _recent(store, item), own=shown in QUIET)
     elsewhere = _elsewhere(store, account, item)
     if elsewhere:
         found = (*found, (Signal.SEVERAL_ACCOUNTS, f"the same words as in INC-{elsewhere} of another of our accounts"))
-    return Context(found, _listed(item.text, item.links, lists))
+    return Context(found, _listed(item.text, item.links, lists), shown)
 
 
 def remember(store: Store, account: Account, item: Item, verdict: Verdict, *, baseline: bool) -> None:
@@ -56,7 +59,7 @@ def _recent(store: Store, post: Post) -> tuple[tuple[datetime, Kind], ...]:
 
 def _elsewhere(store: Store, account: Account, post: Post) -> int | None:
     """An open incident of another account that holds the same words. A drill is nobody's company."""
-    others = [i for i in store.unresolved() if account.key != DRILL and i.subject not in (account.key, DRILL)]
+    others = [i for i in store.unresolved() if account.key != DRILL and account_of(i.subject) not in (account.key, DRILL)]
     words = skeleton(post.text)[:500] if others else ""
     return next((i.id for i in others if words and words in i.skeletons), None)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -111,7 +111,7 @@ class Hearing:
         if isinstance(item, Post) and item.kind in OWN_KINDS:
             return True
         alone = isinstance(item, Post) and not told.partial and item.conversation in ("", item.id) and item.version == 1
-        closer = self._judge.wants_author(item) or self._judge.wants_pictures(item)
+        closer = self._judge.wants_author(item) or self._judge.wants_pictures(item) or self._judge.shows_unknown(item, watch.account)
         if alone and not closer and self._pages(item, watch):
             return True
         now = self._clock()
@@ -175,6 +175,7 @@ class Hearing:
             log.warning("posts that were told of are not read: %s", error)
             for one in waiting:  # it is X that fails: rather a page half a minute late than one about a planned picture
                 one.until = one.begun + PATIENCE_WITH_X
+        self._hurry_for_versions(watches)
         now = self._clock()
         for one in waiting:
             place = (one.told.account, one.item.id)
@@ -185,6 +186,12 @@ class Hearing:
                 await self._give_up(one)
             else:
                 one.next_at = now + AGAIN
+
+    def _hurry_for_versions(self, watches: Mapping[str, Watch]) -> None:
+        """A poll reads the versions of edited posts that nobody has seen. To hurry nobody would hurry all."""
+        keys = [key for key, watch in watches.items() if watch.intake.unseen]
+        if keys:
+            self._hurry(keys)
 
     async def _give_up(self, one: _Waiting) -> None:
         """It cannot be read by its id: what was told accuses, and never excuses; the next poll reads it."""

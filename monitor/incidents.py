@@ -25,6 +25,8 @@ _EVERYWHERE = ("http", "https", "with", "this", "that", "your", "from", "have", 
 _LETTERS = re.compile(r"[^\W\d_]+")
 _HOST = re.compile(r"\w\.\w")
 DRILL = "replay::drill"
+REPLIES = "replies:"  # before an account's key: notices about its replies with media, apart from its incidents
+REPLIES_LAST = timedelta(hours=1)  # then the thread is closed, and the next one is another's
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +112,21 @@ def _opened(event: Event, last: Incident | None, twin: Incident | None, notice: 
     return Outcome(opened, (Request(PageKind.ROOT, reason, wakes=wakes),), notice)
 
 
+def account_of(subject: str) -> str:
+    """The account key, or whatever else the incident is about."""
+    return subject.removeprefix(REPLIES)
+
+
+def is_over(incident: Incident, now: datetime) -> bool:
+    """Whether a thread about replies has lasted its hour; nobody has to resolve it. A clock that was set back ends it too."""
+    return incident.subject.startswith(REPLIES) and abs(now - incident.opened_at) >= REPLIES_LAST
+
+
 def _twin(event: Event, others: tuple[Incident, ...]) -> Incident | None:
     """An open incident of another account with the same text. A drill is nobody's twin."""
     if not event.skeleton or event.subject == DRILL:
         return None
-    alike = (o for o in others if o.subject not in (event.subject, DRILL) and event.skeleton in o.skeletons)
+    alike = (o for o in others if account_of(o.subject) not in (account_of(event.subject), DRILL) and event.skeleton in o.skeletons)
     return next(alike, None)
 
 

@@ -12,12 +12,12 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from monitor import safe
+from monitor import safe, versions
 from monitor.context import remember
-from monitor.incidents import DRILL, Event
+from monitor.incidents import DRILL, REPLIES, Event
 from monitor.judging import Judge
 from monitor.model import (
     NO_CONTEXT,
@@ -28,6 +28,7 @@ from monitor.model import (
     Kind,
     Match,
     Near,
+    Original,
     Post,
     Profile,
     ProfileChange,
@@ -70,6 +71,7 @@ class Intake:
         self._turn = asyncio.Lock()  # a poll and a stream do not take in the same posts at once
         self._hashed: dict[int, str] = {}  # the bodies of the batch that are kept, by their place in it
         self._overdue: datetime | None = None  # before which every post should have been read already
+        self.unseen = False  # whether what was taken in last names versions of posts that nobody has judged
         self._told_missed = 0  # the incident in which it was said that not everything is read yet
 
     async def accept(self, batch: Batch) -> None:
@@ -92,7 +94,7 @@ class Intake:
         baseline = row["first_seen"] is None
         if baseline and batch.cursor is None:
             return  # the first poll says what was there before us
-        self._hashed, self._overdue = {}, None if baseline else batch.overdue
+        self._hashed, self.unseen, self._overdue = {}, False, None if baseline else batch.overdue
         waiting, new, piece, paged = deque(batch.items), list[Item](), Slice(), baseline
         while True:
             before, now = len(new), self._clock()
@@ -101,9 +103,12 @@ class Intake:
                 while waiting and not piece.is_over():
                     item = waiting.popleft()
                     if self._store.knows(item):  # asked one by one: a batch may name a post twice
+                        self._notice(item, now, baseline=baseline)
                         continue
                     new.append(item)
-                    if self._take(item, batch, now, baseline=baseline).severity is Severity.PAGE and not paged:
+                    severity = self._take(item, batch, now, baseline=baseline).severity
+                    self._notice(item, now, baseline=baseline)
+                    if severity is Severity.PAGE and not paged:
                         paged = True  # the first that pages does not wait for the others
                         break
                 if not waiting:
@@ -115,6 +120,11 @@ class Intake:
             await piece.give_back()
         if batch.missed:
             log.warning("not everything read yet: %s", batch.missed, extra={"account": self.account.key})
+
+    def _notice(self, item: Item, now: datetime, *, baseline: bool) -> None:
+        """With the post that names them: versions that nobody has judged."""
+        if not baseline and versions.notice(self._store, self.account.key, (item,), now):
+            self.unseen = True
 
     def _finish(self, batch: Batch, now: datetime, new: list[Item], *, baseline: bool) -> None:
         """With the last slice: how far we have read."""
@@ -210,13 +220,27 @@ class Intake:
     def _event(self, taken: list[_Taken], now: datetime) -> Event:
         """The item (or the profile changes) as one event, told by the worst of them."""
         worst = max(taken, key=lambda t: t.verdict.severity)
-        reasons = "; ".join([*dict.fromkeys(part for t in taken for part in t.verdict.reason.split("; ")), *self._before(worst.item)])
+        told = dict.fromkeys(part for t in taken for part in t.verdict.reason.split("; "))
+        reasons = "; ".join([*told, *self._before(worst.item), *self._unread(worst)])
         text = worst.item.text if isinstance(worst.item, Post) else ""
         return Event(
-            self.account.key, self.account.name, worst.verdict.severity, self._headline(taken), reasons, now,
+            self._subject(worst), self.account.name, worst.verdict.severity, self._headline(taken), reasons, now,
             tuple(h for t in taken for h in t.verdict.hosts), skeleton(text[:_BEGINNING])[:500], text,
             all(self._silenceable(t) for t in taken),
         )  # fmt: skip
+
+    def _subject(self, taken: _Taken) -> str:
+        """Notices about replies with media have a thread of their own, but while the account's incident wakes somebody."""
+        key = self.account.key
+        return f"{REPLIES}{key}" if _is_reply_with_media(taken) and key not in self._store.subjects() else key
+
+    def _unread(self, taken: _Taken) -> Iterator[str]:
+        """What of a reply's media no machine will look at."""
+        if _is_reply_with_media(taken) and isinstance(taken.item, Post):
+            if not self._outbox.reads_pictures:
+                yield "nobody reads what its pictures say: hijack-monitor[vision] is not installed"
+            elif any(m.type != "photo" for m in taken.item.media):
+                yield "what is not a photo is not read"
 
     def _before(self, item: Item) -> Iterator[str]:
         """What an edited post said before, and what was made of it; and whether we could have known sooner."""
@@ -226,6 +250,8 @@ class Intake:
             if isinstance(kept.post, Post):
                 was = "was approved" if isinstance(kept.verdict.match, Exact) else f"was judged {kept.verdict.severity.word}"
                 yield f"version {kept.post.version}, of {kept.post.created_at:%H:%M:%S} UTC, {was} and said “{safe.for_terminal(kept.post.text, 120)}”"
+        if isinstance(item, Post) and len(item.versions) > item.version:
+            yield f"this is version {item.version} of {len(item.versions)}: it was edited since, and the platform shows a later one"
 
     def _is_late(self, item: Item) -> bool:
         """Whether an earlier read should have had it."""
@@ -242,18 +268,31 @@ class Intake:
 
     # --- what the profile shows --------------------------------------------------------------------
 
-    def accept_profile(self, profile: Profile, bodies: tuple[bytes, ...] = (), brief: ProfileChange | None = None) -> None:
+    def pins_unknown(self, profile: Profile) -> str:
+        """The id of a newly pinned post of which nothing is on record; else an empty string."""
+        known = self._store.profile(self.account.key)
+        if known is None or known.pinned_post == profile.pinned_post:
+            return ""
+        change = ProfileChange(self.account.key, "pinned_post", known.pinned_post, profile.pinned_post, self._clock())
+        return self._judge.shows_unknown(change, self.account)
+
+    def accept_profile(
+        self, profile: Profile, bodies: tuple[bytes, ...] = (), brief: ProfileChange | None = None, pinned: Original | None = None
+    ) -> None:  # fmt: skip
         """Compare with what was seen last; every change is judged and they are told together.
 
-        A `brief` change was told and is no longer to be seen: it is judged, and the profile stays as it is.
+        A `brief` change was told and is no longer to be seen: it is judged, and the profile stays as it is. `pinned`
+        is the pinned post, where it had to be asked for.
         """
         try:
-            self._accept_profile(profile, bodies, self._clock(), brief)
+            self._accept_profile(profile, bodies, self._clock(), brief, pinned)
         except BaseException:
             self._judge.start_over()
             raise
 
-    def _accept_profile(self, profile: Profile, bodies: tuple[bytes, ...], now: datetime, brief: ProfileChange | None) -> None:
+    def _accept_profile(
+        self, profile: Profile, bodies: tuple[bytes, ...], now: datetime, brief: ProfileChange | None, pinned: Original | None
+    ) -> None:  # fmt: skip
         self.face_at = now
         with self._store.transaction():
             self._judge.refresh(now)
@@ -261,6 +300,7 @@ class Intake:
             if before != profile:
                 self._store.keep_profile(profile)
             changed = (brief,) if brief else changes(before, profile, now) if before else ()
+            changed = tuple(replace(c, original=pinned) if c.field == "pinned_post" else c for c in changed)
             contexts = {c.field: self._judge.context(c, self.account) for c in changed}
             taken = [_Taken(c, self._judge.verdict(c, self.account, contexts[c.field])) for c in changed]
             spoken = [t for t in taken if t.verdict.severity >= Severity.NOTIFY]
@@ -293,13 +333,27 @@ def _used_up(match: Match) -> int | None:
     return match.approved if isinstance(match, Near) or (isinstance(match, Exact) and match.words) else None
 
 
+def _is_reply_with_media(taken: _Taken) -> bool:
+    """Whether this is a notice because of them; a registered reply is told of with its account."""
+    item, verdict = taken.item, taken.verdict
+    media = isinstance(item, Post) and item.kind is Kind.REPLY and bool(item.media)
+    return media and verdict.severity is Severity.NOTIFY and not (isinstance(verdict.match, Exact) and verdict.match.words)
+
+
 def _headline(taken: list[_Taken]) -> str:
     """What happened, in words of ours: the first line of the page."""
-    item, verdict = taken[0].item, taken[0].verdict
+    item = taken[0].item
     if isinstance(item, ProfileChange):
         return "Profile changed: " + ", ".join(t.item.field.replace("_", " ") for t in taken if isinstance(t.item, ProfileChange))
     if isinstance(item, Unreadable):
         return "Unreadable post"
+    return _headline_of(item, taken[0])
+
+
+def _headline_of(item: Post, taken: _Taken) -> str:
+    verdict = taken.verdict
+    if _is_reply_with_media(taken):
+        return "Reply with a picture or video"
     if isinstance(verdict.match, Exact):
         alone = all(caveat.endswith(ALONE) for caveat in verdict.match.caveats)
         quiet = f"Approved {item.kind}, registered just before" if alone else f"Approved {item.kind}, not all of it compared"

@@ -30,6 +30,7 @@ from monitor.model import (
 )
 from monitor.registrations import REMEMBERED
 from monitor.rulebook import Rulebook
+from monitor.shown_again import to_ask_for
 from monitor.store import Store
 from monitor.verdict import judge, judge_change, judge_unreadable
 from monitor.verdict.approved import Queue
@@ -90,6 +91,14 @@ class Judge:
     def wants_author(self, item: Item) -> bool:
         """Whether this quote may be excused by whom it quotes, which nobody has asked the platform yet."""
         return isinstance(item, Post) and item.kind is Kind.QUOTE and not item.referenced_author and self._queue.author_wanted(item)
+
+    def shows_unknown(self, item: Item, account: Account) -> str:
+        """The id of a post of ours that this shows again and of which nothing is on record; else an empty string."""
+        return to_ask_for(self._store, account, item, self.company)
+
+    def accounts(self, platform: str) -> tuple[Account, ...]:
+        """Ours that are watched there."""
+        return tuple(a for a in self._accounts if a.platform == platform)
 
     def context(self, item: Item, account: Account) -> Context:
         """What else is known. Never raises: without it a post is judged all the same."""

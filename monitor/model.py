@@ -102,6 +102,19 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
+class Original:
+    """The post that a repost shows or a profile pins, as the platform gives it by its id.
+
+    `account` is the key of the account of ours that wrote it, empty where that is somebody else.
+    """
+
+    account: str
+    created_at: datetime
+    text: str
+    links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Post:
     """Something published, as a reader sees it.
 
@@ -110,6 +123,9 @@ class Post:
     `version` counts from 1. `card` is the link card's target where the platform says it.
     `conversation` is the id of the post that began it. `unwound` are links and where they led when the
     platform followed them: that may accuse, and excuses nothing, for it can be changed afterwards.
+    `forms` are other kinds that it has too, or whose look was
+    typed by hand: none of them makes it worth less. `versions` are the ids of all its versions, oldest first;
+    `unread` names what a reader sees and the platform does not give.
     """
 
     account: str
@@ -130,6 +146,10 @@ class Post:
     conversation: str = ""
     poll: bool = False
     unwound: tuple[tuple[str, str], ...] = ()
+    forms: tuple[Kind, ...] = ()
+    versions: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    original: Original | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +186,14 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class ProfileChange:
-    """One field of the profile, before and after, and when we saw it."""
+    """One field of the profile, before and after, and when we saw it; of a pinned post that we asked for, `original`."""
 
     account: str
     field: str
     before: str
     after: str
     seen_at: datetime
+    original: Original | None = None
 
     @property
     def root_id(self) -> str:
@@ -208,16 +229,27 @@ class Signal(StrEnum):
     SEVERAL_ACCOUNTS = "several-accounts"
 
 
+class Standing(StrEnum):
+    """Of a post of ours that is shown again, by a repost or as the pinned post."""
+
+    APPROVED = "approved"
+    OLDER = "older"  # than our watch, and no rule accused it
+    ACCUSED = "accused"  # older than our watch too
+    UNAPPROVED = "unapproved"
+    UNREAD = "unread"  # it is said to be ours, and nobody could look
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What else was known when a post was judged; stored beside the verdict, so that it can be recomputed.
 
     `signals` are (signal, why in our own words); `listed` are its hosts and addresses that stood on a
-    block list, as "value (list)".
+    block list, as "value (list)"; `original` is the standing of the post that it shows again, if that is ours.
     """
 
     signals: tuple[tuple[Signal, str], ...] = ()
     listed: tuple[str, ...] = ()
+    original: Standing | None = None
 
 
 NO_CONTEXT = Context()

@@ -32,13 +32,14 @@ class Outbox:
         self.oncall: tuple[str, ...] = ()
         self.delay = timedelta()  # a witness gives the first monitor so much time
         self.runbook = False  # whether there is a file to be told
+        self.reads_pictures = False  # whether words and codes in the pictures of an incident are read
 
     def paging(self, subject: str) -> Paging:
         """Whom, where and when, for an incident of this subject.
 
         That Slack is broken is told elsewhere; about everything else that is ours, the usual way.
         """
-        chosen = self.special.get(subject, self._paging)
+        chosen = self.special.get(incidents.account_of(subject), self._paging)
         if subject.startswith(_BROKEN):
             broken = subject.removeprefix("blind:").removeprefix("route-")
             others = tuple(
@@ -49,6 +50,7 @@ class Outbox:
 
     def happened(self, event: Event, now: datetime) -> int:
         """Open or join an incident and write its pages; returns its number."""
+        self._close_threads(now)
         unresolved = self._store.unresolved()
         current = next((i for i in unresolved if i.subject == event.subject), None)
         last = self._store.last_resolved(event.subject)
@@ -66,6 +68,14 @@ class Outbox:
         if number != outcome.incident.id:
             self._begin_thread(replace(outcome.incident, id=number), now)
         return number
+
+    def _close_threads(self, now: datetime) -> int:
+        """Threads about replies whose hour is over; how many."""
+        over = [i for i in self._store.unresolved() if incidents.is_over(i, now)]
+        for incident in over:
+            self._close(incident, now, "its hour is over; the next reply with a picture or video begins another thread")
+            self._store.audit(now, "monitor", "hour over", f"INC-{incident.id}")
+        return len(over)
 
     def _begin_thread(self, incident: Incident, now: datetime) -> None:
         """The first answers: what was seen, and what to do. On channels that have threads."""
@@ -108,7 +118,7 @@ class Outbox:
 
     def due(self, now: datetime) -> int:
         """Write the pages that are due because nobody acknowledged; returns how many."""
-        written = 0
+        written = self._close_threads(now)
         for incident in self._store.unresolved():
             request = self._due(incident, now)
             written += request

@@ -21,7 +21,7 @@ from monitor.collector import Collector
 from monitor.config import Config, ConfigError, secrets
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
-from monitor.model import Account
+from monitor.model import Account, Severity
 from monitor.notifiers.interface import NotifierError
 from monitor.outbox import Outbox
 from monitor.public_web import Web
@@ -86,6 +86,8 @@ async def _check(config: Config, *, live: bool) -> None:
         for table in config.file.accounts:
             worth = ", ".join(f"{k} {v}" for k, v in table.unapproved.model_dump().items())
             click.echo(f"account        @{table.handle} on {table.platform}: unapproved {worth}")
+            if Severity[table.unapproved.quote.upper()] < Severity[table.unapproved.post.upper()]:
+                click.echo(f"warning: @{table.handle}: a quote counts for what a post does: a pasted link makes a quote")
         _say_cost(config, built.store)
         _say_paging(config)
         _say_approving(config)

@@ -20,6 +20,7 @@ from monitor.model import (
     Media,
     Near,
     NoMatch,
+    Original,
     Page,
     PageKind,
     Post,
@@ -28,6 +29,7 @@ from monitor.model import (
     Severity,
     Signal,
     Silence,
+    Standing,
     State,
     Unreadable,
     Verdict,
@@ -67,13 +69,18 @@ def item(text: str) -> Item:
     data = json.loads(text)
     noun = data.pop("noun")
     if noun == "ProfileChange":
-        return ProfileChange(**{**data, "seen_at": _moment(data["seen_at"])})
+        return ProfileChange(**{**data, "seen_at": _moment(data["seen_at"]), "original": _original(data.get("original"))})
     data["created_at"] = _moment(data["created_at"])
     if noun == "Unreadable":
         return Unreadable(**data)
-    media = tuple(Media(**m) for m in data.pop("media"))
-    unwound = tuple((short, led) for short, led in data.pop("unwound", ()))
-    return Post(**{**data, "kind": Kind(data["kind"]), "links": tuple(data["links"]), "media": media, "unwound": unwound})
+    lists: dict[str, Any] = {name: tuple(data.get(name, ())) for name in ("links", "versions", "unread")}
+    lists |= {"media": tuple(Media(**m) for m in data.pop("media")), "forms": tuple(map(Kind, data.get("forms", ())))}
+    lists["unwound"] = tuple((short, led) for short, led in data.get("unwound", ()))
+    return Post(**{**data, **lists, "kind": Kind(data["kind"]), "original": _original(data.get("original"))})
+
+
+def _original(data: dict[str, Any] | None) -> Original | None:
+    return Original(**{**data, "created_at": _moment(data["created_at"]), "links": tuple(data["links"])}) if data else None
 
 
 def profile(text: str) -> Profile:
@@ -133,7 +140,8 @@ def context(text: str) -> Context:
     """The inverse of `dump_context`."""
     data = json.loads(text)
     signals = tuple((Signal(name), why) for name, why in data.get("signals", ()))
-    return Context(signals, tuple(data.get("listed", ())))
+    original = Standing(data["original"]) if data.get("original") else None
+    return Context(signals, tuple(data.get("listed", ())), original)
 
 
 def dump_habits(habits: Habits) -> str:

@@ -69,7 +69,8 @@ class Registrations:
             "SELECT rowid FROM posts WHERE account = ? AND id = ? AND version = ?", [kept.post.account, kept.post.id, version]
         ).fetchone()
         rows = self._sql.execute(
-            "SELECT *, (SELECT min(p.rowid) FROM posts p WHERE p.account = a.account AND p.id = a.used_by) AS user"
+            "SELECT *, (SELECT min(p.rowid) FROM posts p WHERE p.account = a.account AND json_extract(p.post, '$.root_id') = a.used_by"
+            " AND json_extract(p.verdict, '$.match.approved') = a.id) AS user"  # whichever of its versions was judged first
             " FROM approved a WHERE created_at <= ? AND not_after >= ?",
             [stamp(kept.seen_at), stamp(kept.seen_at - REMEMBERED)],
         ).fetchall()

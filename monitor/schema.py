@@ -172,6 +172,22 @@ def _fourth(db: Database) -> None:
             db.execute(statement)
 
 
+_SEVENTH = """
+CREATE TABLE unseen_versions(
+  account TEXT NOT NULL, id TEXT NOT NULL, version INT NOT NULL, versions INT NOT NULL, root TEXT NOT NULL, noticed_at TEXT NOT NULL,
+  PRIMARY KEY(account, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX posts_id ON posts(id);
+"""
+
+
+@_migrations(name="0007_posts")
+def _seventh(db: Database) -> None:
+    for statement in _SEVENTH.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
 @_migrations(name="0008_pictures")
 def _eighth(db: Database) -> None:
     db.execute("ALTER TABLE approved ADD COLUMN alt TEXT NOT NULL DEFAULT '[]'")

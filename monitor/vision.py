@@ -17,16 +17,17 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from monitor import safe
-from monitor.incidents import Event, Request
+from monitor.incidents import Event, Request, account_of
 from monitor.judging import Judge
-from monitor.model import Finding, Incident, PageKind, Post, Severity
+from monitor.model import Finding, Incident, Kind, PageKind, Post, Severity
 from monitor.outbox import Outbox
 from monitor.pictures import FORMATS, PictureError, Pictures
+from monitor.record import stamp
 from monitor.store import Kept, Store
-from monitor.verdict import examine
+from monitor.verdict import examine, foreign_links
 
 log = logging.getLogger("monitor.vision")
 
@@ -34,6 +35,7 @@ SECONDS = 30  # for one picture; reading words takes about one
 MOST_MEMORY = 3 << 30  # bytes of address space of the reading process
 _MOST_LINES = 100
 _MOST_LETTERS = 2_000  # of one line or code
+LATE = timedelta(hours=24)  # a thread about replies closes after an hour, whether their pictures were read or not
 _SURE = 0.5  # of 1: below this a line is noise
 
 
@@ -62,10 +64,13 @@ class Vision:
     wake: Callable[[], None]
 
     async def look(self) -> None:
-        """The oldest post of an open incident whose pictures nobody looked at. Never raises but for the store."""
+        """The oldest post of an incident that is open, or was closed by the monitor itself, whose pictures nobody looked at.
+        Never raises but for the store.
+        """
         waiting = self.store.posts(
-            "words IS NULL AND kind NOT IN ('profile', 'unreadable') AND incident IN (SELECT id FROM incidents WHERE state != 'resolved')"
-            " AND post LIKE '%\"photo\"%'", (), 1,
+            "words IS NULL AND kind NOT IN ('profile', 'unreadable') AND incident IN"
+            " (SELECT id FROM incidents WHERE state != 'resolved' OR (outcome = 'over' AND resolved_at > ?)) AND post LIKE '%\"photo\"%'",
+            (stamp(self.clock() - LATE),), 1,
         )  # fmt: skip
         for kept in waiting:
             if isinstance(kept.post, Post):
@@ -100,22 +105,30 @@ class Vision:
         subject = examine("\n".join([*shown.words, *shown.codes]), shown.codes, self.judge.company, rules)
         known = {f.rule for f in kept.verdict.findings}
         findings = tuple(f for f in rules.accuse(subject, "post") if not f.shadow and f.rule not in known)
+        if post.kind is Kind.REPLY:
+            findings += foreign_links(subject)
         with self.store.transaction():
             self.store.keep_words(post, [*shown.words, *(f"[code] {c}" for c in shown.codes)])
             incident = self.store.incident(kept.incident or 0)
             if incident and (findings or shown.codes):
-                self._tell(incident, post, findings, tuple(h for h, _ in subject.places), now)
+                self._tell(incident, kept, findings, tuple(h for h, _ in subject.places), now)
         self.wake()
 
-    def _tell(self, incident: Incident, post: Post, findings: tuple[Finding, ...], hosts: tuple[str, ...], now: datetime) -> None:
+    def _tell(self, incident: Incident, kept: Kept, findings: tuple[Finding, ...], hosts: tuple[str, ...], now: datetime) -> None:
         said = "; ".join([*dict.fromkeys(f.title for f in findings)] or ["it carries a code"])
         leads = f", and leads to {', '.join(safe.clean(h, 80) for h in hosts[:3])}" if hosts else ""
-        sentence = f"a picture of post {post.id} says more: {said}{leads}"
+        sentence = f"a picture of post {kept.post.id} says more: {said}{leads}"
         worst = max((f.severity for f in findings), default=Severity.RECORD)
-        if worst is Severity.PAGE and incident.severity is not Severity.PAGE:
-            self.outbox.happened(Event(incident.subject, incident.name, worst, incident.headline, sentence, now, hosts), now)
-        else:
+        if findings and isinstance(kept.post, Post) and kept.post.kind is Kind.REPLY:
+            worst = Severity.PAGE  # its words were recorded and nobody woken: what the picture says is all of it
+        if worst is not Severity.PAGE or incident.severity is Severity.PAGE:
             self.outbox.say(incident, (Request(PageKind.NOTE, sentence), Request(PageKind.SYNC, sentence)), now)
+            return
+        subject = account_of(incident.subject)
+        number = self.outbox.happened(Event(subject, incident.name, worst, incident.headline, sentence, now, hosts), now)
+        self.store.tell_of(kept, number)
+        if subject != incident.subject:
+            self.outbox.mention(incident.id, f"{sentence}: that pages, see INC-{number}", now)
 
 
 async def seen(data: bytes) -> Seen:

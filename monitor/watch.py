@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from monitor.closer import Closer
 from monitor.incidents import Event, Request
 from monitor.intake import Intake
 from monitor.judging import Judge
 from monitor.model import (
     Account,
     Exact,
+    Original,
     PageKind,
     Post,
     Severity,
@@ -28,7 +30,6 @@ from monitor.store import Kept, Store
 
 log = logging.getLogger("monitor.watch")
 
-CLOSER_SECONDS = 12  # for the pictures and the quoted author of one batch: the next poll of this account waits for them
 PAGES_OF_A_FLOOD = 3  # at a time
 LOOK_AGAIN = timedelta(seconds=60)  # posts of an open incident are looked up this often
 
@@ -40,10 +41,11 @@ class Watch:
         self, account: Account, source: Source, store: Store, judge: Judge, outbox: Outbox, clock: Clock,
         wake: Callable[[], None], pictures: Pictures | None = None,
     ) -> None:  # fmt: skip
-        self._pictures = pictures
         self.account, self._source, self._store, self._judge = account, source, store, judge
         self._outbox, self._clock, self._wake = outbox, clock, wake
         self.intake = Intake(account, store, judge, outbox, clock, wake)
+        self.others: Mapping[str, Watch] = {account.key: self}  # of the same platform, by account key
+        self.closer = Closer(account, source, store, judge, clock, pictures, self._sight_of)
         self._looked_at = self._may_look_at = clock()
         self.retry_at: datetime | None = None
         self.retry_all = False  # that time concerns every account of the platform
@@ -56,6 +58,7 @@ class Watch:
     async def poll(self) -> Batch | None:
         """One read. A failure is written down and says when to try again."""
         row = self._store.account(self.account.key, self.account.handle)
+        batch: Batch | None
         try:
             batch = await self._source.read(self.account, row["cursor"], self._pages())
             if row["cursor"] is not None:
@@ -66,15 +69,16 @@ class Watch:
             if error.seen:
                 await self.sight(error.seen)
             self._failed(error)
-            return None
+            batch = None
         except (sqlite3.Error, asyncio.CancelledError):
             raise
         except Exception as error:
             log.exception("reading failed in an unforeseen way", extra={"account": self.account.key})
             self._failed(SourceError(Trouble.UNAVAILABLE, f"the answer could not be handled ({type(error).__name__})"))
-            return None
+            batch = None
         finally:
             self.finished_at = self._clock()
+        await self.closer.read_versions(self.accept)
         return batch
 
     def _pages(self) -> int:
@@ -86,38 +90,32 @@ class Watch:
         await self.accept(await self._completed(batch, None))
 
     async def _completed(self, batch: Batch, cursor: str | None) -> Batch:
-        """The batch with pictures and quoted authors fetched where a registration asks for them.
+        """The batch with what is needed to excuse a post fetched: pictures and quoted authors where a registration asks for
+        them, and which post of ours another one shows again.
 
         Everything else is judged first: looking closer at one post delays no page about another, but for what
         stands below it, where the order of a thread's parts counts.
         """
         self._judge.refresh(self._clock())
-        closer = [i for i in batch.items if self._judge.wants_pictures(i) or self._judge.wants_author(i)]
-        closer = [i for i in closer if not self._store.knows(i)]
+        posts = [i for i in batch.items if isinstance(i, Post)]
+        closer = [p for p in posts if self.closer.wanted(p) and not self._store.knows(p)]
         if not closer:
             return batch
-        begun = {i.conversation or i.id for i in closer if isinstance(i, Post)}
+        begun = {p.conversation or p.id for p in closer}
         others = tuple(i for i in batch.items if i not in closer and not (isinstance(i, Post) and i.conversation in begun))
         await self.accept(replace(batch, items=others, cursor=cursor))
-        looked = await asyncio.gather(*(self._closer(i) for i in closer if isinstance(i, Post)))
-        seen = {post.id: post for post in looked}
+        seen = await self.closer.look(closer)
         return replace(batch, items=tuple(seen.get(i.id, i) for i in batch.items))
 
-    async def _closer(self, post: Post) -> Post:
-        """The post with what was fetched for it, within seconds however many there are. Whatever goes wrong, it is
-        judged: without a picture or an author it pages.
-        """
-        try:
-            async with asyncio.timeout(CLOSER_SECONDS):
-                if self._judge.wants_author(post):
-                    post = replace(post, referenced_author=await self._source.author(post))
-                if self._pictures and self._judge.wants_pictures(post):
-                    post = await self._pictures.compared(post)
-        except SourceError as error:
-            log.warning("the quoted author is not known: %s", error, extra={"account": self.account.key, "post": post.id})
-        except Exception:
-            log.exception("not looked at closer", extra={"account": self.account.key, "post": post.id})
-        return post
+    async def _sight_of(self, key: str, batch: Batch) -> None:
+        """A post of another account of ours, met while looking at one of this account."""
+        watch = self.others.get(key)
+        if watch:
+            await watch.sight(batch)
+
+    async def originals(self, identifiers: tuple[str, ...]) -> dict[str, Original]:
+        """See `Closer.originals`."""
+        return await self.closer.originals(identifiers)
 
     def stepped(self, by: timedelta) -> None:
         """The clock was set. Forward, only what counts as progress moves: the rest is due at once."""

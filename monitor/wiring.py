@@ -32,6 +32,7 @@ from monitor.service import Service, utc_now
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source
 from monitor.store import Store
+from monitor.vision import installed as reads_pictures
 
 
 @contextlib.asynccontextmanager
@@ -92,6 +93,7 @@ def _with_key(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:
 def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSession, secrets: Mapping[str, str]) -> None:
     """What only some configurations have: a front in Slack, a schedule, a dead-man's switch, drills, a first monitor to look at."""
     config, file = made.config, made.config.file
+    made.outbox.reads_pictures = reads_pictures()
     channels = [routes[name] for name in routes if name.split(":")[0] == "slack"]
     slack = channels[0] if channels else None
     for other in channels[1:]:  # one workspace: who may, and what groups are called, is known once

@@ -91,7 +91,7 @@ async def test_pictures_of_many_posts_are_fetched_side_by_side(tmp_path: Path) -
         for _ in range(3):
             register(w, picture(1))
             w.x.post("acme", TEXT, files=(picture(1),))
-        w.service.watches[0]._pictures = Together()  # type: ignore[assignment]
+        w.service.watches[0].closer.pictures = Together()  # type: ignore[assignment]
         async with asyncio.timeout(5):
             await w.run(2)
         assert len(w.service.store.posts("baseline = 0")) == 3

@@ -5,7 +5,6 @@ What is wanted is worked out here in another way than the product does it: by th
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,10 +93,9 @@ def _kind(old: dict[str, Any], quoted: str | None) -> Kind:
         return Kind.REPOST
     if quoted:
         return Kind.QUOTE
-    to = old.get("in_reply_to_user_id_str")
-    if to or old.get("in_reply_to_status_id_str"):
-        return Kind.POST if to == old["user"]["id_str"] else Kind.REPLY
-    return Kind.REPOST if re.match(r"RT @\w{1,20}: ", old["text"]) else Kind.POST
+    if old.get("in_reply_to_status_id_str"):
+        return Kind.POST if old.get("in_reply_to_user_id_str") == old["user"]["id_str"] else Kind.REPLY
+    return Kind.POST
 
 
 def _unescaped(text: str) -> str:

@@ -171,19 +171,29 @@ class XWorld:
         data.setdefault("entities", {}).setdefault("urls", []).append(entity)
         data["attachments"] = {"media_keys": keys}
 
-    def repost(self, handle: str, of: str, text: str) -> str:
-        """A repost: `RT @of: text`, cut at 140."""
-        referenced = str(time_id(self.clock() - timedelta(hours=1)))
-        refs = [{"type": "retweeted", "id": referenced}]
-        return self.post(handle, f"RT @{of}: {text}"[:139], referenced_tweets=refs)
+    def repost(self, handle: str, of: str, text: str, identifier: str = "") -> str:
+        """A repost: `RT @of: text`, cut at 140. Of the post with this id, else of one of theirs that begins with the text,
+        else of one that they published an hour ago.
+        """
+        other = next((u for u in self.users.values() if u.profile["username"] == of), None) or self.user(of, f"9{len(self.users):06d}")
+        shown = html.escape(text, quote=False)
+        known = identifier or next((i for i, p in reversed(other.posts.items()) if p["text"].startswith(shown)), "")
+        if not known:
+            known, at = str(time_id(self.clock() - timedelta(hours=1)) + next(self._serial) % 4_194_304), self.clock() - timedelta(hours=1)
+            other.posts[known] = {
+                "id": known, "text": shown, "author_id": other.id, "edit_history_tweet_ids": [known], "created_at": _time(at),
+                "conversation_id": known, "lang": "en", "reply_settings": "everyone",
+            }  # fmt: skip
+        cut = f"RT @{of}: {text}" if len(text) <= 130 else f"RT @{of}: {text[:120]}…"
+        return self.post(handle, cut, referenced_tweets=[{"type": "retweeted", "id": known}])
 
-    def reply(self, handle: str, text: str, to: str = "777", under: str = "") -> str:
+    def reply(self, handle: str, text: str, to: str = "777", under: str = "", **more: Any) -> str:
         """A reply to somebody's post; below one of our own it is a part of a thread."""
         under = under or str(time_id(self.clock() - timedelta(hours=1)))
         mine = self.named(handle)
         to, root = (mine.id, mine.posts[under]["conversation_id"]) if under in mine.posts else (to, under)
         refs = [{"type": "replied_to", "id": under}]
-        return self.post(handle, text, referenced_tweets=refs, in_reply_to_user_id=to, conversation_id=root)
+        return self.post(handle, text, referenced_tweets=refs, in_reply_to_user_id=to, conversation_id=root, **more)
 
     def quote(self, handle: str, text: str, of: str, identifier: str = "1700000000000000000") -> str:
         """A quote of a post by `of`, known to whoever asks for that post by id."""

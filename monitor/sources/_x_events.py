@@ -128,7 +128,7 @@ def _users(more: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _lacks(payload: dict[str, Any]) -> bool:
-    """Whether the post may have more than the event shows: media, a long text, a link whose target did not come."""
+    """Whether the post may have more than the event shows: media, a long text, a reference, a link whose target did not come."""
     text = str(payload.get("text") or "")
     urls = (payload.get("entities") or {}).get("urls") or ()
     known = {str(u.get("url")) for u in urls if isinstance(u, dict) and u.get("expanded_url")}
@@ -137,7 +137,9 @@ def _lacks(payload: dict[str, Any]) -> bool:
     longer = isinstance(reaches, list) and len(reaches) == 2 and isinstance(reaches[1], int) and reaches[1] > len(text)
     long = bool(payload.get("note_tweet") or payload.get("note_post"))
     cut = text.rstrip().endswith("…") or (re.search(r"…\s*https?://t\.co/\w+$", text) is not None)
-    attached = bool(payload.get("attachments")) or media
+    refs = payload.get("referenced_tweets") or payload.get("referenced_posts")
+    typed = not refs and (text.startswith("RT @") or bool(payload.get("in_reply_to_user_id")))  # or the reference did not come
+    attached = bool(payload.get("attachments")) or media or typed or payload.get("article") is not None
     return attached or longer or (cut and not long) or any(t not in known for t in _TCO.findall(text))
 
 

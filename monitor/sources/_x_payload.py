@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor.model import Company, Kind, Media, Post, Profile, Unreadable
+from monitor.model import Company, Kind, Media, Original, Post, Profile, Unreadable
 from monitor.verdict.links import Place, host_of, place
 
 _EPOCH_MS = 1288834974657  # of X's ids
 _TCO = re.compile(r"https?://t\.co/\w+")
 _RT = re.compile(r"RT @(\w{1,20}): ")
 _STATUS = re.compile(r"https?://(?:mobile\.)?(?:x|twitter)\.com/\w+/status/(\d+)(?:/(?:photo|video)/\d+)?$")
+_ARTICLE = re.compile(r"https?://(?:mobile\.)?(?:x|twitter)\.com/\w+/article/(\d+)$")
 _ESCAPES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 _NOBODY = Company("")
 _NO_PREVIEW = "tombstone://card"  # whoever posted took the preview away: a reader sees none
@@ -47,13 +48,15 @@ class Includes:
 
     media: dict[str, dict[str, Any]]
     polls: dict[str, dict[str, Any]]
+    posts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def includes(page: dict[str, Any]) -> Includes:
     """The expansions of a page, whatever of them is usable."""
     given = page.get("includes")
     given = given if isinstance(given, dict) else {}
-    return Includes(_keyed(given.get("media"), "media_key"), _keyed(given.get("polls"), "id"))
+    posts = _keyed(given.get("tweets") or given.get("posts"), "id")
+    return Includes(_keyed(given.get("media"), "media_key"), _keyed(given.get("polls"), "id"), posts)
 
 
 def _keyed(items: Any, key: str) -> dict[str, dict[str, Any]]:
@@ -70,9 +73,13 @@ def read_post(data: Any, account: str, more: Includes, now: datetime) -> Post | 
 
 def newest_version(data: Any) -> str:
     """The id of a post's newest version, or an empty string where it does not say."""
-    history = _first(data, "edit_history_tweet_ids", "edit_history_post_ids") if isinstance(data, dict) else None
-    found = str(history[-1]) if isinstance(history, list) and history else ""
-    return found if is_id(found) else ""
+    return next(reversed(_history(data)), "") if isinstance(data, dict) else ""
+
+
+def _history(data: dict[str, Any]) -> tuple[str, ...]:
+    """The ids of all versions, oldest first; none where there are none: X itself has sent `[""]`."""
+    given = _first(data, "edit_history_tweet_ids", "edit_history_post_ids")
+    return tuple(dict.fromkeys(i for i in map(str, given) if is_id(i))) if isinstance(given, list) else ()
 
 
 def _unreadable(data: Any, account: str, error: Exception, now: datetime) -> Unreadable:
@@ -86,13 +93,13 @@ def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
     identifier = str(data["id"])
     if not is_id(identifier):
         raise ValueError("id")
-    history = [str(i) for i in _first(data, "edit_history_tweet_ids", "edit_history_post_ids") or [identifier]]
-    kind, referenced, author = _kind(data)
+    history = tuple(dict.fromkeys((*_history(data), identifier)))
+    kind, referenced, author, forms = _kind(data, account)
     note = _first(data, "note_tweet", "note_post") or {}
     escaped = str(note.get("text") or data["text"])
     entities = note.get("entities") or data.get("entities") or {}
-    own = {*history, identifier} | ({referenced} if kind is Kind.QUOTE else set())
     urls = entities.get("urls") or ()
+    own = {*history, *_own_article(data, urls)} | ({referenced} if kind is Kind.QUOTE else set())
     text, links = _expanded(escaped, urls, own)
     created = data.get("created_at")
     return Post(
@@ -102,9 +109,9 @@ def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
         text="\n".join(part for part in (_article(data), text, *_options(data, more)) if part),
         created_at=datetime.fromisoformat(created) if created else id_time(identifier),
         root_id=history[0],
-        version=history.index(identifier) + 1 if identifier in history else len(history),
+        version=history.index(identifier) + 1,
         links=links,
-        media=_media(data, more),
+        media=_media(data, more) or _shown_media(urls, own),
         card=_card(data, urls),
         referenced_id=referenced,
         referenced_author=author,
@@ -112,6 +119,10 @@ def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
         lang=str(data.get("lang") or ""),
         conversation=str(data.get("conversation_id") or ""),
         poll=bool((data.get("attachments") or {}).get("poll_ids")),
+        forms=forms,
+        versions=history,
+        unread=_unread(data),
+        original=_original(referenced, account, more) if kind is Kind.REPOST else None,
         url=f"https://x.com/i/web/status/{identifier}",
         unwound=_unwound(urls),
     )
@@ -122,24 +133,35 @@ def _first(data: dict[str, Any], *names: str) -> Any:
     return next((data[n] for n in names if data.get(n)), None)
 
 
-def _kind(data: dict[str, Any]) -> tuple[Kind, str, str]:
-    """Kind, referenced id, referenced author.
+def _kind(data: dict[str, Any], account: str) -> tuple[Kind, str, str, tuple[Kind, ...]]:
+    """Kind, referenced id, referenced author, and other kinds that it has or whose look was typed.
 
-    A reply to oneself is a post: it stands on the timeline like one, and replies are judged more
-    gently. So is a reply that quotes: the quote decides. An `RT @` text without a reference is a
-    repost of nobody known, so that typing it excuses nothing.
+    Only a reference of X's makes a repost, a quote or a reply: `RT @` and a leading `@name`, for which X names
+    somebody answered too, can be typed. A reply to oneself is a post: it stands on the timeline like one, and replies are
+    judged more gently. So a reply that quotes is a quote, and a reply besides.
     """
     refs = {r.get("type"): str(r.get("id", "")) for r in _first(data, "referenced_tweets", "referenced_posts") or ()}
     reposted = _RT.match(str(data.get("text", "")))
     if "retweeted" in refs:
-        return Kind.REPOST, refs["retweeted"], reposted[1] if reposted else ""
+        return Kind.REPOST, refs["retweeted"], reposted[1] if reposted else "", ()
+    to, above = str(data.get("in_reply_to_user_id") or ""), _first(data, "in_reply_to_tweet_id", "in_reply_to_post_id")
+    answered = refs.get("replied_to", str(above) if above else None)  # events name it beside the references
+    itself = bool(to) and to in (str(data.get("author_id") or ""), account.rsplit(":", 1)[-1])
     if "quoted" in refs:
-        return Kind.QUOTE, refs["quoted"], ""
-    to = str(data.get("in_reply_to_user_id") or "")
-    if "replied_to" in refs or to:
-        itself = to and to == str(data.get("author_id") or "")
-        return (Kind.POST if itself else Kind.REPLY), refs.get("replied_to", ""), ""
-    return (Kind.REPOST if reposted else Kind.POST), "", ""
+        return Kind.QUOTE, refs["quoted"], "", (Kind.REPLY,) if answered is not None and not itself else ()
+    if answered is not None:
+        return (Kind.POST if itself else Kind.REPLY), answered, "", ()
+    return Kind.POST, "", "", (*([Kind.REPOST] if reposted else []), *([Kind.REPLY] if to and not itself else []))
+
+
+def _original(identifier: str, account: str, more: Includes) -> Original | None:
+    """The reposted post, where it came along: the text of a repost ends after 140 characters."""
+    data = more.posts.get(identifier)
+    if data is None:
+        return None
+    found = read_post(data, account, Includes(more.media, more.polls), datetime.fromtimestamp(0, UTC))
+    ours = str(data.get("author_id") or "") == account.rsplit(":", 1)[-1]
+    return Original(account if ours else "", found.created_at, found.text, found.links) if isinstance(found, Post) else None
 
 
 def _expanded(escaped: str, urls: Any, own: set[str]) -> tuple[str, tuple[str, ...]]:
@@ -179,9 +201,9 @@ def _card(data: dict[str, Any], urls: Any) -> str:
 
 
 def _is_own(entity: dict[str, Any], target: str, own: set[str]) -> bool:
-    """X's own link to the post's pictures or to the post it quotes."""
-    status = _STATUS.fullmatch(target)
-    return bool(entity.get("media_key")) or bool(status and status[1] in own)
+    """X's own link to the post's pictures, to the post it quotes or to the article it shows."""
+    page = _STATUS.fullmatch(target) or _ARTICLE.fullmatch(target)
+    return bool(entity.get("media_key")) or bool(page and page[1] in own)
 
 
 def _unescape(text: str) -> str:
@@ -192,7 +214,24 @@ def _unescape(text: str) -> str:
 
 def _article(data: dict[str, Any]) -> str:
     article = data.get("article") or {}
-    return "\n".join(str(article[k]) for k in ("title", "text", "plain_text") if article.get(k))
+    return "\n".join(str(article[k]) for k in ("title", *_BODIES) if article.get(k))
+
+
+def _own_article(data: dict[str, Any], urls: Any) -> set[str]:
+    """The id of the article that the post shows, by its only link to one: a second link may lead to anybody's."""
+    found = {a[1] for u in urls if isinstance(u, dict) and (a := _ARTICLE.fullmatch(_target(u)))}
+    return found if data.get("article") is not None and len(found) == 1 else set()
+
+
+_BODIES = ("text", "plain_text")  # of an article, where X gives one: by default it gives the title alone
+
+
+def _unread(data: dict[str, Any]) -> tuple[str, ...]:
+    """What a reader of this post sees and X does not give."""
+    article = data.get("article")
+    if article is None or (isinstance(article, dict) and any(article.get(k) for k in _BODIES)):
+        return ()
+    return ("the body of its article",)
 
 
 def _options(data: dict[str, Any], more: Includes) -> list[str]:
@@ -216,6 +255,12 @@ def _said_of(media: dict[str, Any], of_post: dict[str, Any]) -> str:
     """Every word about a picture or video that a reader can be shown; the post's `media_metadata` has them too."""
     given = (media.get("alt_text"), *(of_post.get(k) for k in ("alt_text", "title", "description")))
     return "\n".join(dict.fromkeys(str(words) for words in given if words))
+
+
+def _shown_media(urls: Any, own: set[str]) -> tuple[Media, ...]:
+    """Pictures of which only the link came: dropped from the text, they must not vanish altogether."""
+    shown = [u for u in urls if isinstance(u, dict) and _is_own(u, _target(u), own)]
+    return tuple(Media("unknown") for u in shown if u.get("media_key") or re.search(r"/(photo|video)/\d+$", _target(u)))
 
 
 def read_profile(user: dict[str, Any], account: str) -> Profile:

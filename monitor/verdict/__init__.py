@@ -29,7 +29,9 @@ from monitor.model import (
 )
 from monitor.verdict.addresses import addresses, wallet_names
 from monitor.verdict.approved import Queue
+from monitor.verdict.forms import excused, pinned, worth
 from monitor.verdict.links import Place, hosts, place, sent_on
+from monitor.verdict.profile_signs import accusations
 from monitor.verdict.rules import Rules, Subject
 from monitor.verdict.shown_links import lengthened, reached
 from monitor.verdict.text import canonical, read
@@ -37,25 +39,31 @@ from monitor.verdict.text import canonical, read
 
 def judge(post: Post, account: Account, company: Company, queue: Queue | None, rules: Rules, context: Context = NO_CONTEXT) -> Verdict:
     """The verdict on a post; without a queue, what the rules alone say."""
-    subject = examine(readable(post), reached(post), company, rules, context=context)
+    shown = post.original.links if post.original else ()
+    subject = examine(readable(post), (*reached(post), *shown), company, rules, context=context)
     findings = rules.accuse(subject, "post")
     match = queue.match(lengthened(post, company), _names(company)) if queue is not None else NoMatch("the queue was left out")
     if queue is not None and isinstance(match, Exact) and match.words:
         unread = queue.unread(match, post)
         loud = rules.accuse(examine(unread, (), company, rules, context=context), "post") if unread else ()
         findings = (*(f for f in findings if _stands(f, rules) and f not in loud), *loud)
+    elif isinstance(match, NoMatch) and excused(post, context):
+        findings = tuple(f for f in findings if _stands(f, rules))
     elif post.kind in (Kind.REPLY, Kind.DM):
-        findings = (*findings, *_foreign_links(subject))
+        findings = (*findings, *foreign_links(subject))
     if is_canary(post, account):
         match = NoMatch(CANARY)
-    base = Severity.CLEAR if queue is None or match == NoMatch(CANARY) else _base(post, account, company, match)
+    unplanned, form = worth(post, account, context, accused=any(not f.shadow for f in findings))
+    base = Severity.CLEAR if queue is None or match == NoMatch(CANARY) else _base(unplanned, match)
     severity = max([base, *(f.severity for f in findings if not f.shadow)])
     foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
     reason = _reason(match, findings, queued=queue is not None)
     if severity >= Severity.NOTIFY and context.signals:
         reason = f"{reason}; unusual: {', '.join(why for _, why in context.signals[:2])}"
     if severity is Severity.RECORD and isinstance(match, NoMatch):
-        reason = f"an unregistered {post.kind}: recorded, nobody told"
+        reason = f"{form or f'an unregistered {post.kind}'}: recorded, nobody told"
+    elif form and severity >= Severity.NOTIFY and not isinstance(match, Exact):
+        reason = f"{reason}; {form}"
     return Verdict(severity, reason, match, findings, foreign)
 
 
@@ -63,13 +71,24 @@ def judge_change(change: ProfileChange, company: Company, queue: Queue, rules: R
     """The verdict on one profile field that changed; an unregistered one is at least a notice."""
     subject = examine(change.after, (), company, rules, change.field, context)
     match = queue.match_change(change)
-    findings = rules.accuse(subject, "profile")
+    before = examine(change.before, (), company, rules, change.field, context)
+    findings = (*accusations(change, subject, before, rules), *_of_the_pinned(change, company, rules, context))
+    base, form = Severity.NOTIFY, ""
     if isinstance(match, Exact):
         findings = tuple(f for f in findings if _stands(f, rules))
-    base = Severity.CLEAR if isinstance(match, Exact) and not match.caveats else Severity.NOTIFY
+        base = Severity.NOTIFY if match.caveats else Severity.CLEAR
+    elif change.field == "pinned_post" and change.after:
+        base, form = pinned(context.original, accused=any(not f.shadow for f in findings))
     severity = max([base, *(f.severity for f in findings if not f.shadow)])
     foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
-    return Verdict(severity, _reason(match, findings, queued=True), match, findings, foreign)
+    reason = _reason(match, findings, queued=True)
+    return Verdict(severity, f"{reason}; {form}" if form else reason, match, findings, foreign)
+
+
+def _of_the_pinned(change: ProfileChange, company: Company, rules: Rules, context: Context) -> tuple[Finding, ...]:
+    """What the rules say of the pinned post, where we had to ask for it."""
+    shown = change.original
+    return rules.accuse(examine(shown.text, shown.links, company, rules, context=context), "post") if shown else ()
 
 
 def judge_unreadable(item: Unreadable) -> Verdict:
@@ -93,8 +112,9 @@ def examine(text: str, links: tuple[str, ...], company: Company, rules: Rules, f
 
 
 def readable(post: Post) -> str:
-    """Everything a reader can read: the text, then what the pictures are said to show."""
-    return "\n".join([post.text, *(m.alt_text for m in post.media if m.alt_text)])
+    """Everything a reader can read: the text, what it shows again, then what the pictures are said to show."""
+    shown = [post.original.text] if post.original else []
+    return "\n".join([post.text, *shown, *(m.alt_text for m in post.media if m.alt_text)])
 
 
 CANARY = "the canary"
@@ -102,7 +122,7 @@ CANARY = "the canary"
 
 def is_canary(post: Post, account: Account) -> bool:
     """Whether this is the marked post that proves the chain: its text, a number or a time behind it, and nothing else."""
-    plain = post.kind is Kind.POST and not (post.links or post.media or post.card or post.poll) and post.version == 1
+    plain = post.kind is Kind.POST and not (post.links or post.media or post.card or post.poll or post.unread) and post.version == 1
     text, marker = canonical(post.text), canonical(account.canary)
     return bool(marker) and plain and text.startswith(marker) and _counts(text[len(marker) :], marker)
 
@@ -146,7 +166,8 @@ def _stands(finding: Finding, rules: Rules) -> bool:
     )
 
 
-def _foreign_links(subject: Subject) -> tuple[Finding, ...]:
+def foreign_links(subject: Subject) -> tuple[Finding, ...]:
+    """What accuses a reply that leads away from us."""
     foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
     if not foreign:
         return ()
@@ -154,17 +175,11 @@ def _foreign_links(subject: Subject) -> tuple[Finding, ...]:
     return (Finding("foreign-link-in-reply", 1, Severity.PAGE, "Reply links to a foreign page", foreign[:3], why),)
 
 
-def _base(post: Post, account: Account, company: Company, match: Match) -> Severity:
+def _base(unplanned: Severity, match: Match) -> Severity:
     """What the match alone is worth."""
-    worth = account.worth(post.kind)
     if isinstance(match, Exact):
         return Severity.NOTIFY if match.caveats else Severity.CLEAR
-    if isinstance(match, Near):
-        return min(worth, Severity.NOTIFY)
-    ours = {h.lower() for h in company.handles}
-    if post.kind is Kind.REPOST and post.referenced_author.lower() in ours:
-        return min(worth, Severity.RECORD)
-    return worth
+    return min(unplanned, Severity.NOTIFY) if isinstance(match, Near) else unplanned
 
 
 _TOLD = 3  # rules named in one line, the worst ones; the others stand in the findings

@@ -63,20 +63,20 @@ def learn(habits: Habits, post: Post) -> Habits:
     return Habits({name: round(counts[name], 4) for name in sorted(kept)}, max(filter(None, (habits.as_of, post.created_at))))
 
 
-def signals(post: Post, habits: Habits, recent: tuple[tuple[datetime, Kind], ...], ours: frozenset[str]) -> tuple[tuple[Signal, str], ...]:
-    """What is unlike this account, each with its reason. `recent` are its other posts of the last minutes; `ours`
-    the handles that a burst of reposts does not count.
+def signals(post: Post, habits: Habits, recent: tuple[tuple[datetime, Kind], ...], *, own: bool) -> tuple[tuple[Signal, str], ...]:
+    """What is unlike this account, each with its reason. `recent` are its other posts of the last minutes; `own`
+    says that it reposts a post of ours of which nobody complained, which no burst counts.
     """
-    found = [*_bursts(post, habits, recent, ours)]
+    found = [*_bursts(post, habits, recent, own=own)]
     total = habits.counts.get("posts", 0.0)
     if total >= KNOWN_FROM:
         found += _unlike(post, habits.counts, total)
     return tuple(found)
 
 
-def _bursts(post: Post, habits: Habits, recent: tuple[tuple[datetime, Kind], ...], ours: frozenset[str]) -> Iterable[tuple[Signal, str]]:
+def _bursts(post: Post, habits: Habits, recent: tuple[tuple[datetime, Kind], ...], *, own: bool) -> Iterable[tuple[Signal, str]]:
     kinds = [kind for when, kind in recent if abs(post.created_at - when) <= BURST]
-    if post.kind is Kind.REPOST and post.referenced_author.lower() not in ours and kinds.count(Kind.REPOST) + 1 >= _REPOSTS:
+    if post.kind is Kind.REPOST and not own and kinds.count(Kind.REPOST) + 1 >= _REPOSTS:
         yield Signal.REPOST_BURST, f"{kinds.count(Kind.REPOST) + 1} reposts within ten minutes"
     written = sum(k in (Kind.POST, Kind.QUOTE) for k in kinds) + 1
     total = habits.counts.get("posts", 0.0)

@@ -29,6 +29,7 @@ def caveats(one: ApprovedPost, post: Post) -> tuple[str, ...]:
 
 def _caveats(one: ApprovedPost, post: Post) -> Iterator[str]:
     yield from picture_caveats(one, post)
+    yield from (f"{part} was not compared: the platform does not give it" for part in post.unread)
 
 
 def _another_post(one: ApprovedPost, post: Post) -> Doubt | None:

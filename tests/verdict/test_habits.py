@@ -46,25 +46,25 @@ def said(text: str, **more: object) -> Post:
     ],
 )
 def test_what_is_unlike_the_account_is_said_with_its_reason(unusual: Post, signal: Signal, why: str) -> None:
-    assert (signal, why) in signals(unusual, usual(), (), frozenset())
-    assert not signals(unusual, usual(5), (), frozenset()), "an account seen five times has no habits"
+    assert (signal, why) in signals(unusual, usual(), (), own=False)
+    assert not signals(unusual, usual(5), (), own=False), "an account seen five times has no habits"
 
 
 def test_the_usual_is_nothing_to_speak_of() -> None:
-    assert signals(said("More news https://www.acme.example/b"), usual(), (), frozenset()) == ()
+    assert signals(said("More news https://www.acme.example/b"), usual(), (), own=False) == ()
 
 
 def test_a_burst_of_reposts_needs_no_history_and_a_tempo_does() -> None:
     repost = said("RT @bandit: mint", kind=Kind.REPOST, referenced_author="bandit")
     before = tuple((repost.created_at - timedelta(minutes=n), Kind.REPOST) for n in (1, 2, 3))
-    assert signals(repost, Habits({}), before, frozenset()) == ((Signal.REPOST_BURST, "4 reposts within ten minutes"),)
-    assert signals(repost, Habits({}), before, frozenset({"bandit"})) == ()
-    assert signals(repost, Habits({}), before[:2], frozenset()) == ()
+    assert signals(repost, Habits({}), before, own=False) == ((Signal.REPOST_BURST, "4 reposts within ten minutes"),)
+    assert signals(repost, Habits({}), before, own=True) == ()
+    assert signals(repost, Habits({}), before[:2], own=False) == ()
     posts = tuple((repost.created_at - timedelta(minutes=n), Kind.POST) for n in range(1, 5))
-    assert signals(said("fifth"), usual(), posts, frozenset())[0][0] is Signal.TEMPO
-    assert signals(said("fifth"), usual(5), posts, frozenset()) == ()
+    assert signals(said("fifth"), usual(), posts, own=False)[0][0] is Signal.TEMPO
+    assert signals(said("fifth"), usual(5), posts, own=False) == ()
     long_ago = tuple((when - timedelta(hours=1), kind) for when, kind in posts)
-    assert signals(said("fifth"), usual(), long_ago, frozenset()) == ()
+    assert signals(said("fifth"), usual(), long_ago, own=False) == ()
 
 
 def test_habits_fade() -> None:
@@ -84,4 +84,4 @@ def test_a_flood_of_names_stays_small_and_drops_no_language() -> None:
 @settings(max_examples=150, deadline=None)
 def test_no_text_makes_learning_raise(text: str, lang: str, poll: bool) -> None:
     one = said(text.encode("utf-8", "replace").decode(), lang=lang, poll=poll)
-    signals(one, learn(usual(25), one), (), frozenset())
+    signals(one, learn(usual(25), one), (), own=False)

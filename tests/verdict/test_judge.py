@@ -77,9 +77,9 @@ def test_a_link_card_under_a_reply_is_a_link() -> None:
     assert say(post("@jo here you go", kind=Kind.REPLY, card="https://acme-help.support/x"))[0] is Severity.PAGE
 
 
-def test_a_repost_of_our_own_is_recorded_and_of_anybody_else_pages() -> None:
+def test_a_repost_of_anybody_pages_while_nobody_knows_that_it_is_ours() -> None:
     own = post("RT @acme: hi", kind=Kind.REPOST, referenced_author="Acme")
-    assert say(own)[0] is Severity.RECORD
+    assert say(own)[0] is Severity.PAGE
     assert say(replace(own, referenced_author="stonks"))[0] is Severity.PAGE
     assert say(replace(own, referenced_author=""))[0] is Severity.PAGE
 
