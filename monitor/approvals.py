@@ -14,6 +14,7 @@ from monitor.outbox import Outbox
 from monitor.planning import Plan
 from monitor.record import stamp
 from monitor.store import Kept, Store
+from monitor.verdict import shown_parts
 from monitor.verdict.addresses import addresses, wallet_names
 from monitor.verdict.links import hosts
 
@@ -160,7 +161,10 @@ def _registered(store: Store, kept: Kept, approval: Approval) -> int:
     post = kept.post
     assert isinstance(post, Post)
     end = approval.at + timedelta(minutes=1)
-    plan = Plan(post.account, post.kind, post.text, post.created_at, end, (), len(post.media), "", approval.who, _external(kept))
+    plan = Plan(
+        post.account, post.kind, post.text, post.created_at, end, (), len(post.media), "", approval.who, _external(kept),
+        shown=tuple(shown_parts.parts(post).items()),
+    )  # fmt: skip
     origin = desk.Origin(approval.voter, approval.via, after_the_fact=True)
     number = desk.register(store, plan, approval.who, approval.at, origin)
     if number is None:

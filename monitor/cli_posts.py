@@ -43,7 +43,17 @@ def posts() -> None:
 )
 @click.option("--alt", "alts", multiple=True, help="The alt text of a picture, in their order: any other one is a notice.")
 @click.option("--thread", is_flag=True, help="TEXT is a thread: its parts stand between lines of three dashes.")
-@click.option("--answers-under", "conversation", default="", help="Instead of TEXT: every reply below this post id.")
+@click.option("--quotes", help="The post that it quotes, by id or link.")
+@click.option("--answers", help="The post that it answers, somebody's or our own, by id or link.")
+@click.option("--reposts", help="The post that it reposts, by id or link; needs no TEXT.")
+@click.option("--poll", multiple=True, help="A choice of its poll, two to four times.")
+@click.option("--part", "parts", multiple=True, metavar="NAME=VALUE", help="What else it shows: community, place, replies, paid, audience.")
+@click.option("--answers-under", "conversation", default="", help="Instead of TEXT: every reply below this post, by id or link.")
+@click.option(
+    "--most",
+    type=click.IntRange(1),
+    help="With --answers-under: so many replies are expected; one notice when there are more.  [default: 50]",
+)
 @click.option("--author", default="", help="Instead of TEXT, with --kind repost or quote: every one of this handle's posts.")
 @acting
 @configured
@@ -54,6 +64,9 @@ def add(config: Config, text: str | None, file: str | None, who: str | None, **g
     open_ended = given["conversation"] or given["author"]
     if open_ended and (text or file):
         raise click.UsageError("--answers-under and --author stand instead of a text: give one or the other")
+    if given["most"] and not given["conversation"]:
+        raise click.UsageError("--most counts replies: it goes with --answers-under")
+    open_ended = open_ended or (given["reposts"] and not (text or file))
     plan = _planned(config, "" if open_ended else _text(text, file, pictured=bool(given["images"])), given)
     origin = desk.Origin(voters.of_host(), "the command line")
     number = desk.register(open_store(config), plan, actor(who), utc_now(), origin)
@@ -79,7 +92,7 @@ def _text(text: str | None, file: str | None, *, pictured: bool) -> str:
 
 
 def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
-    from monitor import planned_pictures, planning
+    from monitor import planned_pictures, planning, references
     from monitor.model import PROFILE_FIELDS, Kind
 
     how = reading(config, given["account"], given["zone"])
@@ -87,6 +100,8 @@ def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
         raise click.UsageError(f"--profile: found {given['field']!r}, expected one of: {', '.join(PROFILE_FIELDS)}")
     try:
         kind = Kind.PROFILE if given["field"] else planning.kind_named("reply" if given["conversation"] else given["kind"])
+        kind, shown = references.named(kind, given)
+        conversation = references.post_named("--answers-under", given["conversation"]) if given["conversation"] else ""
         if given["author"] and kind not in (Kind.REPOST, Kind.QUOTE):
             raise ValueError(f"--author: found --kind {kind}, expected repost or quote")
         start = planning.moment(given["start"], how) if given["start"] else utc_now() - timedelta(minutes=1)
@@ -95,9 +110,11 @@ def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     text, *more = planning.parts_of(text) if given["thread"] else [text]
+    text = references.with_choices(text, given)
     plan = planning.Plan(
         account, kind, text, start, end, tuple(given["links"]), max(given["media"], len(given["images"])), given["field"] or "",
-        more=tuple(more), conversation=given["conversation"], author=given["author"].lstrip("@"), files=given["images"], alt=given["alts"],
+        more=tuple(more), conversation=conversation, author=given["author"].lstrip("@"), files=given["images"], alt=given["alts"],
+        shown=shown, most=given["most"] or 0,
     )  # fmt: skip
     (compared,) = asyncio.run(planned_pictures.compared([plan], Path()))
     if isinstance(compared, planning.Bad):
@@ -161,7 +178,8 @@ def show_post(config: Config, number: str, as_json: bool) -> None:  # noqa: FBT0
         return
     click.echo(safe.for_terminal(show.whose(one)))
     plan = planning.Plan(one.account, one.kind, one.text, one.not_before, one.not_after, one.links, one.media, one.field)
-    _said(config, replace(plan, pictures=one.pictures, alt=one.alt, conversation=one.conversation, author=one.author))
+    plan = replace(plan, conversation=one.conversation, author=one.author, shown=one.shown, most=one.most)
+    _said(config, replace(plan, pictures=one.pictures, alt=one.alt))
     if one.used_by:
         show.judged(store, store.posts("account = ? AND id = ?", (one.account, one.used_by)), as_json=False)
 

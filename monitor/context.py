@@ -8,7 +8,7 @@ from datetime import datetime
 from monitor import record
 from monitor.blocklists import Blocklists
 from monitor.incidents import DRILL, account_of
-from monitor.model import Account, Company, Context, Item, Kind, Post, ProfileChange, Severity, Signal, Verdict
+from monitor.model import Account, ApprovedPost, Company, Context, Item, Kind, Post, ProfileChange, Severity, Signal, Verdict
 from monitor.record import stamp
 from monitor.shown_again import standing
 from monitor.store import Store
@@ -16,6 +16,7 @@ from monitor.verdict.addresses import addresses
 from monitor.verdict.forms import QUIET
 from monitor.verdict.habits import BURST, learn, signals
 from monitor.verdict.links import hosts
+from monitor.verdict.open_ended import most_answers
 from monitor.verdict.text import skeleton
 
 log = logging.getLogger("monitor.context")
@@ -33,6 +34,16 @@ def gather(store: Store, account: Account, item: Item, company: Company, lists: 
     if elsewhere:
         found = (*found, (Signal.SEVERAL_ACCOUNTS, f"the same words as in INC-{elsewhere} of another of our accounts"))
     return Context(found, _listed(item.text, item.links, lists), shown)
+
+
+def answered(store: Store, one: ApprovedPost, item: Item) -> int:
+    """The earlier replies that this registration let pass; counted up to the first one beyond what it allows."""
+    row = store.sql.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM posts WHERE account = ? AND kind = 'reply' AND created_at BETWEEN ? AND ? AND id != ?"
+        " AND json_extract(verdict, '$.match.kind') = 'Exact' AND json_extract(verdict, '$.match.approved') = ? LIMIT ?)",
+        [one.account, stamp(one.not_before), stamp(one.not_after), item.id, one.id, most_answers(one) + 1],
+    ).fetchone()
+    return int(row[0])
 
 
 def remember(store: Store, account: Account, item: Item, verdict: Verdict, *, baseline: bool) -> None:

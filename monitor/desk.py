@@ -33,7 +33,9 @@ from monitor.store import Kept, Store
 from monitor.verdict import examine, judge, judge_change, judge_unreadable
 from monitor.verdict.approved import Queue
 from monitor.verdict.critical import critical_tokens
+from monitor.verdict.open_ended import MOST_ANSWERS
 from monitor.verdict.rules import Rules
+from monitor.verdict.shown_parts import IN_EVERY_PART
 from monitor.verdict.shown_pictures import not_compared
 from monitor.verdict.text import canonical
 from monitor.verdict.vocabulary import MissingVersionError
@@ -41,6 +43,11 @@ from monitor.verdict.vocabulary import MissingVersionError
 _SHORT_WORDS = 4
 IMPORT = "import:"  # begins the names of acts that register a row at a time
 _LONG_WINDOW = timedelta(days=14)
+_UNNAMED = {
+    Kind.QUOTE: {"quotes": "it does not say which post it quotes"},
+    Kind.REPLY: {"answers": "it does not say which post it answers"},
+    Kind.REPOST: {"reposts": "it does not say which post it reposts"},
+}
 
 
 class DeskError(Exception):
@@ -72,9 +79,14 @@ def lint(plan: Plan, company: Company, rules: Rules, *, although: bool = True) -
         outcome = "it will PAGE although registered" if still else "registering it silences this"
         notes.append(f"rule {finding.rule}: {finding.title} ({', '.join(finding.evidence[:2])}); {outcome}")
     text = canonical(plan.text, plan.links)
-    if plan.conversation or plan.author:
-        what = f"every answer below post {plan.conversation}" if plan.conversation else f"every {plan.kind} of @{plan.author}"
-        return [*notes, f"{what} goes by in its window, whatever it says, unless a rule or a foreign link accuses it"]
+    if opened := _opens(plan):
+        return [*notes, opened]
+    named = dict(plan.shown)
+    notes += [
+        f"{say}: it will be a NOTICE (name the post with --{name})"
+        for name, say in _UNNAMED.get(plan.kind, {}).items()
+        if name not in named
+    ]
     if uncompared := not_compared(max(plan.media, len(plan.pictures)), len(plan.pictures)):
         notes.append(uncompared)
     if not plan.field and text and len(text.split()) < _SHORT_WORDS and not critical_tokens(text):
@@ -82,6 +94,23 @@ def lint(plan: Plan, company: Company, rules: Rules, *, although: bool = True) -
     if plan.not_after - plan.not_before > _LONG_WINDOW:
         notes.append(f"open for {(plan.not_after - plan.not_before).days} days: a shorter window excuses less")
     return notes
+
+
+def _opens(plan: Plan) -> str:
+    """What a registration without words lets pass, or an empty string."""
+    if plan.conversation:
+        most = plan.most or MOST_ANSWERS
+        return (
+            f"every answer below post {plan.conversation} is recorded in its window, whatever it says; a picture, a phone number, a handle that"
+            f" is not yours or more than {most} answers are a notice; a foreign link or a rule still pages"
+        )
+    if plan.author and plan.kind is Kind.QUOTE:
+        return (
+            f"every quote of @{plan.author} without words goes by in its window; words beside it are a notice unless they are registered too;"
+            " foreign links, pictures, phone numbers and wallets page"
+        )
+    what = f"every {plan.kind} of @{plan.author}" if plan.author else "" if plan.text else "that repost"
+    return f"{what} goes by in its window, whatever it says, unless a rule accuses it" if what else ""
 
 
 def register(store: Store, plan: Plan, who: str, now: datetime, origin: Origin | None = None) -> int | None:
@@ -99,7 +128,9 @@ def register(store: Store, plan: Plan, who: str, now: datetime, origin: Origin |
         before = first
         for part, text in enumerate(plan.more if first else (), 2):
             given = f"{plan.external_id}#{part}" if plan.external_id else ""
-            bare = replace(plan, text=text, links=(), media=0, pictures=(), alt=(), external_id=given)
+            shown = tuple((name, value) for name, value in plan.shown if name in IN_EVERY_PART)
+            kind = Kind.POST if plan.kind in (Kind.REPLY, Kind.QUOTE) else plan.kind  # below oneself
+            bare = replace(plan, text=text, kind=kind, links=(), media=0, pictures=(), alt=(), external_id=given, shown=shown)
             before = _register(store, bare, who, now, before or 0, part, origin)
         return first
 
@@ -114,14 +145,14 @@ def _register(store: Store, plan: Plan, who: str, now: datetime, after: int, par
             "not_before": stamp(plan.not_before), "not_after": stamp(plan.not_after), "approved_by": plan.by or who,
             "created_at": stamp(now), "external_id": plan.external_id or None, "after": after, "part": part if of else 0, "parts": of,
             "conversation": plan.conversation, "author": plan.author, "alt": json.dumps(plan.alt),
-            **_origin(origin, who, now),
+            **_origin(origin, who, now), "shown": json.dumps(plan.shown, ensure_ascii=False), "most": plan.most,
         }
     )  # fmt: skip
     if number is None:
         return None
     detail = {"account": plan.account, "kind": plan.kind.value, "approved_by": plan.by or who}
     detail |= {"part": f"{part} of {of}"} if of else {}
-    given = (("conversation", plan.conversation), ("author", plan.author), ("registrant", origin.voter), ("via", origin.via))
+    given = (("conversation", plan.conversation), ("author", plan.author), ("registrant", origin.voter), ("via", origin.via), *plan.shown)
     detail |= {k: v for k, v in given if v}
     store.audit(now, who, "register", f"#{number}", **detail)
     return number

@@ -6,12 +6,12 @@ import hashlib
 import json
 import logging
 import sqlite3
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from monitor import words
 from monitor.blocklists import Blocklists
-from monitor.context import gather
+from monitor.context import answered, gather
 from monitor.model import (
     NO_CONTEXT,
     ONE_IS_ENOUGH,
@@ -103,7 +103,9 @@ class Judge:
     def context(self, item: Item, account: Account) -> Context:
         """What else is known. Never raises: without it a post is judged all the same."""
         try:
-            return gather(self._store, account, item, self.company, self.lists)
+            found = gather(self._store, account, item, self.company, self.lists)
+            one = self._queue.open_to(item) if isinstance(item, Post) else None
+            return replace(found, answered=answered(self._store, one, item)) if one and one.conversation else found
         except sqlite3.Error:
             raise
         except Exception:

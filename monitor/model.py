@@ -118,14 +118,13 @@ class Original:
 class Post:
     """Something published, as a reader sees it.
 
-    `text` has HTML entities unescaped once, links expanded, and the platform's own trailing
-    links to the post's media or quoted post removed. `root_id` is the first version's id;
-    `version` counts from 1. `card` is the link card's target where the platform says it.
-    `conversation` is the id of the post that began it. `unwound` are links and where they led when the
-    platform followed them: that may accuse, and excuses nothing, for it can be changed afterwards.
-    `forms` are other kinds that it has too, or whose look was
-    typed by hand: none of them makes it worth less. `versions` are the ids of all its versions, oldest first;
-    `unread` names what a reader sees and the platform does not give.
+    `text` has HTML entities unescaped once, links expanded, and the platform's own trailing links to the post's media or quoted post
+    removed. `root_id` is the first version's id; `version` counts from 1. `card` is the link card's target where the platform says it.
+    `conversation` is the id of the post that began it. `unwound` are links and where they led when the platform followed them: that may
+    accuse, and excuses nothing, for it can be changed afterwards. `forms` are other kinds that it has too, or whose look was typed by
+    hand: none of them makes it worth less. `versions` are the ids of all its versions, oldest first; `unread` names what a reader sees
+    and the platform does not give. `answers` is the post that a quote stands below; the first `automatic` characters are handles that the
+    platform put before a reply; `shown` is whatever else a reader sees, see `verdict.shown_parts`.
     """
 
     account: str
@@ -150,6 +149,9 @@ class Post:
     versions: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     original: Original | None = None
+    answers: str = ""
+    automatic: int = 0
+    shown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,13 +245,15 @@ class Standing(StrEnum):
 class Context:
     """What else was known when a post was judged; stored beside the verdict, so that it can be recomputed.
 
-    `signals` are (signal, why in our own words); `listed` are its hosts and addresses that stood on a
-    block list, as "value (list)"; `original` is the standing of the post that it shows again, if that is ours.
+    `signals` are (signal, why in our own words); `listed` are its hosts and addresses that stood on a block list, as "value (list)";
+    `original` is the standing of the post that it shows again, if that is ours. `answered` counts the earlier replies under the
+    registration that lets this one pass.
     """
 
     signals: tuple[tuple[Signal, str], ...] = ()
     listed: tuple[str, ...] = ()
     original: Standing | None = None
+    answered: int = 0
 
 
 NO_CONTEXT = Context()
@@ -259,11 +263,11 @@ NO_CONTEXT = Context()
 class ApprovedPost:
     """A registration: one planned post (or profile value, with `field`), used at most once.
 
-    The window is compared with the platform's time. `media` is how many pictures or videos the
-    post carries, `pictures` their PDQ hashes where they were given, `alt` their alt texts. `used_by` is
-    the root id of the post that consumed it. Part `part` of `parts` of a thread comes after registration `after`. With
-    `conversation` (answers below that post) or `author` (reposts or quotes of theirs) there is no
-    text, and it is not used up. `used_near` says that the post which consumed it was one slip away from it.
+    The window is compared with the platform's time. `media` is how many pictures or videos the post carries, `pictures` their PDQ hashes
+    where they were given, `alt` their alt texts. `used_by` is the root id of the post that consumed it. Part `part` of `parts` of a
+    thread comes after registration `after`. With `conversation` (answers below that post) or `author` (reposts or quotes of theirs) there
+    is no text, and it is not used up; after `most` answers somebody is told. `shown` names what goes with the words, see
+    `verdict.shown_parts`. `used_near` says that the post which consumed it was one slip away from it.
     """
 
     id: int
@@ -286,6 +290,8 @@ class ApprovedPost:
     conversation: str = ""
     author: str = ""
     alt: tuple[str, ...] = ()
+    shown: tuple[tuple[str, str], ...] = ()
+    most: int = 0
     registered_at: datetime | None = None  # by our clock
     registered_by: str = ""  # in words, as it was recorded
     registrant: str = ""  # tells people apart, see `voters`

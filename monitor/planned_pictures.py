@@ -41,7 +41,7 @@ class PlannedPictures:
                 continue
             except (PictureError, WebError) as error:
                 return Bad(f"picture {name}: {error}")
-        if not (plan.text or hashes or plan.field or plan.conversation or plan.author):
+        if not (plan.text or hashes or plan.field or plan.conversation or plan.author or "reposts" in dict(plan.shown)):
             return Bad(WITHOUT)
         return replace(plan, pictures=tuple(hashes))
 

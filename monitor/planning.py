@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from monitor import references
 from monitor.model import Account, Kind
 from monitor.planned_media import shown_media
 
@@ -42,6 +43,7 @@ ALIASES = {
     "kind": ("kind",),
     "by": ("approvedby",),
     "external": ("externalid",),
+    "quotes": ("quotes",), "answers": ("answers",), "reposts": ("reposts",), "poll": ("poll",), "parts": ("parts",),
 }  # fmt: skip
 _REFUSED = ("false", "no", "0", "draft", "pending", "rejected", "not approved", "unapproved", "n")
 _PLATFORM_WORDS = ("x", "twitter", "x (twitter)", "twitter/x")
@@ -76,6 +78,8 @@ class Plan:
     author: str = ""
     files: tuple[str, ...] = ()
     alt: tuple[str, ...] = ()
+    shown: tuple[tuple[str, str], ...] = ()
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,29 +212,30 @@ def _plan(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan:
     if "status" in row and str(row["status"]).strip().lower() in _REFUSED:
         raise ValueError(f"status is {row['status']!r}: not approved")
     text = str(row.get("text", "")).strip()
-    shown = shown_media(row)
-    if not text and not shown.files:
+    pictured = shown_media(row)
+    if not (text or pictured.files or row.get("reposts")):
         raise ValueError("no text, and no picture")
     if len(text) > MOST_TEXT:
         raise ValueError(f"{len(text)} characters; a post has at most {MOST_TEXT}")
     text, *more = parts_of(text)
     start, end = _window(row, how, now)
     links, media = _items(row.get("link")), _items(row.get("media"))
-    beside = [*shown.videos, *shown.alt]  # an older row keeps the number that it was registered by
+    beside = [*pictured.videos, *pictured.alt]  # an older row keeps the number that it was registered by
     account = account_named(str(row.get("account", "")), how)
-    kind = kind_named(str(row.get("kind", "post")))
+    kind, shown = references.named(kind_named(str(row.get("kind", "post"))), row)
+    text = references.with_choices(text, row)
     given = str(row.get("external", "")).strip()
     if given.startswith(RESERVED):
         raise ValueError(f"external_id: found {given[:40]!r}; ids that begin with {' or '.join(RESERVED)} are the monitor's own")
     digest = hashlib.sha256(
         json.dumps(
-            [account, kind, text, *more, links, media, str(row.get("when")), str(row.get("time")), str(row.get("until")), *beside]
+            [account, kind, text, *more, links, media, str(row.get("when")), str(row.get("time")), str(row.get("until")), *beside, *shown]
         ).encode()
     )
     by = str(row.get("by", "")).strip()
     return Plan(
-        account, kind, text, start, end, tuple(links), shown.count, "", by, given or digest.hexdigest(), more=tuple(more),
-        files=(*shown.files, *shown.videos), alt=shown.alt,
+        account, kind, text, start, end, tuple(links), pictured.count, "", by, given or digest.hexdigest(), more=tuple(more),
+        files=(*pictured.files, *pictured.videos), alt=pictured.alt, shown=shown,
     )  # fmt: skip
 
 

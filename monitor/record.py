@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -75,8 +76,12 @@ def item(text: str) -> Item:
         return Unreadable(**data)
     lists: dict[str, Any] = {name: tuple(data.get(name, ())) for name in ("links", "versions", "unread")}
     lists |= {"media": tuple(Media(**m) for m in data.pop("media")), "forms": tuple(map(Kind, data.get("forms", ())))}
-    lists["unwound"] = tuple((short, led) for short, led in data.get("unwound", ()))
+    lists |= {name: _pairs(data.get(name, ())) for name in ("unwound", "shown")}
     return Post(**{**data, **lists, "kind": Kind(data["kind"]), "original": _original(data.get("original"))})
+
+
+def _pairs(found: Iterable[Iterable[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in found)
 
 
 def _original(data: dict[str, Any] | None) -> Original | None:
@@ -141,7 +146,7 @@ def context(text: str) -> Context:
     data = json.loads(text)
     signals = tuple((Signal(name), why) for name, why in data.get("signals", ()))
     original = Standing(data["original"]) if data.get("original") else None
-    return Context(signals, tuple(data.get("listed", ())), original)
+    return Context(signals, tuple(data.get("listed", ())), original, data.get("answered", 0))
 
 
 def dump_habits(habits: Habits) -> str:
@@ -180,6 +185,7 @@ def approved(row: Row) -> ApprovedPost:
         registered_at=_moment(row["created_at"]), registered_by=row["registered_by"], registrant=row["registrant"], via=row["via"],
         batch=row["batch"], confirmed_at=moment(row["confirmed_at"]), confirmed_by=row["confirmed_by"],
         used_near=bool(row["used_near"]),
+        shown=_pairs(json.loads(row["shown"])), most=row["most"],
     )  # fmt: skip
 
 

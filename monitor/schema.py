@@ -259,6 +259,19 @@ def _fifth(db: Database) -> None:
     db.execute("ALTER TABLE approved ADD COLUMN used_near INT NOT NULL DEFAULT 0")
 
 
+_SIXTH = """
+ALTER TABLE approved ADD COLUMN shown TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE approved ADD COLUMN most INT NOT NULL DEFAULT 0;
+"""
+
+
+@_migrations(name="0006_context")
+def _sixth(db: Database) -> None:
+    for statement in _SIXTH.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, bring it up to date, and make every commit durable.
 

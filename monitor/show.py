@@ -52,7 +52,7 @@ def listing(as_json: bool, title: str, columns: Sequence[str], found: Sequence[A
         table(title, columns, [row(f) for f in found])
 
 
-APPROVED = ("id", "standing", "account", "kind", "from", "until", "by", "confirmed", "text")
+APPROVED = ("id", "standing", "account", "kind", "from", "until", "by", "confirmed", "names", "text")
 
 
 def whose(one: ApprovedPost) -> str:
@@ -78,6 +78,7 @@ def approved_row(one: ApprovedPost, now: datetime, *, two_person: bool = False) 
         when(one.not_after),
         one.approved_by,
         one.confirmed_by,
+        ", ".join(f"{name} {value}" for name, value in one.shown),
         text[:300],
     )
 

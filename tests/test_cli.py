@@ -461,3 +461,23 @@ def test_prices_of_kinds_that_x_does_not_have_are_refused(tmp_path: Path, prices
     file.write_text(f'[company]\nname = "Acme"\n[x]\nprices = {prices}\n[[accounts]]\nplatform = "x"\nhandle = "acme"\n')
     with pytest.raises(configuration.ConfigError, match=words):
         configuration.load(file)
+
+
+def test_what_a_post_quotes_answers_and_shows_is_registered_and_listed(run: Run) -> None:
+    named = run("posts", "add", "Look at this, everybody.", "--quotes", "https://x.com/partner/status/1993000000000000000?s=20")
+    assert named.exit_code == 0, named.output
+    assert "does not say which post" not in named.output
+    unnamed = run("posts", "add", "Look at that, everybody.", "--kind", "quote")
+    assert "it does not say which post it quotes: it will be a NOTICE (name the post with --quotes)" in unnamed.output
+    assert run("posts", "add", "--reposts", "1993000000000000001").exit_code == 0
+    assert run("posts", "add", "Which one do you want?", "--poll", "Yes", "--poll", "No", "--part", "place=01a9a39529b27f36").exit_code == 0
+    assert run("posts", "add", "--answers-under", "https://x.com/acme/status/555", "--most", "20").exit_code == 0
+    listed = {one["id"]: one for one in json.loads(run("posts", "list", "--json").output)}
+    assert [listed[n]["names"] for n in (1, 2, 3, 4)] == [
+        "quotes 1993000000000000000", "", "reposts 1993000000000000001", "place 01a9a39529b27f36, poll 2 choices",
+    ]  # fmt: skip
+    assert [listed[n]["kind"] for n in (1, 3, 5)] == ["quote", "repost", "reply"]
+    assert listed[4]["text"] == "Which one do you want?\n- Yes\n- No"
+    assert "more than 20 answers are a notice" in run("posts", "show", "5").output.replace("\n", " ")
+    for wrong in (("--quotes", "abc"), ("--most", "3"), ("--poll", "one"), ("--part", "colour=red"), ("--kind", "live", "--answers", "5")):
+        assert run("posts", "add", "Hello there, everybody.", *wrong).exit_code == 2, wrong

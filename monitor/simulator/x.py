@@ -70,6 +70,7 @@ class XWorld:
         self.users: dict[str, User] = {}
         self.faults = Faults()
         self.media: dict[str, dict[str, Any]] = {}
+        self.polls: dict[str, dict[str, Any]] = {}
         self.files: dict[str, bytes | web.Response] = {}  # what the media host answers, by path
         self.media_base = "https://pbs.twimg.com/media"
         self.requests: list[str] = []
@@ -117,11 +118,11 @@ class XWorld:
 
     def post(
         self, handle: str, text: str, *, pictures: int = 0, files: tuple[bytes | web.Response, ...] = (),
-        media: tuple[dict[str, Any], ...] = (), **fields: Any,
+        media: tuple[dict[str, Any], ...] = (), poll: tuple[str, ...] = (), **fields: Any,
     ) -> str:  # fmt: skip
         """Publish; returns the id. Links become t.co entities, `&<>` are escaped, long text moves to
         note_tweet. `files` are pictures the media host has, `media` what their objects say beside the usual (`type`,
-        `alt_text`). `fields` override anything.
+        `alt_text`), `poll` its choices. `fields` override anything.
         """
         user = self.named(handle)
         now = self.clock() + self.skew  # X's ids and times are those of its own clock
@@ -143,6 +144,10 @@ class XWorld:
             self.files |= {f"{key}.jpg": file for file, key in zip(files, keys, strict=False)}
             for said, key in zip(media, keys, strict=False):
                 self.media[key] |= said
+        if poll:
+            options = [{"position": n, "label": label, "votes": 0} for n, label in enumerate(poll, 1)]
+            self.polls[f"7{identifier}"] = {"id": f"7{identifier}", "options": options}
+            data["attachments"] = {"poll_ids": [f"7{identifier}"]}
         user.posts[identifier] = data | fields
         self.push.posted(user.posts[identifier], user)
         return identifier
@@ -187,21 +192,24 @@ class XWorld:
         cut = f"RT @{of}: {text}" if len(text) <= 130 else f"RT @{of}: {text[:120]}…"
         return self.post(handle, cut, referenced_tweets=[{"type": "retweeted", "id": known}])
 
-    def reply(self, handle: str, text: str, to: str = "777", under: str = "", **more: Any) -> str:
-        """A reply to somebody's post; below one of our own it is a part of a thread."""
+    def reply(self, handle: str, text: str, to: str = "777", under: str = "", **fields: Any) -> str:
+        """A reply to somebody's post; below one of our own it is a part of a thread. A handle at its beginning is X's own."""
         under = under or str(time_id(self.clock() - timedelta(hours=1)))
         mine = self.named(handle)
         to, root = (mine.id, mine.posts[under]["conversation_id"]) if under in mine.posts else (to, under)
         refs = [{"type": "replied_to", "id": under}]
-        return self.post(handle, text, referenced_tweets=refs, in_reply_to_user_id=to, conversation_id=root, **more)
+        prefix = re.match(r"(?:@\w+ +)*", text)
+        shown = [prefix.end() if prefix else 0, len(text)]
+        fields = {"referenced_tweets": refs, "in_reply_to_user_id": to, "conversation_id": root, "display_text_range": shown} | fields
+        return self.post(handle, text, **fields)
 
-    def quote(self, handle: str, text: str, of: str, identifier: str = "1700000000000000000") -> str:
+    def quote(self, handle: str, text: str, of: str, identifier: str = "1700000000000000000", **fields: Any) -> str:
         """A quote of a post by `of`, known to whoever asks for that post by id."""
         other = next((u for u in self.users.values() if u.profile["username"] == of), None) or self.user(of, f"9{len(self.users):06d}")
         other.posts.setdefault(
             identifier, {"id": identifier, "text": "Something", "author_id": other.id, "edit_history_tweet_ids": [identifier]}
         )
-        return self.post(handle, text, referenced_tweets=[{"type": "quoted", "id": identifier}])
+        return self.post(handle, text, **({"referenced_tweets": [{"type": "quoted", "id": identifier}]} | fields))
 
     def edit(self, handle: str, identifier: str, text: str) -> str:
         """A new version: a new id, the history in both, only the newest on the timeline."""
@@ -320,7 +328,9 @@ class XWorld:
 
     def _includes(self, posts: list[dict[str, Any]]) -> dict[str, Any]:
         keys = [k for p in posts for k in (p.get("attachments") or {}).get("media_keys", ())]
-        return {"includes": {"media": [self.media[k] for k in keys]}} if keys else {}
+        ids = [i for p in posts for i in (p.get("attachments") or {}).get("poll_ids", ()) if i in self.polls]
+        found = ({"media": [self.media[k] for k in keys]} if keys else {}) | ({"polls": [self.polls[i] for i in ids]} if ids else {})
+        return {"includes": found} if found else {}
 
     def _hidden(self, user: User | None, value: str, parameter: str) -> dict[str, Any] | None:
         common = {"value": value, "parameter": parameter, "resource_type": "user", "resource_id": value}

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monitor.model import Company, Kind, Media, Original, Post, Profile, Unreadable
+from monitor.sources._x_parts import answered, automatic, shown
 from monitor.verdict.links import Place, host_of, place
 
 _EPOCH_MS = 1288834974657  # of X's ids
@@ -125,6 +126,9 @@ def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
         original=_original(referenced, account, more) if kind is Kind.REPOST else None,
         url=f"https://x.com/i/web/status/{identifier}",
         unwound=_unwound(urls),
+        answers=answered(data) if kind in (Kind.QUOTE, Kind.REPOST) else "",
+        automatic=automatic(data, text),
+        shown=shown(data, more.polls),
     )
 
 

@@ -26,7 +26,7 @@ _EXPECTED = ("author_id", "created_at", "conversation_id")  # of every post, as 
 POST_FIELDS = (
     "author_id,created_at,entities,attachments,referenced_tweets,note_tweet,article,card_uri,edit_controls,"
     "edit_history_tweet_ids,conversation_id,in_reply_to_user_id,reply_settings,community_id,lang,"
-    "possibly_sensitive,withheld,scopes,display_text_range,media_metadata"
+    "possibly_sensitive,withheld,scopes,display_text_range,media_metadata,geo,paid_partnership"
 )
 FIELDS = {
     "tweet_fields": POST_FIELDS,

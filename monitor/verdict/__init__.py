@@ -7,6 +7,7 @@ later.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -27,6 +28,7 @@ from monitor.model import (
     Unreadable,
     Verdict,
 )
+from monitor.verdict import open_ended
 from monitor.verdict.addresses import addresses, wallet_names
 from monitor.verdict.approved import Queue
 from monitor.verdict.forms import excused, pinned, worth
@@ -34,6 +36,7 @@ from monitor.verdict.links import Place, hosts, place, sent_on
 from monitor.verdict.profile_signs import accusations
 from monitor.verdict.rules import Rules, Subject
 from monitor.verdict.shown_links import lengthened, reached
+from monitor.verdict.shown_parts import other_parts
 from monitor.verdict.text import canonical, read
 
 
@@ -51,10 +54,16 @@ def judge(post: Post, account: Account, company: Company, queue: Queue | None, r
         findings = tuple(f for f in findings if _stands(f, rules))
     elif post.kind in (Kind.REPLY, Kind.DM):
         findings = (*findings, *foreign_links(subject))
+    if isinstance(match, Exact) and not match.words and queue is not None:
+        findings = (*findings, *open_ended.findings(post, subject))
+        told = open_ended.caveats(queue.registration(match.approved), post, subject)
+        match = replace(match, caveats=(*match.caveats, *told))
     if is_canary(post, account):
         match = NoMatch(CANARY)
     unplanned, form = worth(post, account, context, accused=any(not f.shadow for f in findings))
-    base = Severity.CLEAR if queue is None or match == NoMatch(CANARY) else _base(unplanned, match)
+    base = Severity.CLEAR if queue is None or match == NoMatch(CANARY) else _base(unplanned, match, post)
+    if isinstance(match, NoMatch) and queue is not None:
+        base = max(base, _misplaced(post, match, queue))
     severity = max([base, *(f.severity for f in findings if not f.shadow)])
     foreign = tuple(h for h, p in subject.places if p not in (Place.OURS, Place.PLATFORM))
     reason = _reason(match, findings, queued=queue is not None)
@@ -175,11 +184,19 @@ def foreign_links(subject: Subject) -> tuple[Finding, ...]:
     return (Finding("foreign-link-in-reply", 1, Severity.PAGE, "Reply links to a foreign page", foreign[:3], why),)
 
 
-def _base(unplanned: Severity, match: Match) -> Severity:
+def _base(unplanned: Severity, match: Match, post: Post) -> Severity:
     """What the match alone is worth."""
     if isinstance(match, Exact):
-        return Severity.NOTIFY if match.caveats else Severity.CLEAR
+        quiet = Severity.RECORD if not match.words and post.kind is Kind.REPLY else Severity.CLEAR
+        return Severity.NOTIFY if match.caveats else quiet
     return min(unplanned, Severity.NOTIFY) if isinstance(match, Near) else unplanned
+
+
+def _misplaced(post: Post, match: NoMatch, queue: Queue) -> Severity:
+    """What it is worth that a registered text stands where nobody registered it, whatever such a post is worth otherwise."""
+    if match.nearest is None or match.similarity < 100 or post.kind not in (Kind.POST, Kind.REPLY, Kind.QUOTE):
+        return Severity.CLEAR
+    return Severity.PAGE if other_parts(queue.registration(match.nearest), post) else Severity.NOTIFY
 
 
 _TOLD = 3  # rules named in one line, the worst ones; the others stand in the findings

@@ -29,6 +29,7 @@ EXPLAINS = timedelta(days=90)  # a registration explains pages so long after its
 _NEAREST_FROM = 40  # percent; below this a resemblance explains nothing
 _COMPARED = 2_000  # characters of a text that resemblance looks at
 _RARE = 12  # words of a post that are looked up, the rarest ones
+_EXPECTED = {Kind.REPLY: ("answers",), Kind.QUOTE: ("quotes",), Kind.REPOST: ("reposts",)}  # allowed by an open registration
 _BUDGET = 400  # registrations that the rare words of one post may lead to
 
 
@@ -82,8 +83,8 @@ class Queue:
 
     def _places(self, one: ApprovedPost, text: str) -> Iterator[tuple[dict, object]]:  # type: ignore[type-arg]
         """Every index and key under which a registration is found."""
-        if one.conversation or one.author:
-            yield self._open, (one.account, one.conversation or f"{one.kind} {one.author.lower()}")
+        if opened := _opened(one):
+            yield self._open, (one.account, opened)
             return
         for form in _numbered(one, text):
             yield self._by_text, _as_shown(form)
@@ -99,19 +100,22 @@ class Queue:
         A slip is never forgiven that makes one of `names`, the lower-case names of the company, or hits one.
         """
         text = canonical(post.text)
-        same = [e for i in self._by_text.get(_as_shown(text), ()) if not _forgotten(e := self._entries[i], post)]
-        doubts, noticed = [], None
+        same = [e for i in self._equal(post, text) if not _forgotten(e := self._entries[i], post)]
+        doubts: list[tuple[int, int, str]] = []
+        allowed = self._allowed(post, doubts)
+        expected = _EXPECTED.get(post.kind, ()) if allowed else ()
+        noticed = None
         for entry in sorted(same, key=lambda e: (e.approved.not_before, e.approved.id)):
             why = self._doubt(entry.approved, post)
             if why:
                 doubts.append((why[0], entry.approved.id, why[1]))
                 continue
-            told = (*caveats(entry.approved, post), *fresh(entry.approved, post.created_at, self._approving))
+            told = (*caveats(entry.approved, post, expected), *fresh(entry.approved, post.created_at, self._approving))
             found = Exact(entry.approved.id, media_note(entry.approved, post), caveats=told)
             if not found.caveats:
                 return found
             noticed = noticed or found
-        open_ended = noticed or self._allowed(post, doubts)
+        open_ended = noticed or allowed
         if open_ended or doubts:
             _, number, why_not = min(doubts, default=(0, 0, ""))
             return open_ended or (NoMatch(why_not, number, 100) if text else NoMatch(why_not))
@@ -131,8 +135,7 @@ class Queue:
 
     def pictures_wanted(self, post: Post) -> bool:
         """Whether a registration of these words says which pictures go with them."""
-        numbers = self._by_text.get(_as_shown(canonical(post.text)), ())
-        return bool(post.media) and any(self._entries[n].approved.pictures for n in numbers)
+        return bool(post.media) and any(self._entries[n].approved.pictures for n in self._equal(post, canonical(post.text)))
 
     def unread(self, match: Match, post: Post) -> str:
         """What stands in a post beside the words that were registered: alt texts of its own."""
@@ -143,23 +146,45 @@ class Queue:
         """Whether quotes by this account are registered by their author."""
         return any(account == post.account and key.startswith(f"{Kind.QUOTE} ") for account, key in self._open)
 
-    def _allowed(self, post: Post, doubts: list[tuple[int, int, str]]) -> Exact | None:
-        """A registration that names a conversation or an author instead of words; `doubts` learn of one that waits."""
+    def _equal(self, post: Post, text: str) -> list[int]:
+        """The registrations of these words, with or without the handles that the platform put before a reply."""
+        typed = canonical(post.text[post.automatic :]) if post.automatic else ""
+        forms = [text, typed] if typed else [text]
+        return [number for form in forms for number in self._by_text.get(_as_shown(form), ())]
+
+    def registration(self, number: int) -> ApprovedPost:
+        """By number. Raises KeyError."""
+        return self._entries[number].approved
+
+    def open_to(self, post: Post, doubts: list[tuple[int, int, str]] | None = None) -> ApprovedPost | None:
+        """A registration that names a conversation, an author or a reposted post instead of words; `doubts` learn of
+        one that waits.
+        """
         keys = [post.conversation, post.referenced_id] if post.kind is Kind.REPLY else []
+        if post.kind is Kind.REPOST and post.referenced_id:
+            keys = [f"{Kind.REPOST} of {post.referenced_id}"]
         if post.kind in (Kind.REPOST, Kind.QUOTE) and post.referenced_author:
-            keys = [f"{post.kind} {post.referenced_author.lower()}"]
+            keys.append(f"{post.kind} {post.referenced_author.lower()}")
         for key in filter(None, keys):
-            for number in self._open.get((post.account, key), ()):
+            for number in sorted(self._open.get((post.account, key), ())):
                 one = self._entries[number].approved
                 if not one.withdrawn_at and one.not_before <= post.created_at <= one.not_after:
-                    if why := waits(one, self._approving):
+                    why = waits(one, self._approving)
+                    if not why:
+                        return one
+                    if doubts is not None:
                         doubts.append((why[0], number, why[1].replace("has these words", "allows it")))
-                        continue
-                    what = "answers under a registered post" if one.conversation else f"{post.kind}s of @{one.author} are registered"
-                    # a reply that nobody registered would not even be told: there a young registration excuses nothing
-                    told = fresh(one, post.created_at, self._approving) if post.kind is not Kind.REPLY else ()
-                    return Exact(number, what, words=False, caveats=told)
         return None
+
+    def _allowed(self, post: Post, doubts: list[tuple[int, int, str]]) -> Exact | None:
+        one = self.open_to(post, doubts)
+        if one is None:
+            return None
+        what = "answers under a registered post" if one.conversation else f"{post.kind}s of @{one.author} are registered"
+        what = what if one.conversation or one.author else "the repost of that post is registered"
+        # a reply that nobody registered would not even be told: there a young registration excuses nothing
+        told = fresh(one, post.created_at, self._approving) if post.kind is not Kind.REPLY else ()
+        return Exact(one.id, what, words=False, caveats=told)
 
     def _near(self, text: str, post: Post, names: frozenset[str]) -> Near | None:
         """The first registration, by its window, that this post is one slip away from and that nobody has used yet."""
@@ -219,6 +244,14 @@ class Queue:
             if not post.conversation or first.used_by != post.conversation:
                 return 1, f"part {one.part} of a thread (registered post #{one.id}), but not below part {one.part - 1}"
         return None
+
+
+def _opened(one: ApprovedPost) -> str:
+    """The key of a registration that names no words; empty for every other one."""
+    if one.conversation or one.author:
+        return one.conversation or f"{one.kind} {one.author.lower()}"
+    reposted = dict(one.shown).get("reposts")
+    return f"{Kind.REPOST} of {reposted}" if reposted and not one.text else ""
 
 
 def _numbered(one: ApprovedPost, text: str) -> Iterator[str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from monitor.model import ApprovedPost, Post
+from monitor.model import ApprovedPost, Kind, Post
 from monitor.verdict.resemblance import used_up
 from monitor.verdict.shown_links import other_links
+from monitor.verdict.shown_parts import other_parts, part_caveats
 from monitor.verdict.shown_pictures import other_pictures, picture_caveats
 
 Doubt = tuple[int, str]  # (rank, words): of several doubts the one with the lowest rank is told
@@ -19,15 +20,20 @@ Doubt = tuple[int, str]  # (rank, words): of several doubts the one with the low
 def doubt(one: ApprovedPost, post: Post) -> Doubt | None:
     """Why a post with the words of this registration is not the registered post, or None."""
     without_words = other_pictures(one, post) if not one.text.strip() else None  # then the pictures say which post it is
-    return without_words or _another_post(one, post) or other_pictures(one, post) or other_links(one, post)
+    parts = without_words or _another_post(one, post) or other_parts(one, post)
+    return parts or other_pictures(one, post) or other_links(one, post)
 
 
-def caveats(one: ApprovedPost, post: Post) -> tuple[str, ...]:
-    """What nobody compared of a post that its registration excuses: each is worth a notice, in words for the reader."""
-    return tuple(_caveats(one, post))
+def caveats(one: ApprovedPost, post: Post, expected: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """What nobody compared of a post that its registration excuses: each is worth a notice, in words for the reader.
+
+    `expected`: references that another registration allows.
+    """
+    return tuple(_caveats(one, post, expected))
 
 
-def _caveats(one: ApprovedPost, post: Post) -> Iterator[str]:
+def _caveats(one: ApprovedPost, post: Post, expected: tuple[str, ...]) -> Iterator[str]:
+    yield from part_caveats(one, post, (*expected, "answers") if one.after else expected)
     yield from picture_caveats(one, post)
     yield from (f"{part} was not compared: the platform does not give it" for part in post.unread)
 
@@ -35,7 +41,7 @@ def _caveats(one: ApprovedPost, post: Post) -> Iterator[str]:
 def _another_post(one: ApprovedPost, post: Post) -> Doubt | None:
     if one.account != post.account:
         return 5, f"registered post #{one.id} has these words, but for another account"
-    if one.kind is not post.kind:
+    if one.kind is not post.kind and not _answers_alike(one, post):
         return 4, f"registered post #{one.id} has these words, but as a {one.kind}, and this is a {post.kind}"
     if one.withdrawn_at:
         return 3, f"registered post #{one.id} was withdrawn at {_time(one.withdrawn_at)}"
@@ -46,6 +52,11 @@ def _another_post(one: ApprovedPost, post: Post) -> Doubt | None:
         window = f"{_time(one.not_before)} to {_time(one.not_after)}"
         return 2, f"registered post #{one.id} matches, but was posted {side} its window ({window})"
     return None
+
+
+def _answers_alike(one: ApprovedPost, post: Post) -> bool:
+    """An answer is a post below one of our own and a reply below everybody else's: the post that it names decides."""
+    return {one.kind, post.kind} == {Kind.POST, Kind.REPLY} and "answers" in dict(one.shown)
 
 
 def _time(when: datetime | None) -> str:

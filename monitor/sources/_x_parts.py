@@ -1,0 +1,66 @@
+"""What a reader of a post on X sees beside its words, links and pictures, as (name, value). No I/O.
+
+Fields: X's OpenAPI 2.166 and 2.167. Values are X's own ids and words. An attachment or a limit of which that description
+says nothing is named all the same, so that no registration excuses it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from monitor.verdict.shown_parts import UNREAD
+
+_MENTIONS = re.compile(r"(?:@[A-Za-z0-9_]{1,20}\s+)+")
+_KNOWN = ("media_keys", "poll_ids")
+
+
+def shown(data: dict[str, Any], polls: dict[str, dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Community, poll, place, paid label, limited audience and whatever else is attached."""
+    attached = data.get("attachments") or {}
+    found = [("community", str(data.get("community_id") or "")), ("place", _place(data.get("geo")))]
+    if attached.get("poll_ids"):
+        found.append(("poll", _poll(attached["poll_ids"], polls)))
+    found.append(("paid", "yes" if data.get("paid_partnership") else ""))
+    found.append(("audience", _audience(data.get("scopes"))))
+    found += [("attached", f"{name} {' '.join(map(str, of)) if isinstance(of, list) else of}") for name, of in attached.items()
+              if of and name not in _KNOWN]  # fmt: skip
+    return tuple((name, value[:100]) for name, value in found if value)
+
+
+def answered(data: dict[str, Any]) -> str:
+    """The post that a quote stands below; where X does not name it, the one that began the conversation."""
+    references = data.get("referenced_tweets") or data.get("referenced_posts") or ()
+    above = next((str(r.get("id", "")) for r in references if r.get("type") == "replied_to"), "")
+    return above or (str(data.get("conversation_id") or "another post") if data.get("in_reply_to_user_id") else "")
+
+
+def automatic(data: dict[str, Any], text: str) -> int:
+    """How many characters of a reply X put before it: the handles of those answered, outside of the displayed range."""
+    leading = _MENTIONS.match(text)
+    if leading is None or not (data.get("in_reply_to_user_id") or answered(data)):
+        return 0
+    reaches = data.get("display_text_range")
+    begins = reaches[0] if isinstance(reaches, list) and reaches and isinstance(reaches[0], int) else leading.end()
+    return max(0, min(begins, leading.end()))
+
+
+def _poll(ids: Any, polls: dict[str, dict[str, Any]]) -> str:
+    """How many choices; they are lines of the text."""
+    choices = [polls.get(str(i), {}).get("options") or () for i in ids]
+    return f"{sum(map(len, choices))} choices" if all(choices) else UNREAD
+
+
+def _place(geo: Any) -> str:
+    if not isinstance(geo, dict) or not any(geo.values()):
+        return ""
+    point = geo.get("coordinates")
+    at = point.get("coordinates") if isinstance(point, dict) else None
+    return str(geo.get("place_id") or (",".join(map(str, at)) if isinstance(at, list) else "") or "somewhere")
+
+
+def _audience(scopes: Any) -> str:
+    """Those to whom X shows the post: `followers`, the only limit that X documents, or what else it says."""
+    if isinstance(scopes, dict):
+        return " ".join(str(name) for name, limited in scopes.items() if limited)
+    return str(scopes or "")
