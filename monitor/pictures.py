@@ -1,93 +1,38 @@
 """Pictures of a post, fetched within bounds and reduced to a hash that can be compared.
 
-The hash is Meta's PDQ (see pdq.py). A picture that cannot be fetched or read is a doubt in words. Pillow and numpy
-are loaded with the first picture: a daemon that compares none does without them.
+The hash is made by a process of its own (foreign/picture.py). A picture that cannot be fetched or read is a doubt in words.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from monitor import safe
+from monitor.foreign.bounds import ForeignError, joined
+from monitor.foreign.picture import MovingError, PictureError
+from monitor.foreign.sandbox import Sandbox
 from monitor.model import Media, Post
-from monitor.verdict.shown_pictures import MOVING, SAME_PICTURE, distance
+from monitor.verdict.shown_pictures import MOVING
 
-if TYPE_CHECKING:
-    from PIL import Image
+__all__ = ["MovingError", "PictureError", "Pictures", "bytes_of_file", "hash_in", "hashes"]
 
 MOST_BYTES = 8 << 20  # X allows 5 MB a picture
 MOST_OF_A_FILE = 10_000_000
-MOST_PIXELS = 50_000_000
 SECONDS = 5
 _TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
-_LOOKED_AT = 512  # pixels a side that PDQ makes use of
-_CLEAR = 50  # of 100: below this PDQ's authors call a hash meaningless
 _TRIES = 2
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
-class PictureError(Exception):
-    """A picture that gives no hash; the message says why and is ours."""
-
-
-class MovingError(PictureError):
-    """More than a picture: what a reader sees next is not in the hash."""
-
-
-def hash_of(data: bytes) -> str:
-    """The PDQ hash as 64 hexadecimal digits. Raises PictureError."""
-    try:
-        hashes = [_hashed(shown) for shown in _as_shown(data)]
-    except PictureError:
-        raise
-    except Exception as error:  # a decoder's errors are many; a hostile picture must not stop the next post
-        raise PictureError(f"it could not be read as a picture ({type(error).__name__})") from error
-    if distance(hashes[0], hashes[-1]) > SAME_PICTURE:
-        raise PictureError("it is transparent: a light page and a dark one do not show the same")
-    return hashes[0]
-
-
-def _hashed(shown: Image.Image) -> str:
-    import numpy as np
-
-    from monitor import pdq
-
-    bits, quality = pdq.compute(np.asarray(shown))
-    if quality < _CLEAR:
-        raise PictureError(f"it is too plain to be compared (quality {quality} of 100, at least {_CLEAR} is needed)")
-    return f"{bits:064x}"
-
-
-def _as_shown(data: bytes) -> list[Image.Image]:
-    """The picture as readers see it: turned as it asks for, and a transparent one on white and on black, because
-    the colours below what is transparent are seen by nobody but a hash.
-    """
-    from PIL import Image, ImageOps
-
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise PictureError(f"it has {image.width} x {image.height} pixels, more than we unpack")
-        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # of a telephone's MPO everybody shows the first
-            raise MovingError("it moves, and only still pictures are compared")
-        image.draft("RGB", (_LOOKED_AT, _LOOKED_AT))
-        small = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        small.thumbnail((_LOOKED_AT, _LOOKED_AT))
-        small = ImageOps.exif_transpose(small)
-    if small.mode == "RGB":
-        return [small]
-    pages = (Image.new("RGBA", small.size, page) for page in ("white", "black"))
-    return [Image.alpha_composite(page, small).convert("RGB") for page in pages]
-
-
-def hash_of_file(path: Path) -> str:
-    """Raises PictureError."""
+def bytes_of_file(path: Path) -> bytes:
+    """A planned picture. Raises PictureError."""
     try:
         if not path.is_file():  # a pipe would keep us waiting, a device has no end
             raise PictureError("there is no such file")
@@ -97,18 +42,29 @@ def hash_of_file(path: Path) -> str:
         raise PictureError(f"it cannot be read ({getattr(error, 'strerror', '') or 'no name of a file'})") from error
     if len(data) > MOST_OF_A_FILE:
         raise PictureError(f"it is larger than {MOST_OF_A_FILE // 1_000_000} MB")
-    return hash_of(data)
+    return data
 
 
 class Pictures:
     """Fetches from the platform's own media hosts and from nowhere else; follows no redirect."""
 
-    def __init__(self, session: aiohttp.ClientSession, hosts: Iterable[str]) -> None:
-        self._session, self._hosts = session, frozenset(hosts)
+    def __init__(self, session: aiohttp.ClientSession, hosts: Iterable[str], sandbox: Sandbox) -> None:
+        self._session, self._hosts, self.sandbox = session, frozenset(hosts), sandbox
 
     async def compared(self, post: Post) -> Post:
         """The post with each picture's hash or the doubt about it. Never raises, takes seconds at most."""
-        return replace(post, media=tuple(await asyncio.gather(*map(self._one, post.media))))
+        bodies = await asyncio.gather(*map(self._fetched, post.media))
+        read = iter(await hashes([b for b in bodies if isinstance(b, bytes)], self.sandbox))
+        found = [next(read) if isinstance(body, bytes) else body for body in bodies]
+        return replace(post, media=tuple(map(_with, post.media, found)))
+
+    async def _fetched(self, media: Media) -> bytes | PictureError | None:
+        if media.type in MOVING:
+            return None  # of a video only one frame would be compared
+        try:
+            return await self.bytes_of(media)
+        except PictureError as error:
+            return error
 
     async def bytes_of(self, media: Media) -> bytes:
         """Raises PictureError."""
@@ -140,10 +96,34 @@ class Pictures:
                 raise PictureError(f"it is larger than {MOST_BYTES >> 20} MiB")
             return data
 
-    async def _one(self, media: Media) -> Media:
-        if media.type in MOVING:
-            return media  # of a video only one frame would be compared
-        try:
-            return replace(media, hash=await asyncio.to_thread(hash_of, await self.bytes_of(media)))
-        except PictureError as error:
-            return replace(media, doubt=str(error))
+
+def _with(media: Media, found: str | PictureError | None) -> Media:
+    return replace(media, hash=found) if isinstance(found, str) else replace(media, doubt=str(found)) if found else media
+
+
+async def hash_in(data: bytes, sandbox: Sandbox) -> str:
+    """Raises PictureError."""
+    (found,) = await hashes([data], sandbox)
+    if isinstance(found, PictureError):
+        raise found
+    return found
+
+
+async def hashes(pictures: list[bytes], sandbox: Sandbox) -> list[str | PictureError]:
+    """The hash of each, or why it has none. One bomb among them leaves the others without a hash too."""
+    if not pictures:
+        return []
+    try:
+        said = await sandbox.read("picture", "a picture", joined(pictures))
+    except ForeignError as error:
+        return [PictureError(str(error))] * len(pictures)
+    return [_hash_said(one) for one in said] if len(said) == len(pictures) else [PictureError("it could not be read")] * len(pictures)
+
+
+def _hash_said(said: object) -> str | PictureError:
+    """As the child said it, which a hostile picture may have taken over."""
+    of = said if isinstance(said, dict) else {}
+    if "moves" in of:
+        return MovingError("it moves, and only still pictures are compared")
+    found = str(of.get("hash", ""))
+    return found if _HASH.fullmatch(found) else PictureError(safe.clean(str(of.get("doubt", "it could not be read")), 200))

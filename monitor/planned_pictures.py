@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from monitor.pictures import MovingError, PictureError, hash_of, hash_of_file
+from monitor.foreign.sandbox import Sandbox
+from monitor.pictures import MovingError, PictureError, bytes_of_file, hash_in
 from monitor.planning import Bad, Plan
 from monitor.public_web import Web, WebError
 
@@ -26,7 +27,7 @@ class PlannedPictures:
 
     def __init__(self, folder: Path, web: Web = Web()) -> None:  # noqa: B008 - frozen
         self._folder, self._web = folder, web
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._turns, self._sandbox = asyncio.Semaphore(_AT_ONCE), Sandbox()
         self._found: dict[str, asyncio.Task[str]] = {}
 
     async def compared(self, plan: Plan | Bad) -> Plan | Bad:
@@ -58,12 +59,12 @@ class PlannedPictures:
         if PurePosixPath(name.partition("?")[0]).suffix.lower() in VIDEOS:
             raise MovingError("it is a video")
         if "://" not in name:
-            return await asyncio.to_thread(hash_of_file, self._folder / name)
+            return await hash_in(await asyncio.to_thread(bytes_of_file, self._folder / name), self._sandbox)
         async with self._turns:
             kind, body = await self._web.fetched(name)
             if kind.startswith("video/"):
                 raise MovingError("it is a video")
-            return await asyncio.to_thread(hash_of, body)
+        return await hash_in(body, self._sandbox)
 
 
 async def compared(plans: Iterable[Plan | Bad], folder: Path, web: Web = Web()) -> list[Plan | Bad]:  # noqa: B008 - frozen

@@ -19,6 +19,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from monitor import references
+from monitor.foreign.bounds import ForeignError
 from monitor.model import Account, Kind
 from monitor.planned_media import shown_media
 
@@ -114,17 +115,31 @@ def zone_named(name: str) -> tzinfo:
 
 def read(path: Path, how: Reading, now: datetime) -> list[tuple[int, Plan | Bad]]:
     """Every row with its line number (1 is the first after a header). Raises PlanError."""
+    import asyncio
+
+    from monitor.foreign.sandbox import Sandbox
+
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        found = asyncio.run(Sandbox().read("plan", str(path), path, name=str(path)))
     except OSError as error:
         raise PlanError(f"{path}: cannot be read ({error.strerror})") from error
+    except ForeignError as error:
+        raise PlanError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from error
+    rows = [(int(number), row if isinstance(row, dict) else Bad(str(row))) for number, row in found]
+    how = _with_date_order(path, rows, how)
+    return [(number, _understood(row, how, now) if isinstance(row, Mapping) else row) for number, row in rows]
+
+
+def rows_in(body: bytes, path: Path) -> Iterator[tuple[int, dict[str, Any] | Bad]]:
+    """The rows of a file under our names. `path` is what it is called. Raises PlanError. Runs in a process of its own: see `foreign`."""
+    try:
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PlanError(f"{path}: not UTF-8 at byte {error.start}; save it as “CSV UTF-8” and import it again") from error
     rows = list(_json_rows(text) if text.lstrip().startswith("{") else _csv_rows(path, text))
     if len(rows) > MOST_ROWS:
         raise PlanError(f"{path}: {len(rows)} rows; at most {MOST_ROWS} at once, split the file")
-    how = _with_date_order(path, rows, how)
-    return [(number, _understood(row, how, now) if isinstance(row, Mapping) else row) for number, row in rows]
+    yield from rows
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | Bad]]:

@@ -1,42 +1,36 @@
 """Words and QR codes in the pictures of an incident: an extra, `hijack-monitor[vision]`.
 
 Off the hot path: the page has left when this looks, and what it finds is added to the incident. Each
-picture is read in a process of its own (`python -m monitor.vision`) with bounds on time and memory: a
-decoder that a hostile picture breaks is not in the daemon.
+picture is read in a process of its own (foreign/codes.py, foreign/words.py): a decoder that a hostile picture breaks is not in the daemon.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import importlib.util
-import io
-import json
 import logging
 import sqlite3
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from monitor import safe
+from monitor.foreign.bounds import ForeignError
+from monitor.foreign.sandbox import Sandbox
 from monitor.incidents import Event, Request, account_of
 from monitor.judging import Judge
 from monitor.model import Finding, Incident, Kind, PageKind, Post, Severity
 from monitor.outbox import Outbox
-from monitor.pictures import FORMATS, PictureError, Pictures
+from monitor.pictures import PictureError, Pictures
 from monitor.record import stamp
 from monitor.store import Kept, Store
 from monitor.verdict import examine, foreign_links
 
 log = logging.getLogger("monitor.vision")
 
-SECONDS = 30  # for one picture; reading words takes about one
-MOST_MEMORY = 3 << 30  # bytes of address space of the reading process
+_READERS = {"codes": "zxingcpp", "words": "rapidocr_onnxruntime"}  # by the names of their forms
 _MOST_LINES = 100
 _MOST_LETTERS = 2_000  # of one line or code
 LATE = timedelta(hours=24)  # a thread about replies closes after an hour, whether their pictures were read or not
-_SURE = 0.5  # of 1: below this a line is noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,7 @@ class Seen:
 
 def installed() -> bool:
     """Whether anything that reads pictures is there; either of the two is enough."""
-    return any(importlib.util.find_spec(name) for name in ("rapidocr_onnxruntime", "zxingcpp"))
+    return any(map(importlib.util.find_spec, _READERS.values()))
 
 
 @dataclass
@@ -90,7 +84,7 @@ class Vision:
             if media.type != "photo":
                 continue
             try:
-                found = await seen(await self.pictures.bytes_of(media))
+                found = await seen(await self.pictures.bytes_of(media), self.pictures.sandbox)
             except PictureError as error:
                 log.info("a picture of post %s was not read: %s", post.id, error)
                 continue
@@ -131,64 +125,22 @@ class Vision:
             self.outbox.mention(incident.id, f"{sentence}: that pages, see INC-{number}", now)
 
 
-async def seen(data: bytes) -> Seen:
-    """What one picture shows, read in another process. Raises PictureError."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "monitor.vision", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )  # fmt: skip
-    try:
-        out, _ = await asyncio.wait_for(process.communicate(data), SECONDS)
-        found = json.loads(out)
-        return Seen(tuple(map(_line, found["words"])), tuple(map(_line, found["codes"])))
-    except TimeoutError:
-        raise PictureError(f"reading it took more than {SECONDS} s") from None
-    except (ValueError, KeyError, TypeError):
-        raise PictureError(f"the process that read it ended with {process.returncode}") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-            await process.wait()
+async def seen(data: bytes, sandbox: Sandbox) -> Seen:
+    """What one picture shows, by whichever readers are installed, each in another process. Raises PictureError when none could."""
+    said: dict[str, list[str]] = {"codes": [], "words": []}
+    why: ForeignError | None = None
+    readers = [form for form, library in _READERS.items() if importlib.util.find_spec(library)]
+    for form in readers:
+        try:
+            said[form] = [_line(one) for one in await sandbox.read(form, f"the {form} of a picture", data)]
+        except ForeignError as error:  # without one of them the other still says something
+            why = error
+            readers = [r for r in readers if r != form]
+    if why and not readers:
+        raise PictureError(str(why))
+    return Seen(tuple(said["words"]), tuple(said["codes"]))
 
 
 def _line(text: object) -> str:
     """As a picture gave it: bounded, and without lone surrogates, which nothing can store or send."""
     return str(text)[:_MOST_LETTERS].encode("utf-8", "replace").decode()
-
-
-# --- the other process ---------------------------------------------------------------------------
-
-
-def read(data: bytes) -> Seen:
-    """What a picture shows, by whichever of the two readers is installed. Raises whatever a decoder raises."""
-    import numpy as np
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        image.thumbnail((2048, 2048))
-        pixels = np.asarray(image.convert("RGB"))
-    words: list[str] = []
-    codes: list[str] = []
-    if importlib.util.find_spec("zxingcpp"):
-        import zxingcpp
-
-        codes = [found.text for found in zxingcpp.read_barcodes(pixels) if found.text]
-    if importlib.util.find_spec("rapidocr_onnxruntime"):
-        from rapidocr_onnxruntime import RapidOCR
-
-        lines, _ = RapidOCR()(pixels)
-        words = [str(text) for _, text, sure in lines or () if float(sure) >= _SURE]
-    return Seen(tuple(words), tuple(codes))
-
-
-def main() -> None:
-    """A picture on standard input, JSON on standard output."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS * 2, SECONDS * 2))
-    shown = read(sys.stdin.buffer.read())
-    sys.stdout.write(json.dumps({"words": shown.words, "codes": shown.codes}))
-
-
-if __name__ == "__main__":
-    main()

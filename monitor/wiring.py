@@ -59,7 +59,7 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             sandbox.note = lambda what, why: standing.note(store, what, why)
             pager = Pager(store, outbox, routes, clock)
             pager.anchor = _anchor(store, secrets["install_key"].encode())
-            pictures = Pictures(session, config.file.x.media_hosts)
+            pictures = Pictures(session, config.file.x.media_hosts, sandbox)
             check = SelfCheck(store, outbox, pager, clock, clock())
             made = Service(
                 config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, seen, sandbox, started=clock()

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from monitor import rulebook, words
+from monitor.foreign.picture import hash_of
 from monitor.model import Account, ApprovedPost, Company, Exact, Kind, Near, Post, Severity, Verdict
-from monitor.pictures import hash_of
 from monitor.verdict import judge
 from monitor.verdict.addresses import addresses, chain_of
 from monitor.verdict.approved import Queue

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from monitor import pdq, pictures
+from monitor.foreign.picture import hash_of
 from monitor.verdict.shown_pictures import SAME_PICTURE, distance
 
 Pixels = NDArray[np.uint8]
@@ -94,21 +95,21 @@ def test_what_hides_below_transparent_parts_is_not_what_a_reader_sees() -> None:
     hidden = planned.copy()
     hidden.putalpha(other.convert("L"))
     with pytest.raises(pictures.PictureError, match="a light page and a dark one"):
-        pictures.hash_of(saved(hidden))
+        hash_of(saved(hidden))
     faint = planned.copy()
     faint.putalpha(Image.new("L", planned.size, 250))
-    assert distance(pictures.hash_of(saved(faint)), pictures.hash_of(saved(planned))) <= SAME_PICTURE
+    assert distance(hash_of(saved(faint)), hash_of(saved(planned))) <= SAME_PICTURE
 
 
 def test_a_photograph_that_lies_on_its_side_is_turned_as_every_viewer_turns_it() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     lying = saved(boxes().rotate(90, expand=True), "JPEG", exif=exif, quality=90)
-    assert distance(pictures.hash_of(lying), pictures.hash_of(saved(boxes()))) <= SAME_PICTURE
+    assert distance(hash_of(lying), hash_of(saved(boxes()))) <= SAME_PICTURE
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
 def test_what_moves_is_no_picture_that_could_be_compared(form: str) -> None:
     with pytest.raises(pictures.MovingError, match="it moves"):
-        pictures.hash_of(saved(boxes(1), form, save_all=True, append_images=[boxes(2)]))
-    assert pictures.hash_of(saved(boxes(1), form))
+        hash_of(saved(boxes(1), form, save_all=True, append_images=[boxes(2)]))
+    assert hash_of(saved(boxes(1), form))

@@ -13,6 +13,7 @@ from aiohttp import web
 from PIL import Image, ImageDraw
 
 from monitor import desk, pictures
+from monitor.foreign.picture import hash_of
 from monitor.model import Media, Post, Severity
 from monitor.verdict.approved import Queue
 from monitor.verdict.shown_pictures import SAME_PICTURE, distance
@@ -48,7 +49,7 @@ TEXT = "Our new office in Lisbon opens on Monday."
 
 
 def register(w: World, *files: bytes) -> int:
-    return w.register(TEXT, media=len(files), pictures=tuple(map(pictures.hash_of, files)))
+    return w.register(TEXT, media=len(files), pictures=tuple(map(hash_of, files)))
 
 
 async def test_the_registered_picture_is_known_again_after_the_platform_made_it_smaller(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ async def test_pictures_of_many_posts_are_fetched_side_by_side(tmp_path: Path) -
 
 async def test_the_parts_below_a_picture_wait_for_it(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.register(TEXT, media=1, pictures=(pictures.hash_of(picture(1)),), more=("Second: come and see it.",))
+        w.register(TEXT, media=1, pictures=(hash_of(picture(1)),), more=("Second: come and see it.",))
         first = w.x.post("acme", TEXT, files=(picture(1),))
         w.clock.move(0.01)
         w.x.reply("acme", "Second: come and see it.", under=first)
@@ -144,9 +145,9 @@ def with_another_code(data: bytes, seed: int) -> bytes:
 
 def test_the_bound_lies_between_what_platforms_do_and_what_attackers_do() -> None:
     for seed in range(20):
-        planned = pictures.hash_of(picture(seed))
-        assert distance(planned, pictures.hash_of(recoded(picture(seed)))) <= SAME_PICTURE
-        assert distance(planned, pictures.hash_of(recoded(with_another_code(picture(seed), seed)))) > SAME_PICTURE
+        planned = hash_of(picture(seed))
+        assert distance(planned, hash_of(recoded(picture(seed)))) <= SAME_PICTURE
+        assert distance(planned, hash_of(recoded(with_another_code(picture(seed), seed)))) > SAME_PICTURE
 
 
 async def test_only_the_media_hosts_of_the_platform_are_asked(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ async def test_pictures_are_looked_at_only_where_a_registration_asks(tmp_path: P
 
 
 def test_each_registered_picture_stands_for_one() -> None:
-    one, other = pictures.hash_of(picture(1)), pictures.hash_of(picture(2))
+    one, other = hash_of(picture(1)), hash_of(picture(2))
     assert distance(one, other) > SAME_PICTURE
     queue = Queue([approved(TEXT, media=2, pictures=(one, other))])
     shown = Media("photo", hash=one), Media("photo", hash=one)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from monitor import config as configuration
-from monitor import desk, pictures, planning, preflight, public_web
+from monitor import desk, planning, preflight, public_web
+from monitor.foreign.picture import hash_of
 from monitor.model import Account, Severity
 from monitor.planned_media import ShownMedia, shown_media
 from monitor.public_web import Web, WebError, is_public
@@ -286,8 +287,8 @@ def test_comms_register_a_picture_without_words_and_alt_texts_from_the_command_l
 
 async def test_a_picture_without_words_goes_by_in_silence_and_another_one_pages(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.register("", media=1, pictures=(pictures.hash_of(picture(1)),))
-        w.register("", media=1, pictures=(pictures.hash_of(picture(2)),))
+        w.register("", media=1, pictures=(hash_of(picture(1)),))
+        w.register("", media=1, pictures=(hash_of(picture(2)),))
         w.x.post("acme", "", files=(recoded(picture(2)),))
         await w.run(3)
         assert w.slack.messages == {}
@@ -304,7 +305,7 @@ async def test_a_picture_without_words_goes_by_in_silence_and_another_one_pages(
 async def test_a_registered_picture_that_a_stream_tells_of_is_read_before_it_is_judged(tmp_path: Path) -> None:
     async with world(tmp_path, CONFIG | {"push": "auto"}) as w:
         await w.run(3)
-        w.register("", media=1, pictures=(pictures.hash_of(picture(1)),))
+        w.register("", media=1, pictures=(hash_of(picture(1)),))
         w.x.post("acme", "", files=(recoded(picture(1)),))
         await w.run(5)
         (kept,) = w.service.store.posts("kind = 'post' AND baseline = 0")
@@ -321,8 +322,8 @@ async def test_a_video_a_number_and_an_alt_text_nobody_registered_are_notices_th
         assert not notice.wakes
         assert "video not compared: only still pictures are" in notice.words()
     async with world(tmp_path / "alt") as w:
-        w.register(TEXT, media=1, pictures=(pictures.hash_of(picture(1)),), alt=("A door",))
-        w.register("Another one of those offices.", media=1, pictures=(pictures.hash_of(picture(2)),))
+        w.register(TEXT, media=1, pictures=(hash_of(picture(1)),), alt=("A door",))
+        w.register("Another one of those offices.", media=1, pictures=(hash_of(picture(2)),))
         w.x.post("acme", TEXT, files=(picture(1),), media=({"alt_text": "A door"},))
         await w.run(3)
         assert w.slack.messages == {}

@@ -11,6 +11,7 @@ from aiohttp import web
 from PIL import Image, ImageDraw, ImageFont
 
 from monitor import vision
+from monitor.foreign.sandbox import Sandbox
 from monitor.model import Severity
 from monitor.pictures import PictureError
 from tests.conftest import World, world
@@ -84,8 +85,8 @@ async def test_a_harmless_picture_adds_nothing_and_is_not_read_twice(tmp_path: P
 @pytest.mark.slow
 async def test_a_picture_that_breaks_the_reader_breaks_nothing_else(tmp_path: Path) -> None:
     for data in (b"\x89PNG but no more", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b""):
-        with pytest.raises(PictureError, match="the process that read it ended with"):
-            await vision.seen(data)
+        with pytest.raises(PictureError, match="cannot identify image file"):
+            await vision.seen(data, Sandbox())
     async with world(tmp_path) as w:
         assert await posted(w, web.Response(status=503)) == "[]"
 

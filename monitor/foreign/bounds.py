@@ -17,7 +17,7 @@ class Bounds:
     memory: int = 256 << 20
     most_bytes: int = 64 << 20
     nodes: int = 2_000_000
-    pixels: int = 16_000_000
+    pixels: int = 16 << 20  # 4096 x 4096, the most that X gives
     answer: int = 64 << 20
 
 
@@ -27,6 +27,19 @@ class ForeignError(ValueError):
 
 class OverLimitError(ForeignError):
     """Reading it would take more than we give."""
+
+
+def joined(documents: Iterable[bytes]) -> bytes:
+    """Several documents as one, each after its length."""
+    return b"".join(len(one).to_bytes(4, "big") + one for one in documents)
+
+
+def parted(body: bytes) -> Iterator[bytes]:
+    """The documents again."""
+    while body:
+        end = 4 + int.from_bytes(body[:4], "big")
+        yield body[4:end]
+        body = body[end:]
 
 
 def counted(nodes: Iterable[_T], bounds: Bounds) -> Iterator[_T]:

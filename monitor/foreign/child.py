@@ -28,11 +28,11 @@ def bind(bounds: Bounds) -> None:
     signal.setitimer(signal.ITIMER_REAL, bounds.seconds + 2)  # should whoever waits for us have died
 
 
-def say(form: str, body: bytes, bounds: Bounds, options: dict[str, Any]) -> None:
-    """Write what the reader of the form yields, in pieces."""
+def say(reader: Any, body: bytes, bounds: Bounds, options: dict[str, Any]) -> None:
+    """Write what the reader yields, in pieces."""
     piece: list[str] = []
     size = 0
-    for item in importlib.import_module(f"monitor.foreign.{form}").read(body, bounds, **options):
+    for item in reader.read(body, bounds, **options):
         piece.append(json.dumps(item))
         size += len(piece[-1])
         if size > _PIECE:
@@ -44,11 +44,12 @@ def say(form: str, body: bytes, bounds: Bounds, options: dict[str, Any]) -> None
 def main() -> None:
     """Never fails but by being killed."""
     form, limits, options = sys.argv[1:]
-    bounds = Bounds(**json.loads(limits))
+    reader, bounds = importlib.import_module(f"monitor.foreign.{form}"), Bounds(**json.loads(limits))
+    bounds = reader.needs(bounds) if hasattr(reader, "needs") else bounds
     bind(bounds)
     last: dict[str, str] = {}
     try:
-        say(form, sys.stdin.buffer.read(bounds.most_bytes + 1), bounds, json.loads(options))
+        say(reader, sys.stdin.buffer.read(bounds.most_bytes + 1), bounds, json.loads(options))
     except OverLimitError as error:
         last = {"over": str(error)}
     except MemoryError:

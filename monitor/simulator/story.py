@@ -14,7 +14,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from monitor.pictures import hash_of
+from monitor.foreign.picture import hash_of
 from monitor.simulator import drawings
 from monitor.simulator.slack import Message, SlackWorld
 from monitor.simulator.x import XWorld
