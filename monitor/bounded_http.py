@@ -5,6 +5,8 @@ slack_sdk reads whatever comes and builds it. Who sends that is not hostile, but
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -15,23 +17,29 @@ from monitor import bounded_json
 log = logging.getLogger("monitor.http")
 
 MOST_BYTES = 8 * 1024 * 1024  # of an answer: parsing that much text keeps the loop for less than a tenth of a second
-_CHUNK = 1 << 16
+_CHUNK, _LARGE = 1 << 16, 1 << 20
 
 
 class TooLargeError(aiohttp.ClientPayloadError):
     """More in one answer than we take."""
 
 
-async def read(response: aiohttp.ClientResponse, most: int = MOST_BYTES) -> bytes:
-    """The body, unpacked. Raises TooLargeError, the connection then being closed, and what aiohttp raises."""
+async def read(response: aiohttp.ClientResponse, most: int = MOST_BYTES, gate: asyncio.Semaphore | None = None) -> bytes:
+    """The body, unpacked. Raises TooLargeError, the connection then being closed, and what aiohttp raises.
+
+    So many large ones at once as the `gate` lets through: sixty-four reads of eight megabytes would be half a gigabyte.
+    """
     chunks, size = [], 0
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        size += len(chunk)
-        if size > most:
-            response.close()
-            raise TooLargeError(f"more than {most >> 20} MiB")
-        chunks.append(chunk)
-    return b"".join(chunks)
+    async with contextlib.AsyncExitStack() as stack:
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            if gate and size <= _LARGE < size + len(chunk):
+                await stack.enter_async_context(gate)
+            size += len(chunk)
+            if size > most:
+                response.close()
+                raise TooLargeError(f"more than {most >> 20} MiB")
+            chunks.append(chunk)
+        return b"".join(chunks)
 
 
 class Response(aiohttp.ClientResponse):

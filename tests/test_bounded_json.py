@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tracemalloc
 from contextlib import AsyncExitStack
@@ -131,3 +132,27 @@ async def test_a_frame_of_a_socket_that_would_build_too_much_is_left_out() -> No
         socket = await session.ws_connect(await serve(app, stack))
         assert isinstance(socket, bounded_http.Socket)
         assert [(await socket.receive()).data for _ in range(2)] == ["{}", '{"type":"hello"}']
+
+
+async def test_only_so_many_large_answers_are_read_at_once() -> None:
+    async def large(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(5):
+            await response.write(b"x" * 1_000_000)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", large)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(assembly.http_session())
+        base, gate = await serve(app, stack), asyncio.Semaphore(1)
+
+        async def one() -> int:
+            async with session.get(base) as answer:
+                return len(await bounded_http.read(answer, gate=gate))
+
+        async with gate:
+            waiting = [asyncio.create_task(one()) for _ in range(4)]
+            assert not (await asyncio.wait(waiting, timeout=0.2))[0]
+        assert await asyncio.gather(*waiting) == [5_000_000] * 4

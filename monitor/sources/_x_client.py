@@ -57,6 +57,7 @@ class Client(AsyncClient):  # type: ignore[misc]
         self.base = str(settings.options.get("api_base", "https://api.x.com")).rstrip("/")
         self.shared, self._clock, self._observer = settings.session, settings.clock, settings.observer
         self._offset = timedelta()
+        self._large = asyncio.Semaphore(4)
 
     async def request(  # tweepy's signature
         self,
@@ -73,7 +74,7 @@ class Client(AsyncClient):  # type: ignore[misc]
                 async with self.shared.request(
                     method, self.base + route, params=params, json=json, headers=self._headers(token), allow_redirects=False
                 ) as response:
-                    return Answer(response.status, dict(response.headers), await _read(response))
+                    return Answer(response.status, dict(response.headers), await _read(response, self._large))
         except TimeoutError as error:
             raise SourceError(Trouble.NETWORK, f"X did not answer within {DEADLINE_SECONDS} s") from error
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
@@ -139,9 +140,9 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, gate: asyncio.Semaphore | None = None) -> bytes:
     try:
-        return await bounded_http.read(response)
+        return await bounded_http.read(response, gate=gate)
     except bounded_http.TooLargeError:
         raise TooLargeError from None
 
