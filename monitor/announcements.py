@@ -91,6 +91,11 @@ class Announcements:
         """All registrations of an announcement."""
         return [record.approved(r) for r in self._sql.execute("SELECT * FROM approved WHERE announcement = ? ORDER BY id", [number])]
 
+    def tells_of(self, receipt: str, number: int) -> bool:
+        """Whether the message there is the announcement of this registration."""
+        query = "SELECT 1 FROM announcements n JOIN approved a ON a.announcement = n.id WHERE n.receipt = ? AND a.id = ?"
+        return self._sql.execute(query, [receipt, number]).fetchone() is not None
+
     def told(self, one: Announcement, channel: str, receipt: str) -> None:
         """It is where it should be, as far as `one` knows."""
         self._sql.execute(
@@ -107,6 +112,9 @@ class Announcements:
         )
 
     def late(self, since: datetime) -> int:
-        """How many first messages nobody accepted that were written before then."""
-        query = "SELECT count(*) FROM announcements WHERE receipt = '' AND created_at < ?"
-        return int(self._sql.execute(query, [stamp(since)]).fetchone()[0])
+        """How many registrations made before then nobody was told of."""
+        query = (
+            "SELECT (SELECT count(*) FROM approved WHERE announcement IS NULL AND created_at < ?) + (SELECT count(*) FROM approved a"
+            " JOIN announcements n ON n.id = a.announcement WHERE n.receipt = '' AND a.created_at < ?)"
+        )
+        return int(self._sql.execute(query, [stamp(since), stamp(since)]).fetchone()[0])

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -202,6 +202,10 @@ def standing(store: Store, config: Config, now: datetime, lists: Iterable[str] =
     wrong += [f"page {p.key} not accepted by {p.route} for {(now - p.created_at).total_seconds():.0f} s" for p in late]
     wrong += [f"block list {note}" for note in lists]
     wrong += [f"{what}: not read: {why}" for what, why in collecting.notes(store).items() if not what.startswith("block list")]
+    unsaid = store.announcements.late(now - timedelta(seconds=60))
+    wrong += (
+        [f"{unsaid} registration(s) not announced for a minute: Slack does not take them, or the daemon does not run"] if unsaid else []
+    )
     broken = store.broken_audit()
     wrong += [f"the audit chain is broken at row {broken}: somebody changed the database"] if broken else []
     bill = spending.bill(observed.days(store), config.prices, now)

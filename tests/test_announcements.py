@@ -99,6 +99,7 @@ async def test_blocks_that_slack_refuses_are_said_in_plain_words(tmp_path: Path)
         w.slack.refuse["chat.postMessage"] = "invalid_blocks"
         register(w, "Our spring sale.")
         await w.run(1)
+        assert w.service.store.announcements.late(w.clock()) == 1
         del w.slack.refuse["chat.postMessage"]
         await w.run(5)
         (message,) = said(w)
@@ -269,6 +270,18 @@ async def test_a_text_that_is_too_long_for_slack_is_not_confirmed_there(tmp_path
         await w.slack.apps.deliver("interactive", payload)
         await w.settled()
         assert desk.registrations(w.service.store)[0].confirmed_at is None
+
+
+async def test_a_button_confirms_what_its_own_message_announces_and_nothing_else(tmp_path: Path) -> None:
+    async with desk_of(tmp_path, extra=TWO) as w:
+        for text in ("Our spring sale.", "We are sold."):
+            register(w, text)
+        await w.run(4)
+        payload = {"type": "block_actions", "user": {"id": "U02BOB", "team_id": "T0ACME"}, "container": {"message_ts": said(w)[0].ts},
+                   "actions": [{"action_id": "confirm", "value": json.dumps({"n": 2}), "action_ts": "1.5"}]}  # fmt: skip
+        await w.slack.apps.deliver("interactive", payload)
+        await w.settled()
+        assert not any(r.confirmed_at for r in desk.registrations(w.service.store))
 
 
 # --- exactly the posts of the form -------------------------------------------------------------------

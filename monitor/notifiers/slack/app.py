@@ -213,7 +213,7 @@ class SlackApp:
         acts: dict[str, Callable[[], object]] = {
             "withdraw": lambda: desk.withdraw(self._store, number, who, self._office.clock()),
             "withdraw_all": lambda: desk.withdraw_all(self._store, number, who, self._office.clock()),
-            "confirm": lambda: self._confirm(number, who, user_of(payload)),
+            "confirm": lambda: self._confirm(number, who, payload),
         }
         if not why:
             why = self._replies.tried(payload, acts[name])
@@ -227,12 +227,14 @@ class SlackApp:
             return await self._replies.told(payload, why, f"#{number}: {name} by {who}")
         return f"refused: {why}" if why else f"#{number}: {name} by {who}"
 
-    def _confirm(self, number: int, who: str, user: str) -> None:
-        """A second person's word for what stands whole in the channel. Raises DeskError."""
+    def _confirm(self, number: int, who: str, payload: Payload) -> None:
+        """A second person's word for what stands whole in the message that was clicked. Raises DeskError."""
+        if not self._store.announcements.tells_of(str((payload.get("container") or {}).get("message_ts", "")), number):
+            raise DeskError(f"this message does not announce registered post #{number}; use its own")
         act = self._store.registrations.act_of(desk.registration(self._store, number))
         if not is_shown_whole(act):
             raise DeskError(f"not every text is shown whole here; `hijack-monitor posts confirm {number}` on the host prints them")
-        desk.confirm(self._store, number, who, voters.of_slack(user), self._office.logins, self._office.clock())
+        desk.confirm(self._store, number, who, voters.of_slack(user_of(payload)), self._office.logins, self._office.clock())
 
     # --- modals ------------------------------------------------------------------------------------
 
