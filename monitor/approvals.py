@@ -163,7 +163,7 @@ def _registered(store: Store, kept: Kept, approval: Approval) -> int:
     end = approval.at + timedelta(minutes=1)
     plan = Plan(
         post.account, post.kind, post.text, post.created_at, end, (), len(post.media), "", approval.who, _external(kept),
-        shown=tuple(shown_parts.parts(post).items()),
+        shown=tuple(shown_parts.parts(post).items()), alt=tuple(m.alt_text for m in post.media if m.alt_text),
     )  # fmt: skip
     origin = desk.Origin(approval.voter, approval.via, after_the_fact=True)
     number = desk.register(store, plan, approval.who, approval.at, origin)

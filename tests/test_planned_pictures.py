@@ -313,6 +313,17 @@ async def test_a_registered_picture_that_a_stream_tells_of_is_read_before_it_is_
         assert w.slack.messages == {}
 
 
+async def test_a_slip_beside_the_registered_picture_is_a_notice_and_beside_another_one_a_page(tmp_path: Path) -> None:
+    for seed, severity in ((1, Severity.NOTIFY), (2, Severity.PAGE)):
+        async with world(tmp_path / str(seed)) as w:
+            w.register("Our new custody service starts on Monday.", media=1, pictures=(hash_of(picture(1)),))
+            w.x.post("acme", "Our new custody servise starts on Monday.", files=(recoded(picture(seed)),))
+            await w.run(3)
+            (kept,) = w.service.store.posts("kind = 'post' AND baseline = 0")
+            assert kept.verdict.severity is severity, kept.verdict.reason
+            assert desk.recompute(w.service.store, kept) == kept.verdict
+
+
 async def test_a_video_a_number_and_an_alt_text_nobody_registered_are_notices_that_say_so(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.register(TEXT, media=1)

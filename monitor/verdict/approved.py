@@ -134,8 +134,10 @@ class Queue:
         return NoMatch("nobody registered this change")
 
     def pictures_wanted(self, post: Post) -> bool:
-        """Whether a registration of these words says which pictures go with them."""
-        return bool(post.media) and any(self._entries[n].approved.pictures for n in self._equal(post, canonical(post.text)))
+        """Whether a registration of these words, or of words a slip away, says which pictures go with them."""
+        text = canonical(post.text)
+        numbers = (*self._equal(post, text), *self._by_tokens.get(hash(signature(text.split())), ()))
+        return bool(post.media) and any(self._entries[n].approved.pictures for n in numbers)
 
     def unread(self, match: Match, post: Post) -> str:
         """What stands in a post beside the words that were registered: alt texts of its own."""

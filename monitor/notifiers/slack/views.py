@@ -167,7 +167,7 @@ def planned(found: Sequence[tuple[ApprovedPost, str]]) -> View:
 
 def _one_planned(one: ApprovedPost, account: str) -> list[dict[str, Any]]:
     window = f"{one.not_before:%d %b %H:%M} to {one.not_after:%d %b %H:%M} UTC"
-    said = f"*#{one.id}* {safe.for_slack_markup(account, 60)}, {window}, by {safe.for_slack_markup(one.approved_by, 40)}\n{safe.for_slack_markup(one.text or one.author or one.conversation, 200)}"
+    said = f"*#{one.id}* {safe.for_slack_markup(account, 60)}, {window}, by {safe.for_slack_markup(one.approved_by, 40)}\n{safe.for_slack_markup(one.text or one.author or one.conversation or 'a picture without words', 200)}"
     return [section(said) | {"accessory": button("withdraw", "Withdraw", json.dumps({"n": one.id}))}]
 
 
