@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from monitor.model import Human, State
-from tests.conftest import Clock, World, world
+from tests.conftest import Clock, World, wait_for, world
 from tests.notifiers.test_slack import CORPUS, check_message
 from tests.receivers import Receiver
 from tests.test_slack_app import GROUPS, office, press
@@ -144,7 +144,7 @@ async def test_11_a_full_disk_is_told_to_every_route_from_memory(tmp_path: Path)
         for number in range(40):
             w.x.post("acme", f"Part {number}: {'we are sold ' * 300}")
         await w.run(3)
-        assert w.service.broken
+        assert await wait_for(lambda: bool(w.service.broken))  # it is shouted beside the schedule, over real HTTP
         assert "cannot write to" in duty.bodies[0]["payload"]["summary"]
         assert any("cannot write to" in m.text for m in w.slack.messages.values())
 
