@@ -38,7 +38,7 @@ PURE_LIBRARIES = (
     "ahocorasick_rs",
     "phonenumbers",
 )  # computing only: no file but their own, no network
-NAMED = {"__future__", "base64", "binascii", "collections.abc", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "heapq", "html", "itertools", "json",
+NAMED = {"__future__", "base64", "binascii", "bisect", "collections.abc", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "heapq", "html", "itertools", "json",
          "re", "typing", "unicodedata", "urllib.parse"}  # fmt: skip
 OURS = {"monitor.model", "monitor.incidents", "monitor.health", "monitor.safe", "monitor.record"}
 

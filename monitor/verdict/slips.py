@@ -55,7 +55,7 @@ def reads_as_itself(before: str, after: str, vocabulary: Vocabulary) -> bool:
     if not 0 < size <= COMMON or is_word(after, vocabulary):
         return False
     usual = max(size, USUAL)  # nobody reads a rarer word into a slip
-    return not any(other != before and 0 < vocabulary.size(other) <= usual for other in _one_slip_from(after))
+    return not any(other != before and vocabulary.size(other, usual) for other in _one_slip_from(after))
 
 
 def _one_slip_from(word: str) -> Iterator[str]:

@@ -6,7 +6,9 @@ English alone has a list: its words hardly change their form, and a licence lets
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
@@ -26,6 +28,8 @@ _BEGINNINGS = "un re de non pre mis out over under anti dis in im co sub super i
 _PARTICLES = "up in on off to by go"  # parts of compounds as short as that: sign-up, log-in
 _FEWEST, _GRAMMATICAL = 5, 2  # plain words, and different words of grammar, from which a text shows its language
 _SHARE = 0.9  # of the lower-case words of an English text that stand in the list
+_STRETCH = 512  # bytes
+_SIGNS = 1 << 20  # bits
 _SHORTEST_PART = 3  # letters of the other parts: stable + coin
 _DOUBLED = 5  # letters of a stem, its last one doubled: plann-ed; longer ones hardly double any
 _OF_GRAMMAR, _AS_PARTS = frozenset(_GRAMMAR.split()), frozenset(_PARTICLES.split())
@@ -38,8 +42,8 @@ class Vocabulary(Protocol):
     def version(self) -> str:
         """The list's name and content: a verdict that used it stores which it was."""
 
-    def size(self, word: str) -> int:
-        """How rare a lower-case word is, as one of `SIZES`; 0 when it is not in the list."""
+    def size(self, word: str, most: int = SIZES[-1]) -> int:
+        """How rare a lower-case word is, as one of `SIZES` up to `most`; 0 when it is not in the list."""
 
 
 class MissingVersionError(LookupError):
@@ -52,7 +56,7 @@ class MissingVocabulary:
     def __init__(self, version: str) -> None:
         self.version = version
 
-    def size(self, word: str) -> int:
+    def size(self, word: str, most: int = SIZES[-1]) -> int:  # noqa: ARG002
         """Raises MissingVersionError."""
         raise MissingVersionError(f"whether “{word}” is a word is for the list “{self.version}”, which is not here any more")
 
@@ -63,31 +67,52 @@ class WordList:
     def __init__(self, version: str, lines: Mapping[int, bytes]) -> None:
         self.version = version
         self._usual = frozenset(lines[USUAL].decode("ascii").split("\n"))
-        self._lines = {size: lines[size] for size in SIZES if size != USUAL}
+        self._lines = {size: _Lines(lines[size]) for size in SIZES if size != USUAL}
+        self._signs = bytearray(_SIGNS // 8)  # a Bloom filter: a near miss asks of some hundred strings, and hardly one is a word
+        for size in SIZES[1 : SIZES.index(COMMON) + 1]:
+            for line in re.finditer(b"[^\n]+", lines[size]):
+                for sign in _signs(line[0].decode("ascii")):
+                    self._signs[sign >> 3] |= 1 << (sign & 7)
 
-    def size(self, word: str) -> int:
+    def _may_be_common(self, word: str) -> bool:
+        return all(self._signs[sign >> 3] & 1 << (sign & 7) for sign in _signs(word))
+
+    def size(self, word: str, most: int = SIZES[-1]) -> int:
         """See `Vocabulary`."""
         if word in self._usual:
             return USUAL
+        if most <= COMMON and not self._may_be_common(word):
+            return 0
         key = word.encode("utf-8", "replace")
-        return next((size for size, lines in self._lines.items() if _holds(lines, key)), 0)
+        return next((size for size, lines in self._lines.items() if size <= most and key in lines), 0)
 
 
-def _holds(lines: bytes, key: bytes) -> bool:
-    """Whether one of the sorted lines is `key`; twenty steps for half a million lines."""
-    low, high = 0, len(lines)  # where lines begin
-    while low < high:
-        middle = lines.rfind(b"\n", low, (low + high) // 2) + 1 or low
-        end = lines.find(b"\n", middle)
-        end = len(lines) if end < 0 else end
-        line = lines[middle:end]
-        if line == key:
+def _signs(word: str) -> tuple[int, int]:
+    """Two places in the filter, by the hash of this process: what it lets by is looked up, so that no answer hangs on it."""
+    code = hash(word)
+    return code % _SIGNS, (code >> 24) % _SIGNS
+
+
+class _Lines:
+    """Sorted lines in one piece of bytes. The first line of every stretch is kept apart: a look-up is one bisection of those and
+    one search in half a kilobyte, since a near miss asks some hundred times.
+    """
+
+    def __init__(self, lines: bytes) -> None:
+        self._lines, self._starts, self._firsts = lines, [0], [lines[: lines.find(b"\n")]]
+        while (at := lines.find(b"\n", self._starts[-1] + _STRETCH) + 1) > 0:
+            self._starts.append(at)
+            end = lines.find(b"\n", at)
+            self._firsts.append(lines[at : end if end >= 0 else None])
+
+    def __contains__(self, key: bytes) -> bool:
+        stretch = bisect_right(self._firsts, key) - 1
+        if stretch < 0 or b"\n" in key:
+            return False
+        if self._firsts[stretch] == key:
             return True
-        if line < key:
-            low = end + 1
-        else:
-            high = middle
-    return False
+        end = self._starts[stretch + 1] if stretch + 1 < len(self._starts) else len(self._lines)
+        return b"\n" + key + b"\n" in self._lines[self._starts[stretch] : end] + b"\n"
 
 
 def reads_english(text: str, vocabulary: Vocabulary) -> bool:
@@ -99,14 +124,14 @@ def reads_english(text: str, vocabulary: Vocabulary) -> bool:
         return False
     words = {word for word in map(bare, text.split()) if word.isascii() and word.isalpha()}
     plain = {word for word in words if word.islower()}
-    known = sum(0 < vocabulary.size(word) <= COMMON for word in plain)
+    known = sum(vocabulary.size(word, COMMON) > 0 for word in plain)
     return len(words) >= _FEWEST and len(_OF_GRAMMAR & {w.lower() for w in words}) >= _GRAMMATICAL and known >= _SHARE * len(plain)
 
 
 def is_word(word: str, vocabulary: Vocabulary) -> bool:
     """Whether a lower-case word is in the list, or is made of common ones that are: by an ending, a beginning, or of two."""
     return vocabulary.size(word) > 0 or any(
-        all(part in _AS_PARTS or 0 < vocabulary.size(part) <= COMMON for part in parts) for parts in _taken_apart(word)
+        all(part in _AS_PARTS or vocabulary.size(part, COMMON) for part in parts) for parts in _taken_apart(word)
     )
 
 
