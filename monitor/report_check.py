@@ -142,9 +142,10 @@ def _posts(files: dict[str, bytes], rows: list[dict[str, Any]], contents: dict[s
     here = set()
     for one in posts:
         item = one["post"]
-        place = f"{item['account']}/{item['id']}", int(item.get("version", 1))
+        known = record.item(json.dumps(item)).id  # a change of the profile is named by its field and its moment
+        place = f"{item['account']}/{known}", int(item.get("version", 1))
         here.add(place)
-        act, name = judged.get(place), f"posts.json: {item['id']}"
+        act, name = judged.get(place), f"posts.json: {known}"
         if act is None:
             yield f"{name}: the chain has no act of judging it"
             continue

@@ -80,6 +80,32 @@ async def test_the_zip_holds_the_evidence_and_can_be_checked_by_anybody(tmp_path
         assert {a["action"] for a in acts if "action" in a} >= {"incident opened", "acknowledge", "resolve"}
 
 
+async def test_an_export_of_every_kind_of_thing_that_is_judged_holds(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        first = w.x.post("acme", "Claim your share at https://acme-share.xyz")
+        await w.run(3)
+        w.x.post("acme", "No time stands here.", created_at="soon")
+        w.x.change("acme", name="Acme (closing)", description="Join t.me/acme_rescue")
+        await w.run(70)
+        w.x.edit("acme", first, "Claim your share at https://acme-share.xyz now")
+        w.x.post("acme", "@jo write to t.me/acme_help", in_reply_to_user_id="9")
+        await w.run(70)
+        w.x.delete("acme", w.x.post("acme", "Hurry: https://acme-share.xyz"))
+        await w.run(70)
+        nouns: set[str] = set()
+        for one in w.service.store.incidents():
+            _, archive = report.export(w.service.store, one.id, tmp_path, w.clock(), SECRET)
+            assert verify(archive).wrong == ()
+            files = opened(archive)
+            nouns |= {p["post"]["noun"] for p in json.loads(files["posts.json"])}
+            files["posts.json"] = files["posts.json"].replace(b"acme_rescue", b"acme_office")
+            summed(files)
+            signed(files, SECRET)
+            packed(archive, files)
+            assert bool(verify(archive).wrong) == (b"acme_office" in files["posts.json"])
+        assert nouns == {"Post", "ProfileChange", "Unreadable"}
+
+
 Files = dict[str, bytes]
 
 
