@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import zlib
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
 from monitor.verdict.vocabulary import SIZES, MissingVocabulary, Vocabulary, WordList
@@ -21,21 +21,21 @@ def load() -> Vocabulary | None:
     """The list, or None when it cannot be read: then every difference pages. Its version is the file's hash."""
     try:
         packed = FILE.read_bytes()
-        return WordList(f"english {hashlib.sha256(packed).hexdigest()[:12]}", dict(zip(SIZES, _unpacked(packed), strict=True)))
+        return WordList(f"english {hashlib.sha256(packed).hexdigest()[:12]}", dict(zip(SIZES, _parts(packed), strict=True)))
     except (OSError, zlib.error, ValueError):
         log.exception("the list of words cannot be read: a slip in a registered text pages like every other difference")
         return None
 
 
-def _unpacked(packed: bytes) -> Iterator[bytes]:
-    """The sorted words of each of `SIZES`: a line with the lengths of each part, packed and not, then zlib's parts.
+def _parts(packed: bytes) -> Iterator[Callable[[], bytes]]:
+    """What unpacks the sorted words of each of `SIZES`: a line with the lengths of each part, packed and not, then zlib's parts.
 
     The lengths spare the buffers that zlib would double: reading takes hardly more memory than keeping.
     """
     at = packed.index(b"\n") + 1
     lengths = iter(map(int, packed[: at - 1].split()))
     for small, large in zip(lengths, lengths, strict=True):
-        yield zlib.decompress(memoryview(packed)[at : at + small], bufsize=large)
+        yield partial(zlib.decompress, packed[at : at + small], bufsize=large)
         at += small
 
 

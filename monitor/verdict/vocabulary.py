@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from monitor.verdict.critical import bare
@@ -62,15 +62,20 @@ class MissingVocabulary:
 
 
 class WordList:
-    """Sorted lines of lower-case ASCII words, by size; six megabytes for 600,000 words, and no object for each of them."""
+    """Sorted lines of lower-case ASCII words, by size; six megabytes for 600,000 words, and no object for each of them.
 
-    def __init__(self, version: str, lines: Mapping[int, bytes]) -> None:
+    Each size is asked for once, the large one of `SIZES` only when a post is nearly a registered one: most days none is.
+    """
+
+    def __init__(self, version: str, unpacked: Mapping[int, Callable[[], bytes]]) -> None:
         self.version = version
+        self._unpacked = unpacked
+        lines = {size: unpacked[size]() for size in SIZES if size <= COMMON}
         self._usual = frozenset(lines[USUAL].decode("ascii").split("\n"))
-        self._lines = {size: _Lines(lines[size]) for size in SIZES if size != USUAL}
+        self._lines = {size: _Lines(text) for size, text in lines.items() if size != USUAL}
         self._signs = bytearray(_SIGNS // 8)  # a Bloom filter: a near miss asks of some hundred strings, and hardly one is a word
-        for size in SIZES[1 : SIZES.index(COMMON) + 1]:
-            for line in re.finditer(b"[^\n]+", lines[size]):
+        for text in lines.values():
+            for line in re.finditer(b"[^\n]+", text):
                 for sign in _signs(line[0].decode("ascii")):
                     self._signs[sign >> 3] |= 1 << (sign & 7)
 
@@ -84,7 +89,12 @@ class WordList:
         if most <= COMMON and not self._may_be_common(word):
             return 0
         key = word.encode("utf-8", "replace")
-        return next((size for size, lines in self._lines.items() if size <= most and key in lines), 0)
+        return next((size for size in SIZES[1:] if size <= most and key in self._of(size)), 0)
+
+    def _of(self, size: int) -> _Lines:
+        if size not in self._lines:
+            self._lines[size] = _Lines(self._unpacked[size]())
+        return self._lines[size]
 
 
 def _signs(word: str) -> tuple[int, int]:

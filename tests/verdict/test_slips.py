@@ -68,7 +68,7 @@ def test_a_word_put_for_another_pages_either_way_in_any_case_and_place(one: str,
         assert not any(lowered(registered, posted) for posted in swapped(registered, [(one, other)]))
 
 
-_COMMON = sorted(w for part in list(words._unpacked(words.FILE.read_bytes()))[:3] for w in part.decode().split("\n") if len(w) > 3)
+_COMMON = sorted(w for part in list(words._parts(words.FILE.read_bytes()))[:3] for w in part().decode().split("\n") if len(w) > 3)
 
 
 @given(st.sampled_from(_COMMON), st.sampled_from(_SENTENCES), st.randoms(use_true_random=False))
@@ -229,13 +229,13 @@ def test_the_list_is_small_sorted_and_comes_with_its_licence() -> None:
     files = list(words.FILE.parent.iterdir())
     assert sum(f.stat().st_size for f in files) < 5_000_000
     assert "Kevin Atkinson" in (words.FILE.parent / "LICENSE").read_text()
-    parts = list(words._unpacked(words.FILE.read_bytes()))
+    parts = [part() for part in words._parts(words.FILE.read_bytes())]
     assert all(part.split(b"\n") == sorted(set(part.split(b"\n"))) for part in parts)
     assert sum(map(len, parts)) < 10 * 2**20
 
 
 def test_every_word_is_found_and_nothing_beside_it() -> None:
-    parts = [part.decode().split("\n") for part in words._unpacked(words.FILE.read_bytes())]
+    parts = [part().decode().split("\n") for part in words._parts(words.FILE.read_bytes())]
     dice = random.Random(1)
     for part in parts:
         for word in [part[0], part[-1], *dice.sample(part, 300)]:
