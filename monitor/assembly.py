@@ -18,11 +18,13 @@ from typing import IO, Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from monitor import install_key, private, rulebook, sources
+from monitor import install_key, notifiers, private, rulebook, sources
 from monitor.blocklists import Blocklists
 from monitor.bounded_http import Response, Socket
-from monitor.config import Config, ConfigError
-from monitor.sources.interface import Settings, SourceError
+from monitor.config import Config, ConfigError, options
+from monitor.notifiers import interface as outgoing
+from monitor.pages import LAST_RESORT
+from monitor.sources.interface import Clock, Settings, SourceError
 
 
 def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str]) -> Any:
@@ -63,6 +65,14 @@ class Resolver(AbstractResolver):
     async def close(self) -> None:
         """No more questions; nobody waits for the answers."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def build_routes(config: Config, session: aiohttp.ClientSession, secrets: Mapping[str, str], clock: Clock) -> dict[str, outgoing.Notifier]:
+    """Every channel that takes pages, by name, the last resort among them. Raises ConfigError."""
+    return {
+        name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets)
+        for name in (*config.routes, LAST_RESORT)
+    }
 
 
 def load_key(config: Config, secrets: Mapping[str, str]) -> bytes:

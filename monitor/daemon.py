@@ -18,6 +18,7 @@ from monitor import journal, standing, steps, vision
 from monitor.assembly import locked
 from monitor.config import Config
 from monitor.service import Service, utc_now
+from monitor.unwritten import wait_until_writable
 from monitor.wiring import opened
 
 log = logging.getLogger("monitor.service")
@@ -49,6 +50,7 @@ async def run(config: Config, secrets: Mapping[str, str]) -> int:
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    await wait_until_writable(config, secrets, utc_now)
     with locked(config.data_dir):
         async with opened(config, secrets) as service, contextlib.AsyncExitStack() as stack:
             for number in (signal.SIGTERM, signal.SIGINT):

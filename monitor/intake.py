@@ -11,7 +11,7 @@ import contextlib
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -86,7 +86,7 @@ class Intake:
             except BaseException as error:
                 self._judge.start_over()
                 if isinstance(error, sqlite3.Error):
-                    self.unwritten = tuple(self._in_words(batch))
+                    self.unwritten = tuple(self._in_words(batch.items))
                 raise
 
     async def _accept(self, batch: Batch) -> None:
@@ -100,8 +100,7 @@ class Intake:
             before, now = len(new), self._clock()
             with self._store.transaction():
                 self._judge.refresh(now)
-                left = len(waiting)
-                while waiting and (len(waiting) == left or not piece.is_over()):  # at least one, however long the lock took
+                while waiting and not piece.is_over():
                     item = waiting.popleft()
                     if self._store.knows(item):  # asked one by one: a batch may name a post twice
                         self._notice(item, now, baseline=baseline)
@@ -154,12 +153,12 @@ class Intake:
             Event(f"gap:{self.account.key}", self.account.name, Severity.PAGE, "Not checked", reason, now, silenceable=False), now
         )
 
-    def _in_words(self, batch: Batch) -> Iterator[str]:
+    def _in_words(self, items: Iterable[Item]) -> Iterator[str]:
         """What would have paged, for telling it from memory when it cannot be written down."""
         with contextlib.suppress(sqlite3.Error):
             self._judge.refresh(self._clock())
         piece = Slice()
-        for item in batch.items:
+        for item in items:
             if piece.is_over():
                 return  # what is missing here is read again
             with contextlib.suppress(sqlite3.Error):
@@ -167,7 +166,7 @@ class Intake:
                     continue
             verdict = self._judge.verdict(item, self.account)
             if verdict.severity is Severity.PAGE:
-                said = item.text if isinstance(item, Post) else ""
+                said = item.text if isinstance(item, Post) else item.after if isinstance(item, ProfileChange) else ""
                 yield f"{verdict.reason}: “{safe.for_terminal(said, 200)}”"
 
     def _take(self, item: Item, batch: Batch, now: datetime, *, baseline: bool) -> Verdict:
@@ -287,9 +286,17 @@ class Intake:
         """
         try:
             self._accept_profile(profile, bodies, self._clock(), brief, pinned)
-        except BaseException:
+        except BaseException as error:
             self._judge.start_over()
+            if isinstance(error, sqlite3.Error):
+                with contextlib.suppress(sqlite3.Error):
+                    self.unwritten = tuple(self._in_words(self._changed(profile, self._clock(), brief, pinned)))
             raise
+
+    def _changed(self, profile: Profile, now: datetime, brief: ProfileChange | None, pinned: Original | None) -> tuple[ProfileChange, ...]:
+        before = self._store.profile(self.account.key)
+        changed = (brief,) if brief else changes(before, profile, now) if before else ()
+        return tuple(replace(c, original=pinned) if c.field == "pinned_post" else c for c in changed)
 
     def _accept_profile(
         self, profile: Profile, bodies: tuple[bytes, ...], now: datetime, brief: ProfileChange | None, pinned: Original | None
@@ -297,11 +304,9 @@ class Intake:
         self.face_at = now
         with self._store.transaction():
             self._judge.refresh(now)
-            before = self._store.profile(self.account.key)
-            if before != profile:
+            changed = self._changed(profile, now, brief, pinned)
+            if self._store.profile(self.account.key) != profile:
                 self._store.keep_profile(profile)
-            changed = (brief,) if brief else changes(before, profile, now) if before else ()
-            changed = tuple(replace(c, original=pinned) if c.field == "pinned_post" else c for c in changed)
             contexts = {c.field: self._judge.context(c, self.account) for c in changed}
             taken = [_Taken(c, self._judge.verdict(c, self.account, contexts[c.field])) for c in changed]
             spoken = [t for t in taken if t.verdict.severity >= Severity.NOTIFY]

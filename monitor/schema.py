@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Step = Callable[[Database], None]
 
+PATIENT = 3_000  # milliseconds that a write waits for another process
+
 _SET = "hijack-monitor"
 _steps: dict[str, Step] = {}
 
@@ -281,9 +283,9 @@ def connect(path: Path) -> sqlite3.Connection:
     private.folder(path.parent)
     if not path.exists():
         private.create(path)  # SQLite gives its journal the mode of the database
-    connection = sqlite3.connect(path, timeout=3, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=PATIENT / 1000, isolation_level=None)
     connection.row_factory = sqlite3.Row
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=3000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={PATIENT}"):
         connection.execute(f"PRAGMA {pragma}")
     if not _steps.keys() <= _applied(connection):
         _bring_up_to_date(connection)

@@ -18,7 +18,6 @@ from monitor.deadman import Deadman
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
 from monitor.model import Account
-from monitor.notifiers import interface as outgoing
 from monitor.notifiers.slack.front import Front
 from monitor.observed import Observed
 from monitor.oncall import Schedule
@@ -29,7 +28,8 @@ from monitor.selfcheck import SelfCheck
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
 from monitor.steps import LOGGED, TOLD, Steps, move, pull_in, remember, since_last
-from monitor.store import Store
+from monitor.store import Store, is_busy
+from monitor.unwritten import Unwritten, tell_broken
 from monitor.vision import Vision
 from monitor.watch import Watch
 
@@ -72,11 +72,15 @@ class Service:
     collectors: dict[str, Collector] = field(default_factory=dict)
     steps: Steps = field(default_factory=Steps)
     balance: float | None = None
+    unwritten: Unwritten = field(init=False)
     x_settings: incoming.Settings | None = None
     _told_at: datetime | None = None
     _reported: dict[str, frozenset[str]] = field(default_factory=dict)
     _swept: dict[str, datetime] = field(default_factory=dict)
     _shouting: set[asyncio.Future[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.unwritten = Unwritten(self.store.path, self.pager.notifiers, self.clock)
 
     def mind_clock(self, monotonic: float, wall: datetime) -> bool:
         """Called twice a second by a clock that nobody sets: whether the other one was set, or we were stopped."""
@@ -198,33 +202,33 @@ class Service:
 
     def cannot_read_on(self, watch: Watch, error: sqlite3.Error) -> None:
         """The database did not take what was read."""
-        if _busy(error):
-            log.warning("the database is busy; reading again", extra={"account": watch.account.key})
-        elif not self._shouting:
-            task = asyncio.ensure_future(self._cannot_write(watch, error))
+        self._cannot_write(error, watch.account.name, watch.intake.unwritten)
+
+    def _cannot_write(self, error: sqlite3.Error, who: str, words: tuple[str, ...] = ()) -> None:
+        """Wait for whoever holds the database; where the disk is full or the file is broken say so, then stop for systemd."""
+        if is_busy(error):
+            self.unwritten.busy(words)
+        elif not self._shouting and not self.broken:
+            log.critical("cannot write: %s", error)
+            task = asyncio.ensure_future(self._stop(error, who, words))
             self._shouting.add(task)
             task.add_done_callback(self._shouting.discard)
 
-    async def _cannot_write(self, watch: Watch, error: sqlite3.Error) -> None:
-        """The disk is full or the file is broken: say it from memory, then stop for systemd."""
-        if self.broken:
-            return  # it has been said
-        log.critical("cannot write: %s", error, extra={"account": watch.account.key})
-        text = (
-            f"🔴 hijack-monitor cannot write to {self.store.path} ({error}) and stops. Look at {watch.account.name} "
-            f"yourself, free the disk, restart the monitor. Not written down: {'; '.join(watch.intake.unwritten[:5]) or 'nothing that would page'}"
-        )
-        for name, route in self.pager.notifiers().items():
-            with contextlib.suppress(outgoing.NotifierError):
-                await route.shout(text)
-                log.info("told %s", name)
+    async def _stop(self, error: sqlite3.Error, who: str, words: tuple[str, ...]) -> None:
+        await tell_broken(self.store.path, error, who, words, self.pager.notifiers())
         self.broken = f"cannot write to {self.store.path}: {error}"
         self.wake.set()
 
     async def look_at_profiles(self) -> None:
         """What every account looks like, and whether its newest post is known."""
         for collector in self.collectors.values():
+            await self._look_at_faces(collector)
+
+    async def _look_at_faces(self, collector: Collector) -> None:
+        try:
             await collector.look_at_profiles()
+        except sqlite3.Error as error:
+            self._cannot_write(error, self._names(), tuple(words for w in self.watches for words in w.intake.unwritten))
 
     async def sweep(self) -> None:
         """The same, as often as it is worth it."""
@@ -235,7 +239,7 @@ class Service:
                 seconds=collector.sweep_seconds(self.config.file.x.profile_seconds)
             ):
                 self._swept[collector.platform] = now
-                await collector.look_at_profiles()
+                await self._look_at_faces(collector)
 
     async def look_at_edits(self) -> None:
         """Approved posts that can still be edited."""
@@ -259,14 +263,25 @@ class Service:
         try:
             self.pager.tick()
         except sqlite3.Error as error:
-            if _busy(error):
-                return
-            log.critical("cannot write: %s", error)
-            self.broken = f"cannot write to {self.store.path}: {error}"
+            self._cannot_write(error, self._names())
+        else:
+            if self.unwritten.over():
+                for watch in self.watches:
+                    watch.intake.unwritten = ()
 
     def check_health(self) -> None:
         """Open or close the incidents about our own blindness, then tell systemd how it goes."""
-        now = self.clock()
+        try:
+            self._check_health(self.clock())
+        except sqlite3.Error as error:
+            self._cannot_write(error, self._names())
+            if self.unwritten.waits:  # a restart would wait for it as well, and know less
+                self._feed(self.clock(), 0)
+
+    def _names(self) -> str:
+        return ", ".join(w.account.name for w in self.watches[:5])
+
+    def _check_health(self, now: datetime) -> None:
         self.check.try_engine(self.config.company, self.judge.rulebook.rules, now=now)
         desk.expire_silences(self.store, self.outbox, now)
         with contextlib.suppress(sqlite3.Error):  # what was not written is written the next time
@@ -278,9 +293,13 @@ class Service:
         if self._told_at is None or not timedelta() <= now - self._told_at < TELL_EVERY:
             self._told_at = now
             self._reported = standing.tell(self.store, self.collectors, self.balance, self._reported)
+        self._feed(self.pager.ticked_at, self.pager.overdue(now))
+
+    def _feed(self, ticked_at: datetime, overdue: int) -> None:
+        now, seconds = self.clock(), [c.interval() for c in self.collectors.values()]
         polls = {w.account.key: w.finished_at for w in self.watches}
-        longest = max((*seconds.values(), *(c.rounds.slowly() for c in self.collectors.values())), default=5)
-        wrong = health.progressing(polls, self.pager.ticked_at, self.pager.overdue(now), now, longest)
+        longest = max((*seconds, *(c.rounds.slowly() for c in self.collectors.values())), default=5)
+        wrong = health.progressing(polls, ticked_at, overdue, now, longest)
         if wrong:
             log.error("no progress: %s", wrong)
         else:
@@ -375,8 +394,3 @@ class Service:
             self.check.forget_engine()
             log.info("rules reloaded: %d", len(book.sources))
         journal.notify("READY=1\nSTATUS=" + self.status())
-
-
-def _busy(error: sqlite3.Error) -> bool:
-    """Another process (the command line) is writing: the next try gets its turn."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

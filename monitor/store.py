@@ -32,10 +32,11 @@ from monitor.model import (
 from monitor.pages import Pages
 from monitor.record import stamp
 from monitor.registrations import Registrations
-from monitor.schema import connect
+from monitor.schema import PATIENT, connect
 from monitor.verdict.habits import Habits
 
 GAP = timedelta(seconds=60)  # between two reads; longer is told of
+IMPATIENT = 50  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.sql = connect(path)
+        self._waits = PATIENT
         self.install = str(self.sql.execute("SELECT value FROM meta WHERE key = 'install'").fetchone()[0])
         self.pages = Pages(self.sql, self.install)
         self.registrations = Registrations(self.sql)
@@ -74,7 +76,7 @@ class Store:
         if self.sql.in_transaction:
             yield
             return
-        self.sql.execute("BEGIN IMMEDIATE")
+        self._begin()
         try:
             yield
         except BaseException:
@@ -82,6 +84,21 @@ class Store:
                 self.sql.execute("ROLLBACK")
             raise
         self.sql.execute("COMMIT")
+
+    def _begin(self) -> None:
+        """Whoever holds the database for long is asked often and not waited for: the loop must go on meanwhile."""
+        try:
+            self.sql.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if is_busy(error):
+                self._wait(IMPATIENT)
+            raise
+        self._wait(PATIENT)
+
+    def _wait(self, milliseconds: int) -> None:
+        if milliseconds != self._waits:
+            self._waits = milliseconds
+            self.sql.execute(f"PRAGMA busy_timeout={milliseconds}")
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -382,6 +399,11 @@ class Store:
                 return int(row["id"])
             previous = row["hash"]
         return None
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Another process (the command line) is writing: the next try gets its turn."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _version(item: Item) -> int:

@@ -11,21 +11,19 @@ from typing import Any
 
 import aiohttp
 
-from monitor import drill, notifiers, signing, sources, standing
+from monitor import drill, signing, sources, standing
 from monitor.announcer import Announcer
-from monitor.assembly import block_lists, build_edge, http_session, load_key, load_rules
+from monitor.assembly import block_lists, build_edge, build_routes, http_session, load_key, load_rules
 from monitor.collector import Collector, rounds_of
 from monitor.config import Config, ConfigError, options
 from monitor.deadman import Deadman
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
-from monitor.notifiers import interface as outgoing
 from monitor.notifiers.slack.replies import Office
 from monitor.observed import Observed
 from monitor.oncall import Schedule
 from monitor.outbox import Outbox
 from monitor.pager import Pager
-from monitor.pages import LAST_RESORT
 from monitor.pictures import Pictures
 from monitor.selfcheck import SelfCheck
 from monitor.service import Service, utc_now
@@ -49,10 +47,7 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
                 name: build_edge(sources, name, incoming.Settings(options(config, name), session, clock, seen), secrets)
                 for name in {a.platform for a in config.file.accounts}
             }
-            names = (*config.routes, LAST_RESORT)
-            routes = {
-                name: build_edge(notifiers, name, outgoing.Settings(options(config, name), session, clock), secrets) for name in names
-            }
+            routes = build_routes(config, session, secrets, clock)
             judge = Judge(store, config.company, book, config.approving)
             judge.lists = block_lists(config)
             sandbox = Sandbox()

@@ -20,7 +20,7 @@ from monitor.notifiers.slack.announcement import SlackAnnouncements
 from monitor.notifiers.slack.api import Api, next_cursor
 from monitor.notifiers.slack.app import SlackApp
 from monitor.notifiers.slack.front import Front
-from monitor.notifiers.slack.message import Look, arguments
+from monitor.notifiers.slack.message import Look, arguments, mention
 from monitor.notifiers.slack.people import People
 from monitor.notifiers.slack.replies import Office
 from monitor.notifiers.slack.seal import Seal
@@ -253,8 +253,8 @@ class SlackNotifier:
         return found[:10]
 
     async def shout(self, text: str) -> None:
-        """A plain message that nothing in the store knows of."""
-        said = safe.for_slack_sentence(text, 2_500)
+        """A plain message that nothing in the store knows of. It wakes whom a page wakes: it may be the only one."""
+        said = " ".join([*map(mention, self._mention), safe.for_slack_sentence(text, 2_500)])
         await self._api.call(self._api.web.chat_postMessage(channel=self._channel, text=said, mrkdwn=False, parse="none"))
 
 
