@@ -100,7 +100,8 @@ class Intake:
             before, now = len(new), self._clock()
             with self._store.transaction():
                 self._judge.refresh(now)
-                while waiting and not piece.is_over():
+                left = len(waiting)
+                while waiting and (len(waiting) == left or not piece.is_over()):  # at least one, however long the lock took
                     item = waiting.popleft()
                     if self._store.knows(item):  # asked one by one: a batch may name a post twice
                         self._notice(item, now, baseline=baseline)

@@ -211,3 +211,36 @@ def test_the_unit_holds_what_the_readme_says() -> None:
         "WatchdogSec=",
     ):
         assert line in unit
+
+
+def test_the_security_model_covers_each_thing_that_can_be_stolen_and_names_only_keys_and_commands_that_there_are() -> None:
+    text = (ROOT / "docs" / "security-model.md").read_text()
+    for asset in (
+        "X account",
+        "Slack member",
+        "responder",
+        "approver",
+        "bot token",
+        "app token",
+        "bearer token",
+        "login on the host",
+        "root",
+        "database",
+        "`install_key`",
+    ):
+        assert re.search(rf"(?m)^\| \*\*[^|]*{re.escape(asset)}", text), asset
+    rows = [line for line in text.splitlines() if line.startswith("| **")]
+    assert all(len(re.split(r"(?<!\\)\|", row)) == 6 for row in rows)
+    example = (ROOT / "systemd" / "hijack-monitor.toml").read_text()
+    options = {o for c in COMMANDS.values() for p in c.params for o in p.opts}
+    for quoted in re.findall(r"`([^`]+)`", text):
+        word = quoted.removeprefix("hijack-monitor ").split(" --")[0].split(" INC")[0]
+        key = word.removeprefix("[approvals] ")
+        assert {word, word.split(" ")[0]} & {*COMMANDS, *options, "SUDO_USER", "fresh_minutes"} or f"{key} " in example or key in example, (
+            quoted
+        )
+
+
+def test_every_document_that_the_readme_links_to_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target

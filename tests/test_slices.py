@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor import slices
 from monitor.model import Kind, Post
 from monitor.sources.interface import Batch
 from tests.conftest import CONFIG, World, world
@@ -94,3 +95,11 @@ async def test_a_body_is_hashed_once_however_many_posts_it_holds(tmp_path: Path)
         w.service.store.sql.set_trace_callback(None)
         assert sum("INTO evidence" in statement for statement in said) == 1
         assert w.service.store.sql.execute("SELECT count(DISTINCT evidence) FROM posts WHERE baseline = 0").fetchone()[0] == 1
+
+
+async def test_a_slice_takes_at_least_one_post_however_long_it_waited_for_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(tmp_path) as w:
+        await w.run(3)
+        monkeypatch.setattr(slices, "SECONDS", 0.0)  # as when another process holds the database for longer than a slice lasts
+        await w.service.watches[0].accept(flood(w, 3, "We are hacked."))
+        assert _written(w) == 3
