@@ -47,6 +47,16 @@ def test_every_line_that_people_wrote_acknowledges() -> None:
     assert {read(line).verb for line in lines.read_text(encoding="utf-8").splitlines()} == {"acknowledge"}
 
 
+@pytest.mark.parametrize("gap", [" ", "*", " *", "_`", "\u3000"])
+def test_words_with_hundreds_of_signs_between_them_do_nothing(gap: str) -> None:
+    """Patterns take a time that grows with the square of such a gap (50 ms at 3,000), and a thread holds two thousand replies, all
+    of them read every twenty seconds: the loop would have no time left to look at X.
+    """
+    for text in (f"resolve:{gap * 400}hijack", f"{gap * 400}hm{gap * 400}ack", f"ack{gap * 400}, looking"):
+        assert read(text).verb == ""
+    assert read("on it " + "\ufdfa" * 2_994).tries
+
+
 def test_still_on_it_is_a_word_of_its_own() -> None:
     assert read("Still on it.").verb == "hold"
     assert read("still on it, who has the password?").verb == "hold"

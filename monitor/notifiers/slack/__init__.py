@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -178,6 +179,7 @@ class SlackNotifier:
             )
             answer = await self._api.call(call)
             for message in answer.get("messages") or ():
+                await asyncio.sleep(0)  # two thousand of them are no reason to keep a page waiting
                 found += await (self._said(message, asked) if _by_a_person(message) else self._reacted(message, root))
             cursor = next_cursor(answer)
             if not cursor:
