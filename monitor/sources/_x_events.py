@@ -26,7 +26,7 @@ _KEYS = {
     "banner": "profile_banner_url", "pinned_post": "pinned_tweet_id", "verified_type": "verified_type", "affiliation": "affiliation",
     "protected": "protected",
 }  # fmt: skip
-_TCO = re.compile(r"https?://t\.co/\w+")
+_TCO = re.compile(r"https?://t\.co/[A-Za-z0-9]+")
 SPACE = "Space"  # what a Space without a title is called, so that one can be registered
 
 
@@ -136,7 +136,7 @@ def _lacks(payload: dict[str, Any]) -> bool:
     reaches = payload.get("display_text_range")
     longer = isinstance(reaches, list) and len(reaches) == 2 and isinstance(reaches[1], int) and reaches[1] > len(text)
     long = bool(payload.get("note_tweet") or payload.get("note_post"))
-    cut = text.rstrip().endswith("…") or (re.search(r"…\s*https?://t\.co/\w+$", text) is not None)
+    cut = text.rstrip().endswith("…") or (re.search(r"…\s*https?://t\.co/[A-Za-z0-9]+$", text) is not None)
     refs = payload.get("referenced_tweets") or payload.get("referenced_posts")
     typed = not refs and (text.startswith("RT @") or bool(payload.get("in_reply_to_user_id")))  # or the reference did not come
     attached = bool(payload.get("attachments")) or media or typed or payload.get("article") is not None

@@ -18,7 +18,7 @@ from monitor.sources._x_parts import answered, automatic, shown
 from monitor.verdict.links import Place, host_of, place
 
 _EPOCH_MS = 1288834974657  # of X's ids
-_TCO = re.compile(r"https?://t\.co/\w+")
+_TCO = re.compile(r"https?://t\.co/[A-Za-z0-9]+")  # a text in Japanese goes on right behind it
 _RT = re.compile(r"RT @(\w{1,20}): ")
 _STATUS = re.compile(r"https?://(?:mobile\.)?(?:x|twitter)\.com/\w+/status/(\d+)(?:/(?:photo|video)/\d+)?$")
 _ARTICLE = re.compile(r"https?://(?:mobile\.)?(?:x|twitter)\.com/\w+/article/(\d+)$")
@@ -171,17 +171,18 @@ def _original(identifier: str, account: str, more: Includes) -> Original | None:
 def _expanded(escaped: str, urls: Any, own: set[str]) -> tuple[str, tuple[str, ...]]:
     """The text as read, t.co links replaced by their targets; and those targets."""
     targets = {str(u.get("url")): u for u in urls if isinstance(u, dict)}
-    pieces, links, end = [], [], 0
+    pieces, links, end, there = [], [], 0, set[str]()
     for match in _TCO.finditer(escaped):
         entity = targets.get(match[0])
         pieces.append(_unescape(escaped[end : match.start()]))
         end = match.end()
         target = _target(entity) if entity else match[0]
+        there.add(match[0])
         if not (entity and _is_own(entity, target, own)):
             pieces.append(target)
             links.append(target)
     pieces.append(_unescape(escaped[end:]))
-    hidden = (u for u in targets.values() if str(u.get("url")) not in escaped)  # what the text does not show is still one tap away
+    hidden = (u for u in targets.values() if str(u.get("url")) not in there)  # what the text does not show is still one tap away
     links += [_target(u) for u in hidden if not _is_own(u, _target(u), own)]
     return "".join(pieces).strip(), tuple(dict.fromkeys(link for link in links if link))
 

@@ -356,6 +356,16 @@ async def test_an_old_post_is_not_read_again_and_a_late_one_before_a_young_post_
     assert (await wired.source.read(ACCOUNT, again.cursor)).items == (), "X would bill it anew every day"
 
 
+@pytest.mark.parametrize("behind", ["を見て", "です", "の", "é", "_now", "。"])
+def test_a_link_is_read_whatever_stands_right_behind_it(behind: str) -> None:
+    """No blank ends a link in Japanese: taken for a part of it, the rest made every such registered post page, and hid where it leads."""
+    links = [{"url": "https://t.co/abc1234567", "expanded_url": "https://acme.example/a"}]
+    data = {"id": "5", "text": f"詳しくはhttps://t.co/abc1234567{behind}", "entities": {"urls": links}}
+    made = payload.read_post(data, "x::1", payload.Includes({}, {}), START)
+    assert isinstance(made, Post)
+    assert (made.text, made.links) == (f"詳しくはhttps://acme.example/a{behind}", ("https://acme.example/a",))
+
+
 def test_every_word_about_a_picture_is_read_wherever_x_puts_it() -> None:
     data = {
         "id": "1993000000000000001", "text": "Look", "author_id": "1", "edit_history_tweet_ids": ["1993000000000000001"],
