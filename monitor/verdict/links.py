@@ -21,7 +21,7 @@ _SCHEME = re2.compile(r"(?i)\b(?:https?|hxxps?|ftp)://([^\s<>\"'`\x{201C}\x{201D
 # What follows is looked at by `ends`: a sign consumed here could not also stand before the next name.
 _BARE = re2.compile(r"(?:^|[^\p{L}\p{N}_@./:\-])((?:[\p{L}\p{N}_\-]+\.)+(?:\p{L}+|(?i:xn--)[a-zA-Z0-9\-]+))")
 _DEFANGED = re2.compile(r"(?i)\s?[\[({]\s?(?:\.|dot|punkt|punto)\s?[\])}]\s?|(\w)(?: dot |\s\.\s?|\\\.)([a-z]{2,})\b")
-_CANONICAL_URL = re.compile(r"(?i)(?<!\w)https?://([^\s/?#]+)([^\s?#]*)(\?[^\s#]*)?(#\S*)?")
+_CANONICAL_URL = re.compile(r"(?i)(?<![A-Za-z0-9_])https?://([^\s/?#]+)([^\s?#]*)(\?[^\s#]*)?(#\S*)?")
 _CANONICAL_BARE = re.compile(r"(?<![\w@./:#?&=%-])((?:[A-Za-z0-9-]{1,63}\.){1,5}([A-Za-z]{2,24}))(?![\w.@-])(?=[\s/?]|$)")
 _PLAIN_URL = re.compile(r"https?://([A-Za-z0-9.-]+)(?=[/?#]|$)")
 # What publishing tools and X add behind a link, each by its name (Google Analytics 4, Hootsuite, Mailchimp, HubSpot,
@@ -33,6 +33,9 @@ _TRACKING = re.compile(
 )
 _NESTED = re2.compile(r"(?i)(?:h|%68)(?:t|%74){2}(?:p|%70)(?:s|%73)?(?::|%3a|%253a)(?:/|\\|%2f|%5c|%252f){2}([^\s/\\?#&%\"'<>]+)")
 _TAGGED = re.compile(r"https?://\S+")
+# Signs of scripts without blanks between words. No link of X's goes on with one; a host may, in its own name.
+_UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]")
+_SUFFIX = re.compile("[a-z0-9-]+")
 _TAIL = re.compile(r"[.,;:!?)\]'\"*_~]+$")
 _NOT_HOSTS = frozenset({"asp.net", "vb.net", "ado.net"})
 _FILES = frozenset({"md", "zip", "py", "sh", "rs", "mov", "pl", "ps", "so", "app"})  # suffixes of files too: links only with a path
@@ -123,8 +126,14 @@ def _bare_link(link: str) -> str:
 
 
 def links_in(text: str) -> frozenset[str]:
-    """The links of a canonical text, whole, as `canonical_links` writes them."""
-    return frozenset(_TAIL.sub("", match[0]) for match in _TAGGED.finditer(text)) if "://" in text else frozenset()
+    """The links of a canonical text, whole, as `canonical_links` writes them; where the text goes on behind one without a
+    blank, as in Japanese, also as X takes them.
+    """
+    if "://" not in text:
+        return frozenset()
+    found = [match[0] for match in _TAGGED.finditer(text)]
+    found += [canonical_links(_UNSPACED.split(link, maxsplit=1)[0]) for link in found if not link.isascii()]
+    return frozenset(_TAIL.sub("", link) for link in found)
 
 
 def host_of(url: str) -> str:
@@ -179,7 +188,7 @@ def _hosts_in(text: str) -> Iterator[str]:
     for match in _SCHEME.finditer(text):
         pieces.append(text[end : match.start()])
         end = match.end()
-        host = host_of("https://" + match.group(1).rstrip("….,;:!?)]}»"))
+        host = _ended(host_of("https://" + match.group(1).rstrip("….,;:!?)]}»")))
         if "." in host:
             yield host
     rest = " ".join([*pieces, text[end:]])
@@ -189,6 +198,17 @@ def _hosts_in(text: str) -> Iterator[str]:
             return
         if ends(rest, match.end()) and _bare(match.group(1), rest[match.end() : match.end() + 1]):
             yield match.group(1).lower()
+
+
+def _ended(host: str) -> str:
+    """A host without the words that follow it without a blank: no browser opens one whose last label is no public suffix."""
+    while not host.isascii() and not _is_suffix(last := host.rpartition(".")[2]):
+        name, begins = host.rpartition(".")[0], _SUFFIX.match(last)
+        shorter = f"{name}.{begins[0]}" if begins and begins[0] != last and _is_suffix(begins[0]) else name
+        if "." not in shorter:
+            break
+        host = shorter
+    return host
 
 
 def refanged(text: str) -> str:

@@ -13,7 +13,7 @@ from monitor.model import Account, Company, Exact, Kind, Near, NoMatch, Post, Se
 from monitor.sources._x_payload import Includes, read_post
 from monitor.verdict import judge
 from monitor.verdict.approved import Queue
-from monitor.verdict.links import canonical_links, links_in, sent_on
+from monitor.verdict.links import canonical_links, hosts, links_in, sent_on
 from monitor.verdict.shown_links import lengthened
 from tests.verdict.test_approved import NOW, approved, post
 
@@ -38,6 +38,23 @@ def from_x(text: str, *urls: dict[str, str], **more: object) -> Post:
 
 def wrapped(expanded: str, unwound: str = "", tco: str = "https://t.co/a1") -> dict[str, str]:
     return {"url": tco, "expanded_url": expanded} | ({"unwound_url": unwound} if unwound else {})
+
+
+@pytest.mark.parametrize("behind", ["を見て", "、どうぞ", "。", "看这里", "에서", "！"])
+@pytest.mark.parametrize("link", ["https://acme.example", "https://acme.example/a", "http://acme.example/a"])
+def test_a_link_that_a_text_goes_on_behind_without_a_blank_is_the_shown_link(link: str, behind: str) -> None:
+    queue, text = Queue([approved(f"詳しくは{link}{behind}")]), f"詳しくはhttps://t.co/a1{behind}"
+    assert judge(from_x(text, wrapped(link)), ACCOUNT, COMPANY, queue, RULES).severity is Severity.CLEAR
+    for other in ("https://evil.example/a", f"{link}/b"):
+        assert judge(from_x(text, wrapped(other)), ACCOUNT, COMPANY, queue, RULES).severity is Severity.PAGE
+    posted = from_x(text, wrapped(link), {"url": "https://t.co/b2", "expanded_url": "https://acme.example/c"})
+    assert judge(posted, ACCOUNT, COMPANY, queue, RULES).severity is Severity.PAGE
+
+
+@pytest.mark.parametrize("host", ["例え.jp", "日本.みんな", "acme.example.evil.com", "acme.exampleé.com"])
+def test_a_host_of_other_letters_stays_whole(host: str) -> None:
+    assert hosts(f"https://{host}/x") == (host,)
+    assert hosts(f"見てhttps://{host}") == (host,)
 
 
 def test_a_short_link_that_x_unwinds_to_us_is_not_the_registered_link() -> None:
