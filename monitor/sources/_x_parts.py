@@ -13,6 +13,7 @@ from monitor.verdict.shown_parts import UNREAD
 
 _MENTIONS = re.compile(r"(?:@[A-Za-z0-9_]{1,20}\s+)+")
 _KNOWN = ("media_keys", "poll_ids")
+_REFERENCES = ("retweeted", "quoted", "replied_to")
 
 
 def shown(data: dict[str, Any], polls: dict[str, dict[str, Any]]) -> tuple[tuple[str, str], ...]:
@@ -25,20 +26,28 @@ def shown(data: dict[str, Any], polls: dict[str, dict[str, Any]]) -> tuple[tuple
     found.append(("audience", _audience(data.get("scopes"))))
     found += [("attached", f"{name} {' '.join(map(str, of)) if isinstance(of, list) else of}") for name, of in attached.items()
               if of and name not in _KNOWN]  # fmt: skip
+    found += [("attached", f"reference {r.get('type')} {r.get('id')}") for r in _references(data) if r.get("type") not in _REFERENCES]
     return tuple((name, value[:100]) for name, value in found if value)
 
 
 def answered(data: dict[str, Any]) -> str:
     """The post that a quote stands below; where X does not name it, the one that began the conversation."""
-    references = data.get("referenced_tweets") or data.get("referenced_posts") or ()
-    above = next((str(r.get("id", "")) for r in references if r.get("type") == "replied_to"), "")
+    above = next((str(r.get("id", "")) for r in _references(data) if r.get("type") == "replied_to"), "")
     return above or (str(data.get("conversation_id") or "another post") if data.get("in_reply_to_user_id") else "")
 
 
+def _references(data: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*(data.get("referenced_tweets") or data.get("referenced_posts") or ())]
+
+
 def automatic(data: dict[str, Any], text: str) -> int:
-    """How many characters of a reply X put before it: the handles of those answered, outside of the displayed range."""
+    """How many characters of a reply X put before it: the handles of those answered, outside of the displayed range.
+
+    Before what answers no post it puts none: such a handle was typed, and X names its owner as answered all the same.
+    """
     leading = _MENTIONS.match(text)
-    if leading is None or not (data.get("in_reply_to_user_id") or answered(data)):
+    named = data.get("in_reply_to_tweet_id") or data.get("in_reply_to_post_id")
+    if leading is None or not (named or any(r.get("type") == "replied_to" for r in _references(data))):
         return 0
     reaches = data.get("display_text_range")
     begins = reaches[0] if isinstance(reaches, list) and reaches and isinstance(reaches[0], int) else leading.end()

@@ -131,7 +131,8 @@ CANARY = "the canary"
 
 def is_canary(post: Post, account: Account) -> bool:
     """Whether this is the marked post that proves the chain: its text, a number or a time behind it, and nothing else."""
-    plain = post.kind is Kind.POST and not (post.links or post.media or post.card or post.poll or post.unread) and post.version == 1
+    more = post.links or post.media or post.card or post.poll or post.unread or post.shown or post.referenced_id
+    plain = post.kind is Kind.POST and not more and post.version == 1
     text, marker = canonical(post.text), canonical(account.canary)
     return bool(marker) and plain and text.startswith(marker) and _counts(text[len(marker) :], marker)
 

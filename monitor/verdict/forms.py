@@ -7,6 +7,7 @@ form that can be typed by hand lowers nothing, and a post of ours that is shown 
 from __future__ import annotations
 
 from monitor.model import Account, Context, Kind, Post, Severity, Standing
+from monitor.verdict.shown_parts import unregistered
 
 QUIET = (Standing.APPROVED, Standing.OLDER)
 SHOWN_AGAIN = {
@@ -29,9 +30,19 @@ def worth(post: Post, account: Account, context: Context, *, accused: bool) -> t
     notes = []
     if post.kind is Kind.REPLY and post.media:
         notes.append(f"a reply with {len(post.media)} picture(s) or video(s)")
+    if post.kind is Kind.REPLY:
+        parts = dict(unregistered(post))
+        most = max(most, account.worth(Kind.POST)) if "poll" in parts else most  # as below a registered post
+        notes += [f"a reply {what}" for name, what in parts.items() if name != "community"]
+        notes += ["a reply with a link card that leads nobody knows where"] if leads_unknown(post) else []
     if post.unread:
         notes.append(f"the platform does not give {' or '.join(post.unread)}")
     return (max(most, Severity.NOTIFY) if notes else most), "; ".join(notes)
+
+
+def leads_unknown(post: Post) -> bool:
+    """Whether it has a card of which the platform says no address; that of a poll is one of them."""
+    return bool(post.card) and not post.card.startswith(("https://", "http://")) and not post.poll
 
 
 def _shown_again(account: Account, standing: Standing, *, accused: bool) -> tuple[Severity, str]:

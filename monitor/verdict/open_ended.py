@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from monitor.model import ApprovedPost, Finding, Kind, Post, Severity
+from monitor.verdict.forms import leads_unknown
 from monitor.verdict.links import Place
 from monitor.verdict.phones import phone_numbers
 from monitor.verdict.rules import Subject
@@ -39,7 +40,7 @@ def _quote(post: Post, subject: Subject) -> Iterator[tuple[str, str, tuple[str, 
     wallets = tuple(w for w in (*(a.value for a in subject.addresses), *subject.names) if w.lower() not in ours)
     if foreign:
         yield "link", "links to a foreign page", foreign
-    if _unknown_card(post):
+    if leads_unknown(post):
         yield "card", "has a link card that leads nobody knows where", (post.card,)
     if post.media:
         yield "media", "has a picture or video", tuple(m.type for m in post.media)
@@ -62,7 +63,7 @@ def _beside(post: Post) -> Iterator[str]:
 
 
 def _reply(one: ApprovedPost, post: Post, subject: Subject) -> Iterator[str]:
-    if _unknown_card(post):
+    if leads_unknown(post):
         yield "it has a link card that leads nobody knows where"
     if post.media:
         yield f"with {len(post.media)} picture(s) or video(s) that nobody registered"
@@ -75,11 +76,6 @@ def _reply(one: ApprovedPost, post: Post, subject: Subject) -> Iterator[str]:
     most = most_answers(one)
     if subject.context.answered == most:
         yield f"answer number {most + 1} below this post, and {most} were expected: from here on they are only recorded"
-
-
-def _unknown_card(post: Post) -> bool:
-    """A card of which the platform says no address; that of a poll is one of them."""
-    return bool(post.card) and not post.card.startswith(("https://", "http://")) and not post.poll
 
 
 def foreign_handles(post: Post, subject: Subject) -> tuple[str, ...]:

@@ -228,3 +228,33 @@ def test_a_registered_bio_may_say_all_that() -> None:
     bio = "Call +1 202 555 0143, help from @acme_helpdesk. Official support."
     queue = Queue([approved(bio, kind=Kind.PROFILE, field="bio")])
     assert judge_change(ProfileChange(ME, "bio", "Old", bio, NOW), COMPANY, queue, RULES).severity is Severity.CLEAR
+
+
+@pytest.mark.parametrize(
+    ("fields", "worth"),
+    [
+        ({"card_uri": "card://1899"}, Severity.NOTIFY),
+        ({"attachments": {"hologram_ids": ["7"]}}, Severity.NOTIFY),
+        ({"referenced_tweets": [{"type": "replied_to", "id": "56"}, {"type": "remixed", "id": "57"}]}, Severity.NOTIFY),
+        ({"attachments": {"poll_ids": ["7"]}}, Severity.PAGE),
+        ({}, Severity.RECORD),
+    ],
+)
+def test_what_else_a_reply_shows_is_told_like_a_picture(fields: dict[str, Any], worth: Severity) -> None:
+    answer = {"in_reply_to_user_id": "99", "referenced_tweets": [{"type": "replied_to", "id": "56"}]}
+    one = on_x("@jo here you go", **answer | fields)
+    assert one.kind is Kind.REPLY
+    assert severity(one) is worth
+
+
+def test_a_kind_of_reference_that_nobody_knows_is_excused_by_no_registration() -> None:
+    text = "Good morning."
+    posted = replace(on_x(text, referenced_tweets=[{"type": "remixed", "id": "57"}]), created_at=NOW)
+    assert severity(posted, queue=Queue([approved(text)])) is Severity.PAGE
+
+
+def test_a_handle_typed_before_a_registered_text_is_no_part_of_a_reply() -> None:
+    """X names its owner as answered, and may leave out the range that is displayed."""
+    text = "Good morning."
+    posted = replace(on_x(f"@acme_help {text}", in_reply_to_user_id="99"), created_at=NOW)
+    assert severity(posted, queue=Queue([approved(text)])) is Severity.PAGE

@@ -221,6 +221,15 @@ def test_behind_the_text_of_the_canary_stands_one_number_or_one_time(behind: str
     assert (verdict.severity is Severity.CLEAR) is quiet
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"shown": (("attached", "hologram 7"),)}, {"shown": (("community", "7"),)}, {"shown": (("place", "x"),)}, {"referenced_id": "99"}],
+)
+def test_the_canary_shows_its_text_and_nothing_else(more: dict[str, object]) -> None:
+    canary = replace(ACCOUNT, canary="hijack-monitor canary")
+    assert judge(post("hijack-monitor canary 7", **more), canary, COMPANY, Queue(), RULES).severity is Severity.PAGE
+
+
 def test_a_text_of_the_canary_that_ends_in_a_sign_is_followed_by_its_number_at_once() -> None:
     canary = replace(ACCOUNT, canary="canary #")
     assert judge(post("canary #12"), canary, COMPANY, Queue(), RULES).severity is Severity.CLEAR
