@@ -96,6 +96,14 @@ class Announcements:
         query = "SELECT 1 FROM announcements n JOIN approved a ON a.announcement = n.id WHERE n.receipt = ? AND a.id = ?"
         return self._sql.execute(query, [receipt, number]).fetchone() is not None
 
+    def untold(self, batch: str) -> bool:
+        """Whether a part of an act stands in no message yet."""
+        query = (
+            "SELECT 1 FROM approved a LEFT JOIN announcements n ON n.id = a.announcement WHERE a.batch = ? AND a.batch != ''"
+            " AND coalesce(n.receipt, '') = ''"
+        )
+        return self._sql.execute(query, [batch]).fetchone() is not None
+
     def told(self, one: Announcement, channel: str, receipt: str) -> None:
         """It is where it should be, as far as `one` knows."""
         self._sql.execute(

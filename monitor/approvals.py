@@ -72,7 +72,10 @@ def whole(kept: Kept) -> str:
     assert isinstance(kept.post, Post)
     hidden = [f"+ {link}" for link in kept.post.links if link not in kept.post.text]
     media = [f"+ {len(kept.post.media)} picture(s) or video(s)"] if kept.post.media else []
-    return "\n".join([kept.post.text, *hidden, *media])
+    beside = [f"+ alt text: {m.alt_text}" for m in kept.post.media if m.alt_text]
+    beside += [f"+ link card: {kept.post.card}"] if kept.post.card and kept.post.card not in kept.post.links else []
+    beside += [f"+ {name}: {value}" for name, value in shown_parts.parts(kept.post).items()]
+    return "\n".join([kept.post.text, *hidden, *media, *beside])
 
 
 def approve(store: Store, outbox: Outbox, number: int, names: tuple[str, ...], approval: Approval) -> Approved:

@@ -210,7 +210,9 @@ def shown_of(one: ApprovedPost | Plan) -> list[str]:
     lines += [f"every {one.kind} of @{one.author}"] if one.author else []
     lines += [f"{one.field}: {one.text}" if one.field else one.text] if one.text else []
     lines += [f"+ {link}" for link in one.links]
-    return lines + ([f"+ {one.media} picture(s) or video(s)"] if one.media else [])
+    lines += [f"+ {one.media} picture(s) or video(s)"] if one.media else []
+    lines += [f"+ alt text: {text}" for text in one.alt]
+    return lines + [f"+ {name}: {value}" for name, value in one.shown]
 
 
 def takes_effect(plan: Plan, number: int, now: datetime, approving: Approving) -> list[str]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from monitor import desk
+from monitor import desk, record
 from monitor.desk import Origin
-from monitor.model import Kind, Severity, State
+from monitor.model import Kind, Media, Post, Severity, State
 from monitor.planning import Plan
 from monitor.simulator.slack import Message
 from tests.conftest import CONFIG, World
@@ -34,7 +35,7 @@ async def desk_of(folder: Path, data: dict[str, Any] = HERE, extra: str = GROUPS
 def register(w: World, text: str, origin: Origin = CAROL, who: str = "carol (U06CAROL)", **more: Any) -> int:
     now = w.clock()
     window = more.pop("window", (now - timedelta(minutes=1), now + timedelta(hours=1)))
-    plan = Plan("x::2244994945", Kind.POST, text, *window, **more)
+    plan = Plan("x::2244994945", more.pop("kind", Kind.POST), text, *window, **more)
     return desk.register(w.service.store, plan, who, now, origin) or 0
 
 
@@ -61,6 +62,34 @@ async def test_what_is_planned_in_slack_is_announced_whole_and_wakes_nobody(tmp_
             assert words in message.words()
         assert message.words().count("And more words.") == 100
         assert not message.wakes
+
+
+async def test_everything_that_a_registration_excuses_stands_in_its_announcement(tmp_path: Path) -> None:
+    """Whoever confirms it would not know that it quotes the hijacker, or what stands in the alt text."""
+    async with desk_of(tmp_path) as w:
+        register(w, "Look at this.", kind=Kind.QUOTE, shown=(("quotes", "1859500000000000099"),), media=1, alt=("Send BTC to our desk",))
+        register(w, "", kind=Kind.REPOST, shown=(("reposts", "1859500000000000098"),))
+        await w.run(4)
+        first, second = (json.dumps(m.blocks) for m in said(w))
+        assert "quotes: 1859500000000000099" in first
+        assert "alt text: Send BTC to our desk" in first
+        assert "reposts: 1859500000000000098" in second
+
+
+async def test_the_form_of_an_approval_shows_what_stands_beside_the_text(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as w:
+        root = await hijack(w, "Look at this.")
+        store = w.service.store
+        (kept,) = store.posts("baseline = 0")
+        assert isinstance(kept.post, Post)
+        post = replace(
+            kept.post, card="card://1899", media=(Media("photo", alt_text="Send BTC to our desk"),), shown=(("place", "nowhere"),)
+        )
+        with store.transaction():
+            store.sql.execute("UPDATE posts SET post = ? WHERE id = ?", [record.dump(post), post.id])
+        await press(w, "U06CAROL", root, "approve_open")
+        form = json.dumps(w.slack.apps.view_of("U06CAROL").body)
+        assert all(words in form for words in ("link card: card://1899", "alt text: Send BTC to our desk", "place: nowhere"))
 
 
 async def test_what_the_command_line_registered_while_nothing_ran_is_announced_at_the_start(tmp_path: Path) -> None:
@@ -221,6 +250,23 @@ async def test_an_import_is_confirmed_as_a_whole_where_all_of_it_is_shown(tmp_pa
         await press(w, "U02BOB", small, "confirm")
         assert "set logins = {carla" in w.slack.apps.ephemeral[-1][1]
         assert all(r.confirmed_at is None for r in desk.registrations(w.service.store))
+
+
+async def test_what_an_import_adds_after_its_announcement_is_not_confirmed_with_it(tmp_path: Path) -> None:
+    """Eight good rows, a picture that keeps the ninth waiting for more than a minute, and nobody has read that one."""
+    async with desk_of(tmp_path, extra=TWO) as w:
+        act = Origin("slack:U06CAROL", "an import of plan.csv", desk.new_act(desk.IMPORT))
+        for number in range(8):
+            register(w, f"Words of the plan with the number {number}.", act)
+        await w.run(12)
+        (message,) = said(w)
+        register(w, "We are sold.", act)
+        await press(w, "U02BOB", message, "confirm")
+        assert "not announced yet" in w.slack.apps.ephemeral[-1][1]
+        assert not any(r.confirmed_at for r in desk.registrations(w.service.store))
+        await w.run(12)
+        await press(w, "U02BOB", message, "confirm")
+        assert all(r.confirmed_at for r in desk.registrations(w.service.store))
 
 
 async def test_who_is_whom_on_the_host_makes_two_of_two(tmp_path: Path) -> None:

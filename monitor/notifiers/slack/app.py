@@ -231,7 +231,10 @@ class SlackApp:
         """A second person's word for what stands whole in the message that was clicked. Raises DeskError."""
         if not self._store.announcements.tells_of(str((payload.get("container") or {}).get("message_ts", "")), number):
             raise DeskError(f"this message does not announce registered post #{number}; use its own")
-        act = self._store.registrations.act_of(desk.registration(self._store, number))
+        one = desk.registration(self._store, number)
+        if self._store.announcements.untold(one.batch):  # an import may go on behind what was announced of it
+            raise DeskError("a part of what was registered together is not announced yet; read that first, then try again")
+        act = self._store.registrations.act_of(one)
         if not is_shown_whole(act):
             raise DeskError(f"not every text is shown whole here; `hijack-monitor posts confirm {number}` on the host prints them")
         desk.confirm(self._store, number, who, voters.of_slack(user_of(payload)), self._office.logins, self._office.clock())
