@@ -23,7 +23,7 @@ def shown(data: dict[str, Any], polls: dict[str, dict[str, Any]]) -> tuple[tuple
     if attached.get("poll_ids"):
         found.append(("poll", _poll(attached["poll_ids"], polls)))
     found.append(("paid", "yes" if data.get("paid_partnership") else ""))
-    found.append(("audience", _audience(data.get("scopes"))))
+    found.append(("audience", _audience(data.get("scopes"), data.get("withheld"))))
     found += [("attached", f"{name} {' '.join(map(str, of)) if isinstance(of, list) else of}") for name, of in attached.items()
               if of and name not in _KNOWN]  # fmt: skip
     found += [("attached", f"reference {r.get('type')} {r.get('id')}") for r in _references(data) if r.get("type") not in _REFERENCES]
@@ -68,8 +68,17 @@ def _place(geo: Any) -> str:
     return str(geo.get("place_id") or (",".join(map(str, at)) if isinstance(at, list) else "") or "somewhere")
 
 
-def _audience(scopes: Any) -> str:
-    """Those to whom X shows the post: `followers`, the only limit that X documents, or what else it says."""
-    if isinstance(scopes, dict):
-        return " ".join(str(name) for name, limited in scopes.items() if limited)
-    return str(scopes or "")
+def _audience(scopes: Any, withheld: Any) -> str:
+    """Those to whom X shows the post: `followers`, the only limit that X documents, or what else it says; where it shows it to nobody."""
+    limits = [str(name) for name, limited in scopes.items() if limited] if isinstance(scopes, dict) else [str(scopes or "")]
+    return " ".join(filter(None, [*limits, _withheld(withheld)]))
+
+
+def _withheld(said: Any) -> str:
+    """In which countries (XX and XY stand for all), and whether for a claim of copyright."""
+    if not isinstance(said, dict):
+        return "withheld" if said else ""
+    codes = said.get("country_codes")
+    where = list(filter(None, map(str, codes))) if isinstance(codes, list) else [str(codes)] if codes else []
+    why = ["for copyright"] if said.get("copyright") else []
+    return " ".join(["withheld", *(["in", *where] if where else []), *why]) if where or why else ""

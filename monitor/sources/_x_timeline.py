@@ -14,7 +14,7 @@ from typing import Any
 from monitor.model import Account, Post, Unreadable
 from monitor.sources._x_client import Answer, limit_of, posts_of
 from monitor.sources._x_payload import id_time, includes, is_id, time_id
-from monitor.sources._x_truth import AHEAD, is_ahead, true_post
+from monitor.sources._x_truth import AHEAD, is_ahead, true_post, unshown
 from monitor.sources.interface import Batch, Limit, SourceError
 
 Fetch = Callable[[dict[str, str | None]], Awaitable[tuple[dict[str, Any], Answer, datetime]]]
@@ -87,8 +87,9 @@ class Walk:
         self.theirs, self.limit, more = theirs, limit_of(answer), includes(page)
         given, wrong = posts_of(page)
         items = [true_post(d, self.account.key, self.account.id, more, theirs) for d in given]
-        self.items += items
-        if items:
+        kept_back = unshown(page, self.account.key, theirs)
+        self.items += [*items, *kept_back]
+        if items or kept_back:
             self.bodies.append(answer.body)
         if wrong:
             raise wrong

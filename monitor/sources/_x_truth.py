@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.model import Post, Unreadable
+from monitor.sources._x_client import listed
 from monitor.sources._x_payload import Includes, id_time, is_id, read_post
 
 AHEAD = timedelta(seconds=30)  # of X's clock: its servers differ by less, and X's own time has whole seconds only
@@ -29,6 +30,22 @@ def true_post(data: Any, account: str, owner: str, more: Includes, theirs: datet
     lie = _lie(data, item, owner, theirs)
     text = item.text if isinstance(item, Post) else ""
     return Unreadable(account, item.id, lie, theirs, text) if lie else item
+
+
+def unshown(page: dict[str, Any], account: str, theirs: datetime) -> list[Unreadable]:
+    """Posts of a timeline that X names only to say that it does not show them: withheld, say, or for subscribers. Not those
+    that ours refer to.
+    """
+    shown = {str(d.get("id")) for d in listed(page, "data")}
+    found = {}
+    for error in listed(page, "errors"):
+        identifier = str(error.get("resource_id") or error.get("value"))
+        beside = "referenced" in str(error.get("parameter"))
+        if error.get("resource_type") in ("tweet", "post") and is_id(identifier) and identifier not in shown and not beside:
+            found[identifier] = Unreadable(
+                account, identifier, "X names it and does not show it (withheld, or for subscribers only?)", theirs
+            )
+    return list(found.values())
 
 
 def _lie(data: Any, item: Post | Unreadable, owner: str, theirs: datetime) -> str:
