@@ -31,6 +31,7 @@ from monitor.model import (
 from monitor.verdict import open_ended
 from monitor.verdict.addresses import addresses, wallet_names
 from monitor.verdict.approved import Queue
+from monitor.verdict.contacts import foreign_contacts
 from monitor.verdict.forms import excused, pinned, worth
 from monitor.verdict.links import Place, hosts, place, sent_on
 from monitor.verdict.profile_signs import accusations
@@ -53,7 +54,7 @@ def judge(post: Post, account: Account, company: Company, queue: Queue | None, r
     elif isinstance(match, NoMatch) and excused(post, context):
         findings = tuple(f for f in findings if _stands(f, rules))
     elif post.kind in (Kind.REPLY, Kind.DM):
-        findings = (*findings, *foreign_links(subject))
+        findings = (*findings, *foreign_links(subject), *(() if isinstance(match, Exact) else _contacts(post, account, company)))
     if isinstance(match, Exact) and not match.words and queue is not None:
         findings = (*findings, *open_ended.findings(post, subject))
         told = open_ended.caveats(queue.registration(match.approved), post, subject)
@@ -183,6 +184,17 @@ def foreign_links(subject: Subject) -> tuple[Finding, ...]:
         return ()
     why = "Replies are not registered one by one, but a reply that leads away from us is how followers are phished."
     return (Finding("foreign-link-in-reply", 1, Severity.PAGE, "Reply links to a foreign page", foreign[:3], why),)
+
+
+def _contacts(post: Post, account: Account, company: Company) -> tuple[Finding, ...]:
+    """Whom a reply tells its reader to write to, instead of a link."""
+    found = foreign_contacts(post.text, post.links, company, account.id, account.handle)
+    why = "Followers are phished in private, too: by another account, or by mail."
+    return (
+        (Finding("foreign-contact-in-reply", 1, Severity.NOTIFY, "Reply names a contact that is not ours", found[:3], why),)
+        if found
+        else ()
+    )
 
 
 def _base(unplanned: Severity, match: Match, post: Post) -> Severity:

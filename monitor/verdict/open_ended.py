@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from monitor.model import ApprovedPost, Finding, Kind, Post, Severity
+from monitor.verdict.contacts import foreign_contacts
 from monitor.verdict.forms import leads_unknown
 from monitor.verdict.links import Place
 from monitor.verdict.phones import phone_numbers
@@ -72,14 +73,15 @@ def _reply(one: ApprovedPost, post: Post, subject: Subject) -> Iterator[str]:
     if phone_numbers(subject.text):
         yield "it names a phone number"
     if foreign_handles(post, subject):
-        yield "it names an account that is not ours"
+        yield "it names an account or an address that is not ours"
     most = most_answers(one)
     if subject.context.answered == most:
         yield f"answer number {most + 1} below this post, and {most} were expected: from here on they are only recorded"
 
 
 def foreign_handles(post: Post, subject: Subject) -> tuple[str, ...]:
-    """The accounts that a reply names, but for ours and for those that the platform itself put before it."""
+    """The accounts and addresses that a reply names, but for ours and for those that the platform itself put before it."""
     ours = {h.lower() for h in subject.company.handles}
     named = _HANDLE.findall(without_form(post.text[post.automatic :]))
-    return tuple(h for h in dict.fromkeys(named) if h.lower() not in ours)
+    contacts = foreign_contacts(post.text, post.links, subject.company, post.account.rpartition(":")[2])
+    return (*(h for h in dict.fromkeys(named) if h.lower() not in ours), *contacts)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import re2
 
 from monitor.model import Company, Finding, ProfileChange, Severity
+from monitor.verdict.contacts import foreign_contacts
 from monitor.verdict.phones import phone_numbers
 from monitor.verdict.rules import Rules, Subject
 from monitor.verdict.text import without_form
@@ -45,17 +46,18 @@ def _signs(field: str, subject: Subject) -> Iterator[Finding]:
     if numbers := phone_numbers(subject.text):
         yield _sign("profile-phone-number", f"A telephone number in the {field}", numbers)
     if handles := foreign_handles(subject.text, subject.company):
-        yield _sign("profile-foreign-handle", f"A handle that is not ours in the {field}", handles)
+        yield _sign("profile-foreign-handle", f"A handle or address that is not ours in the {field}", handles)
     ours = {w.lower() for w in subject.company.wallets}
     if names := tuple(n for n in subject.names if n not in ours):
         yield _sign("profile-wallet-name", f"A wallet name in the {field}", names)
 
 
 def foreign_handles(text: str, company: Company) -> tuple[str, ...]:
-    """The handles that a reader could look up and that are not the company's, each once, with an @."""
+    """The handles and addresses that a reader could write to and that are not the company's, each once."""
     ours = {h.lower() for h in company.handles}
     found = (m.group(1) for m in _HANDLE.finditer(without_form(text)))
-    return tuple(dict.fromkeys(f"@{h}" for h in found if h.lower() not in ours))
+    named = dict.fromkeys(f"@{h}" for h in found if h.lower() not in ours)
+    return tuple(dict.fromkeys((*named, *foreign_contacts(text, (), company))))
 
 
 def _sign(rule: str, title: str, evidence: tuple[str, ...]) -> Finding:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from monitor.model import Account, Context, Kind, Media, Post, Severity
-from monitor.verdict import judge
+from monitor.model import Account, Context, Kind, Media, Post, ProfileChange, Severity
+from monitor.verdict import judge, judge_change
 from monitor.verdict.approved import Queue
-from tests.verdict.test_approved import approved, post
+from tests.verdict.test_approved import NOW, approved, post
 from tests.verdict.test_judge import COMPANY, RULES
 
 ACCOUNT = Account("x", "1", "acme")  # every kind pages unless registered
@@ -53,6 +53,10 @@ def test_answers_below_a_registered_post_are_recorded(text: str) -> None:
         reply("Write to @acme\u200b_help please"),
         reply("@jo @acme_help will sort it out", automatic=4),
         reply("(@acme_help)"),
+        reply("See https://x.com/acme_help", links=("https://x.com/acme_help",)),
+        reply("Ask x.com/acme_help"),
+        reply("Write: https://x.com/messages/compose?recipient_id=666"),
+        reply("Mail help@acme-support.net"),
         reply("Look", card="card://1899"),
         reply("Vote", shown=(("attached", "hologram 7"),)),
     ],
@@ -131,3 +135,25 @@ def test_a_quote_of_a_registered_author_that_leads_away_pages(posted: Post, beca
 def test_our_own_wallet_and_page_beside_a_quote_are_a_notice_like_other_words() -> None:
     assert worth(quote("Pay 1BoatSLRHtKNngkdXEeobR76b53LETtpyT"))[0] is Severity.NOTIFY
     assert worth(quote("Read https://acme.example/a"))[0] is Severity.NOTIFY
+
+
+@pytest.mark.parametrize(
+    ("text", "worth"),
+    [
+        ("@jo see https://x.com/acme_help", Severity.NOTIFY), ("@jo ask twitter.com/@acme_help.", Severity.NOTIFY),
+        ("@jo https://x.com/messages/compose?recipient_id=666", Severity.NOTIFY), ("@jo x.com/intent/user?screen_name=acme_help", Severity.NOTIFY),
+        ("@jo mail acme.help@gmail.com", Severity.NOTIFY), ("@jo mail help@acme.example.evil.io", Severity.NOTIFY), ("a@acme.example " * 300 + "a@evil.io", Severity.NOTIFY),
+        ("@jo see https://x.com/acme/status/1", Severity.RECORD), ("@jo https://x.com/messages/compose?recipient_id=1", Severity.RECORD),
+        ("@jo see https://x.com/i/spaces/1", Severity.RECORD), ("@jo mail support@acme.example or @acme", Severity.RECORD),
+        ("@jo mail support@eu.acme.example.", Severity.RECORD), ("@jo we met @partner", Severity.RECORD),
+    ],
+)  # fmt: skip
+def test_a_reply_that_nobody_registered_names_no_contact_in_silence(text: str, worth: Severity) -> None:
+    gentle = replace(ACCOUNT, unapproved=((Kind.REPLY, Severity.RECORD),))
+    assert judge(post(text, kind=Kind.REPLY), gentle, COMPANY, Queue(), RULES).severity is worth
+
+
+@pytest.mark.parametrize("bio", ["Help: x.com/acme_help", "Help: https://twitter.com/acme_help", "Write to help@acme-support.net"])
+def test_a_bio_that_names_a_contact_by_its_address_pages(bio: str) -> None:
+    change = ProfileChange("x::1", "bio", "Trade with us.", bio, NOW)
+    assert judge_change(change, COMPANY, Queue(), RULES).severity is Severity.PAGE
