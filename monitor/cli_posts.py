@@ -110,6 +110,8 @@ def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     text, *more = planning.parts_of(text) if given["thread"] else [text]
+    if given["thread"] and not more:
+        raise click.UsageError("--thread: found one part; put a line of three dashes between the parts")
     text = references.with_choices(text, given)
     plan = planning.Plan(
         account, kind, text, start, end, tuple(given["links"]), max(given["media"], len(given["images"])), given["field"] or "",
@@ -171,7 +173,9 @@ def show_post(config: Config, number: str, as_json: bool) -> None:  # noqa: FBT0
     if judged:
         show.judged(store, judged, as_json=as_json)
         return
-    one = desk.registration(store, int(number) if number.isdigit() and len(number) < 16 else 0)
+    if not number.isascii() or not number.isdigit() or len(number) > 15:
+        raise desk.DeskError(f"nothing is registered or judged as {number[:40]!r}; `hijack-monitor posts list` shows what is registered")
+    one = desk.registration(store, int(number))
     two = config.approving.two_person
     show.listing(as_json, f"Registered post #{number}", show.APPROVED, [one], lambda o: show.approved_row(o, utc_now(), two_person=two))
     if as_json:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pydantic
 from rapidfuzz import process
 
 
-def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
-    """The first mistake: key, what was found, what was expected, the nearest known key."""
+def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel], forms: Mapping[str, str] | None = None) -> str:
+    """The first mistake: key, what was found, what was expected, the nearest known key. `forms` words patterns."""
     errors = error.errors()
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])  # a misspelt key is also a missing one
     key = ".".join(str(part) for part in first["loc"])
     found = repr(first.get("input"))[:80]
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key{nearest(str(first['loc'][-1]), _fields(model, first['loc'][:-1]))}"
-    return f"{key}: found {found}, expected: {first['msg']}"
+    expected = (forms or {}).get(str(first.get("ctx", {}).get("pattern")))
+    return f"{key}: found {found}, expected: {expected or first['msg']}"
 
 
 def _fields(model: type[pydantic.BaseModel], path: tuple[int | str, ...]) -> list[str]:

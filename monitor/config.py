@@ -23,14 +23,22 @@ SECRETS = (
 )  # fmt: skip
 ROUTES = ("pagerduty", "alertmanager", "webhook", "smtp", "apprise")  # beside Slack, in the order they are tried
 Worth = Literal["clear", "record", "notify", "page"]
-Mention = Annotated[str, pydantic.Field(pattern=r"^(channel|[SUW][A-Z0-9]{1,20})$")]
-Member = Annotated[str, pydantic.Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]
-Allowed = Annotated[str, pydantic.Field(pattern=r"^[SUW][A-Z0-9]{1,20}$")]  # a user group or a user
-Domain = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
-Channel = Annotated[str, pydantic.Field(pattern=r"^[CGD][A-Z0-9]{2,20}$")]
+_FORMS = {  # what a value has to look like, and how to say so to whoever wrote another one
+    "mention": (r"^(channel|[SUW][A-Z0-9]{1,20})$", "the id of a Slack user group (S…) or user (U…), or channel"),
+    "member": (r"^[UW][A-Z0-9]{2,20}$", "the id of a Slack user (U…): in their profile, ⋮, Copy member ID"),
+    "allowed": (r"^[SUW][A-Z0-9]{1,20}$", "the id of a Slack user group (S…) or user (U…)"),
+    "domain": (r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", "a host in small letters, like acme.example, without https:// and path"),
+    "channel": (r"^[CGD][A-Z0-9]{2,20}$", "the id of a Slack channel (C…): open it, its name, at the very bottom"),
+    "handle": (r"^[A-Za-z0-9_.]{1,64}$", "a handle without @"),
+}
+Mention = Annotated[str, pydantic.Field(pattern=_FORMS["mention"][0])]
+Member = Annotated[str, pydantic.Field(pattern=_FORMS["member"][0])]
+Allowed = Annotated[str, pydantic.Field(pattern=_FORMS["allowed"][0])]
+Domain = Annotated[str, pydantic.Field(pattern=_FORMS["domain"][0])]
+Channel = Annotated[str, pydantic.Field(pattern=_FORMS["channel"][0])]
 Route = Annotated[str, pydantic.Field(pattern=r"^(slack(:[CGD][A-Z0-9]{2,20})?|" + "|".join(ROUTES) + ")$")]
 Url = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s@]+$")]
-Handle = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_.]{1,64}$")]
+Handle = Annotated[str, pydantic.Field(pattern=_FORMS["handle"][0])]
 
 
 class ConfigError(Exception):
@@ -331,7 +339,7 @@ def load(path: Path) -> Config:
     try:
         file = File.model_validate(data)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error, File)}") from error
+        raise ConfigError(f"{path}: {explain(error, File, dict(_FORMS.values()))}") from error
     _check(path, file)
     paging = _paging(file)
     company = Company(

@@ -109,7 +109,7 @@ def _opens(plan: Plan) -> str:
             f"every quote of @{plan.author} without words goes by in its window; words beside it are a notice unless they are registered too;"
             " foreign links, pictures, phone numbers and wallets page"
         )
-    what = f"every {plan.kind} of @{plan.author}" if plan.author else "" if plan.text else "that repost"
+    what = f"every {plan.kind} of @{plan.author}" if plan.author else "that repost" if plan.kind is Kind.REPOST and not plan.text else ""
     return f"{what} goes by in its window, whatever it says, unless a rule accuses it" if what else ""
 
 
@@ -212,7 +212,8 @@ def shown_of(one: ApprovedPost | Plan) -> list[str]:
     lines += [f"+ {link}" for link in one.links]
     lines += [f"+ {one.media} picture(s) or video(s)"] if one.media else []
     lines += [f"+ alt text: {text}" for text in one.alt]
-    return lines + [f"+ {name}: {value}" for name, value in one.shown]
+    lines += [f"+ {name}: {value}" for name, value in one.shown]
+    return lines + ([f"+ at most {one.most} answers"] if one.most else [])
 
 
 def takes_effect(plan: Plan, number: int, now: datetime, approving: Approving) -> list[str]:

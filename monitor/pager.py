@@ -37,6 +37,7 @@ NOT_DONE = ("unclear", "talk", "refused")  # replies that changed nothing, see `
 NOTHING_DONE = "nothing was done for this reply"
 MOST_ANSWERS = 10  # an incident and route: whoever floods a thread must not make us flood it too
 LOUD = (PageKind.ROOT, PageKind.REPEAT)
+ANCHORED = (*LOUD, PageKind.SYNC)  # an edit replaces the anchor of the message too
 
 
 @dataclass
@@ -306,7 +307,7 @@ class Pager:
         silence = self._store.silence(incident.silence) if incident.silence else None
         return Letter(
             page, incident, tuple(posts), self._clock(), root, next_due(incident, paging), ", ".join(rest[0][1]) if rest else "",
-            root_key, silence.ends_at if silence else None, self.note, self.anchor() if page.kind in LOUD else "",
+            root_key, silence.ends_at if silence else None, self.note, self.anchor() if page.kind in ANCHORED else "",
         )  # fmt: skip
 
     # --- people ---------------------------------------------------------------------------------------

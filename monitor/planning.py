@@ -31,7 +31,7 @@ MOST_TEXT = 25_000  # X's own limit
 ALIASES = {
     "text": ("messagetext", "content", "text", "post", "message", "caption", "captions"),
     "when": ("postatspecifictime", "scheduledate", "scheduledat", "scheduleddate", "scheduledtime", "postingtime",
-             "notbefore", "date", "datetime", "schedule", "when"),
+             "notbefore", "from", "date", "datetime", "schedule", "when"),
     "time": ("time24hr", "scheduledtime", "time"),
     "until": ("notafter", "until"),
     "link": ("link", "linkurl", "links", "ogmetaurl"),

@@ -31,6 +31,7 @@ from monitor.sources.replay import line_post
 from monitor.store import Store
 from monitor.verdict import judge
 from monitor.verdict.approved import Queue
+from monitor.verdict.links import is_shortener
 
 _SLOW_ROWS = 2_000
 
@@ -182,8 +183,15 @@ def _say_approving(config: Config) -> None:
 
 
 def _say_who_may(config: Config) -> None:
-    """What nobody can do in Slack, and which key lets them."""
-    slack = config.file.slack
+    """What nobody can do in Slack, and which key lets them; which links and hosts are not the company's own."""
+    slack, company = config.file.slack, config.company
+    if not company.domains:
+        click.echo("warning: [company] domains is empty: every link is foreign, and look-alikes of yours are not recognized")
+    if shared := [host for host in company.shorteners if is_shortener(host)]:
+        click.echo(
+            f"warning: [company] shorteners: {', '.join(shared)} makes links for anybody, who may change where they lead later."
+            " List only hosts whose links nobody else can make"
+        )
     if slack and not slack.responders:
         who = "only approvers silence and resolve there" if slack.approvers else "nobody can silence or resolve there"
         click.echo(
@@ -321,7 +329,8 @@ def _one_row(
     seen[plan.external_id] = number
     if store.registrations.knows(plan.external_id):
         return "known", "already registered"
-    window = f"{plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:%H:%M} UTC"
+    same_day = plan.not_before.date() == plan.not_after.date()
+    window = f"{plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:{'%H:%M' if same_day else '%Y-%m-%d %H:%M'}} UTC"
     text = safe.for_terminal(plan.text, 60) or f"{len(plan.pictures)} picture(s) without words"
     if origin is None:
         return "registered", f"would be registered, {window}: {text}"

@@ -50,6 +50,24 @@ def severities(w: World) -> list[Severity]:
 # --- announced --------------------------------------------------------------------------------------
 
 
+async def test_what_a_registration_names_beside_its_words_is_announced(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as w:
+        register(w, "Well said.", shown=(("quotes", "1993000000000000000"), ("community", "77")))
+        await w.run(2)
+        register(w, "", kind=Kind.REPOST, shown=(("reposts", "1994000000000000000"),))
+        await w.run(2)
+        register(w, "", media=1, pictures=("f" * 64,), alt=("Season's greetings",))
+        await w.run(2)
+        quote, repost, picture = said(w)
+        for message, words in (
+            (quote, ("Well said.", "quotes: 1993000000000000000", "community: 77")),
+            (repost, ("reposts: 1994000000000000000",)),
+            (picture, ("1 picture(s) or video(s)", "Season's greetings")),
+        ):
+            assert all(one in message.words() for one in words)
+            assert "confirm" in json.dumps(message.blocks)
+
+
 async def test_what_is_planned_in_slack_is_announced_whole_and_wakes_nobody(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as w:
         text = "Fees fall to zero on Monday, for everybody.\n" + "And more words. " * 100

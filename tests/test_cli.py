@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -412,6 +413,53 @@ def test_rules_alone_need_no_time_and_the_queue_does(run: Run, tmp_path: Path) -
     queued = json.loads(run("judge", str(file)).output)
     assert queued["severity"] == "page"
     assert "time data '11/30/15 18:19' does not match" in queued["reason"]
+
+
+def test_what_is_no_registration_is_said_in_words(run: Run, tmp_path: Path) -> None:
+    assert "found one part" in run("posts", "add", "--thread", "One thing only.").output
+    assert "nothing is registered or judged as 'abc'" in run("posts", "show", "abc").output
+    assert "there is no registered post #7" in run("posts", "show", "7").output
+    added = run("posts", "add", "--reposts", "1993000000000000000").output
+    assert "that repost goes by in its window" in added
+    (listed,) = json.loads(run("posts", "list", "--json").output)
+    assert (listed["text"], listed["names"]) == ("the repost that is named", "reposts 1993000000000000000")
+
+
+def test_a_row_without_a_time_says_until_which_day_and_from_is_a_time(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "plan.jsonl"
+    rows = [
+        {"text": "At some time this week."},
+        {"text": "Then, and not before.", "from": "2099-12-02T10:00Z", "until": "2099-12-02T11:00Z"},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    first, second, *_ = run("posts", "import", str(file)).output.splitlines()
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d UTC", first)
+    assert "2099-12-02 10:00 to 11:00 UTC" in second
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('[approvals]\nlogins = {alice = "alice"}', "approvals.logins.alice: found 'alice', expected: the id of a Slack user (U…)"),
+        ('[approvals]\nchannel = "approvals"', "the id of a Slack channel (C…)"),
+        ('[slack]\nchannel = "C0A"\nresponders = ["alice"]', "the id of a Slack user group (S…) or user (U…)"),
+    ],
+)
+def test_a_value_of_another_form_is_answered_in_words(line: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "hm.toml"
+    file.write_text(f'[company]\nname = "Acme"\n[[accounts]]\nplatform = "x"\nhandle = "acme"\n{line}\n')
+    with pytest.raises(configuration.ConfigError, match=re.escape(said)):
+        configuration.load(file)
+
+
+def test_check_names_what_makes_foreign_links_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "hm.toml"
+    file.write_text('[company]\nname = "Acme"\nshorteners = ["bit.ly", "go.acme.example"]\n[[accounts]]\nplatform = "x"\nhandle = "acme"\n')
+    monkeypatch.setenv("X_BEARER_TOKEN", "t")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    said = CliRunner().invoke(main, ["--config", str(file), "check"]).output
+    assert "warning: [company] shorteners: bit.ly makes links for anybody" in said
+    assert "warning: [company] domains is empty" in said
 
 
 def test_a_thread_is_registered_from_a_file_and_from_a_cell(run: Run, tmp_path: Path) -> None:

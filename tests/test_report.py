@@ -255,6 +255,16 @@ async def test_the_anchor_stands_in_the_details_and_never_in_the_first_lines(tmp
             assert "anchor" not in message.text
 
 
+async def test_an_edit_of_a_page_carries_an_anchor_too(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await story(w)
+        (root,) = w.slack.roots()
+        assert "resolved" in root.words()
+        anchor, key = re.findall(r"anchor ([0-9a-f]{32}) key ([0-9a-f]{32})", json.dumps(root.blocks[-1]))[0]
+        _, archive = report.export(w.service.store, 1, tmp_path, w.clock(), install_key.load(w.config.data_dir, {}))
+        assert verify(archive, anchor, key).words()[1].startswith("proven")
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"PK", b"not a zip"], ids=["empty", "begun", "text"]
 )  # fmt: skip

@@ -15,7 +15,7 @@ body{font:15px/1.46 Lato,system-ui,sans-serif;color:#1d1c1d;margin:0;background:
 h1{font-size:18px;border-bottom:1px solid #ddd;padding:12px 20px;margin:0}
 .m{padding:8px 20px 8px 64px;position:relative;max-width:780px}.m:before{content:"";position:absolute;left:20px;top:12px;
 width:36px;height:36px;border-radius:4px;background:#7a1420}.m.h:before{background:#2b6cb0}
-.n{font-weight:900}.t{color:#616061;font-size:12px;margin-left:6px}.r{margin-left:44px;border-left:3px solid #eee}
+.m>div{white-space:pre-line}.n{font-weight:900}.t{color:#616061;font-size:12px;margin-left:6px}.r{margin-left:44px;border-left:3px solid #eee}
 .hd{font-size:18px;font-weight:900;margin:4px 0}blockquote{border-left:4px solid #ddd;margin:6px 0;padding:2px 0 2px 12px;
 white-space:pre-wrap;overflow-wrap:anywhere}.f{display:grid;grid-template-columns:1fr 1fr;gap:8px 16px;margin:6px 0;white-space:pre-wrap}
 .c{color:#616061;font-size:13px}.at{background:#fff3c4;color:#8a6100;border-radius:3px;padding:0 2px}code{background:#f4f4f4;

@@ -311,8 +311,8 @@ def _why(posts: list[Kept]) -> str:
         lines.append(
             f"{safe.for_slack_sentence(finding.title, 80)}: {evidence}" if evidence else safe.for_slack_sentence(finding.title, 80)
         )
-    near = any(isinstance(k.verdict.match, Near) for k in posts)
-    return "\n".join(lines[:4]) or ("" if near else "not registered, and no rule knows it")
+    known = any(isinstance(k.verdict.match, Near | Exact) for k in posts)  # the second line says what is wrong with it
+    return "\n".join(lines[:4]) or ("" if known else "not registered, and no rule knows it")
 
 
 def _hosts(incident: Incident) -> str:
