@@ -16,7 +16,7 @@ _LOOKED_AT = 200  # in one post: whoever hides one behind so many is told of for
 _X = r"(?i)(?:^|[^\w.@/-]|//)(?:www\.|mobile\.|m\.)?(?:x|twitter)\.com/"
 _ACCOUNT = re2.compile(_X + r"(?:#!/)?@?([a-z0-9_]{1,30})(?:[^a-z0-9_]|$)")
 _NAMED = re2.compile(r"(?i)[?&](?:screen_name|recipient_id|user_id)=@?([a-z0-9_]{1,30})(?:[^a-z0-9_]|$)")
-_MAIL = re2.compile(r"(?i)[a-z0-9._%+-]@((?:[a-z0-9-]{1,63}\.){1,5}[a-z]{2,24})(?:[^a-z0-9-]|$)")
+_MAIL = re2.compile(r"[0-9A-Za-z._%+-]@([^\s@<>(),;:\"'/\[\]{}!?]+)")  # any script: a counted repetition would cost a hundred times as much
 # The first part of addresses that are no account's: X's own pages, and posts by their number.
 _PAGES = frozenset(
     [
@@ -68,7 +68,8 @@ def _accounts(text: str) -> Iterator[str]:
 
 
 def _mail(text: str) -> Iterator[str]:
-    yield from (m.group(1).lower() for m in _MAIL.finditer(text))
+    found = (m.group(1).lower().rstrip(".") for m in _MAIL.finditer(text))
+    yield from (host for host in found if "." in host)
 
 
 _PLACED = re2.compile(_X)

@@ -142,7 +142,7 @@ def test_our_own_wallet_and_page_beside_a_quote_are_a_notice_like_other_words() 
     [
         ("@jo see https://x.com/acme_help", Severity.NOTIFY), ("@jo ask twitter.com/@acme_help.", Severity.NOTIFY),
         ("@jo https://x.com/messages/compose?recipient_id=666", Severity.NOTIFY), ("@jo x.com/intent/user?screen_name=acme_help", Severity.NOTIFY),
-        ("@jo mail acme.help@gmail.com", Severity.NOTIFY), ("@jo mail help@acme.example.evil.io", Severity.NOTIFY), ("a@acme.example " * 300 + "a@evil.io", Severity.NOTIFY),
+        ("@jo mail acme.help@gmail.com", Severity.NOTIFY), ("@jo mail help@acmé-help.io", Severity.NOTIFY), ("@jo mail help@acme.example.evil.io", Severity.NOTIFY), ("a@acme.example " * 300 + "a@evil.io", Severity.NOTIFY),
         ("@jo see https://x.com/acme/status/1", Severity.RECORD), ("@jo https://x.com/messages/compose?recipient_id=1", Severity.RECORD),
         ("@jo see https://x.com/i/spaces/1", Severity.RECORD), ("@jo mail support@acme.example or @acme", Severity.RECORD),
         ("@jo mail support@eu.acme.example.", Severity.RECORD), ("@jo we met @partner", Severity.RECORD),
