@@ -73,6 +73,16 @@ def test_the_layout_in_the_readme_matches_the_files() -> None:
         assert (ROOT / "monitor" / folder).is_dir()
 
 
+def test_nothing_is_said_twice_after_a_merge() -> None:
+    layout = README.split("## Layout")[1].split("```")[1]
+    heads = re.findall(r"(?m)^  ([a-z_]+(?:\.py|/)) ", layout)
+    assert len(heads) == len(set(heads))
+    for text in (README, (ROOT / "CHANGELOG.md").read_text()):
+        outside = "".join(text.split("```")[::2])
+        begun = [line[:50] for line in outside.splitlines() if len(line) > 50]
+        assert len(begun) == len(set(begun))
+
+
 def test_the_map_in_the_package_names_real_modules() -> None:
     import monitor
 
