@@ -5,8 +5,9 @@ Exit codes: 0 good, 1 found something or refused, 2 usage or configuration.
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -314,8 +315,17 @@ def silence() -> None:
     """Wake nobody for a while; everything is still recorded and told. Planned posts need none: register them."""
 
 
+class Hours(click.FloatRange):
+    """Hours as a number, or as Slack's command takes them: 2h, 30m."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises click's own error for everything else."""
+        found = re.fullmatch(r"(\d{1,4}(?:\.\d+)?)(h|m|min)", str(value).strip())
+        return super().convert(float(found[1]) / (1 if found[2] == "h" else 60) if found else value, param, ctx)
+
+
 @silence.command("begin")
-@click.argument("hours", type=click.FloatRange(0.02, 8))
+@click.argument("hours", type=Hours(0.02, 8))
 @click.argument("reason")
 @click.option("--account", default="", help="Only this account.")
 @click.option("--words", default="", help="Only posts that hold these words.")

@@ -147,7 +147,7 @@ def _say_paging(config: Config) -> None:
     where = f"Slack channel {config.file.slack.channel}" if config.file.slack else "stderr only (no [slack] table)"
     click.echo(f"a page goes to {where}, waking {who}; again every {config.paging.repeat_minutes:g} min until acknowledged")
     for minutes, mentions in config.paging.escalate:
-        click.echo(f"  after {minutes:g} min also {', '.join(mentions)}")
+        click.echo(f"  after {minutes:g} min also {', '.join('the whole channel' if m == 'channel' else m for m in mentions)}")
     chain = ", then ".join([*config.paging.fallback, "the journal at level alert"])
     click.echo(f"  not accepted within {config.paging.fallback_seconds:g} s, or refused: to {chain}")
     click.echo(f"  an acknowledgement counts for {config.paging.acknowledge_minutes:g} min")

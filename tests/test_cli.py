@@ -415,6 +415,11 @@ def test_rules_alone_need_no_time_and_the_queue_does(run: Run, tmp_path: Path) -
     assert "time data '11/30/15 18:19' does not match" in queued["reason"]
 
 
+def test_a_silence_takes_its_hours_as_slacks_command_does(run: Run) -> None:
+    for hours, good in (("2h", True), ("30m", True), ("0.5", True), ("9h", False), ("2 days", False)):
+        assert (run("silence", "begin", hours, "the agency posts by hand").exit_code == 0) is good, hours
+
+
 def test_what_is_no_registration_is_said_in_words(run: Run, tmp_path: Path) -> None:
     assert "found one part" in run("posts", "add", "--thread", "One thing only.").output
     assert "nothing is registered or judged as 'abc'" in run("posts", "show", "abc").output

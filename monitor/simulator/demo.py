@@ -86,7 +86,9 @@ async def _play(data: dict[str, Any], console: Console, *, keep: bool, svg: str 
             console.save_svg(svg, title=f"hijack-monitor demo: {data['title']}", code_format=plain)
         if keep:
             console.print(f"\nStill up: look at {slack_base}/ ; Ctrl-C ends it.")
-            await asyncio.Event().wait()
+            ended = asyncio.Event()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)  # else its daemon would stay behind
+            await ended.wait()
         return 1 if failed else 0
 
 
