@@ -93,15 +93,13 @@ def drill(config: Config, wait: int, who: str | None) -> None:
 @configured
 def status(config: Config, as_json: bool) -> None:  # noqa: FBT001
     """What is watched, last read, lag, open incidents, undelivered pages. Exit 1 if anything is wrong."""
-    import json
-
-    from monitor import drill, preflight, show
+    from monitor import drill, preflight, safe, show
 
     store = open_store(config)
     found = show.standing(store, config, utc_now(), preflight.list_notes(config, utc_now()))
     if as_json:
         click.echo(
-            json.dumps(
+            safe.for_json(
                 {
                     "accounts": found.lines,
                     "wrong": found.wrong,
@@ -109,7 +107,6 @@ def status(config: Config, as_json: bool) -> None:  # noqa: FBT001
                     "spending": found.spending,
                     "last_drill": drill.words(store),
                 },
-                ensure_ascii=False,
                 indent=1,
             )
         )

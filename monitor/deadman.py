@@ -14,6 +14,8 @@ from typing import Any
 
 import aiohttp
 
+from monitor import safe
+
 log = logging.getLogger("monitor.deadman")
 
 DEADLINE_SECONDS = 10
@@ -41,9 +43,10 @@ class Deadman:
         which whoever counts the pings keeps out of a hijacker's reach.
         """
         if wrong:
-            log.error("the dead-man's switch is not held: %s", "; ".join(wrong))
+            said = safe.for_log("; ".join(wrong), 1_000)
+            log.error("the dead-man's switch is not held: %s", said)
             if self._url:
-                await self._ask("POST", f"{self._url}/fail", {}, "; ".join(wrong)[:1_000])
+                await self._ask("POST", f"{self._url}/fail", {}, said)
             return
         if self._url:
             await self._ask("POST", self._url, {}, f"anchor {anchor}" if anchor else "")

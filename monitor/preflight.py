@@ -246,7 +246,7 @@ def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
         for number, text in bar:
             answer = _judge_line(number, text, accounts, config, queue, rules)
             paged += answer["severity"] == "page"
-            click.echo(json.dumps(answer, ensure_ascii=False))
+            click.echo(safe.for_json(answer))
     return 1 if paged else 0
 
 

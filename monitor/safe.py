@@ -7,6 +7,7 @@ way out; the tests walk the finished output rather than trusting the call sites.
 from __future__ import annotations
 
 import html
+import json
 import re
 import unicodedata
 
@@ -119,3 +120,11 @@ def for_header(text: str, limit: int = 300) -> str:
 def for_log(text: str, limit: int = 200) -> str:
     """One line of a log: like a terminal, which is where logs are read."""
     return for_terminal(text, limit)
+
+
+def for_json(value: object, indent: int | None = None) -> str:
+    """JSON for programs, which may end up on a terminal all the same: what would control or reorder it, and what no encoding
+    holds, is escaped. Nothing is lost.
+    """
+    raw = json.dumps(value, ensure_ascii=False, default=str, indent=indent)
+    return raw if raw.isprintable() else "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in raw)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -47,7 +46,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
 def listing(as_json: bool, title: str, columns: Sequence[str], found: Sequence[Any], row: Callable[[Any], Row]) -> None:  # noqa: FBT001 - the flag is the user's
     """The same rows as a table or as JSON lines of a list."""
     if as_json:
-        click.echo(json.dumps([dict(zip(columns, row(f), strict=True)) for f in found], ensure_ascii=False, default=str, indent=1))
+        click.echo(safe.for_json([dict(zip(columns, row(f), strict=True)) for f in found], indent=1))
     else:
         table(title, columns, [row(f) for f in found])
 
@@ -119,7 +118,7 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
             {"route": p.route, "kind": p.kind, "state": p.state, "sent_at": when(p.sent_at), "reason": p.reason} for p in pages
         ]
         data["acts"] = [dict(a) for a in acts]
-        click.echo(json.dumps(data, ensure_ascii=False, default=str, indent=1))
+        click.echo(safe.for_json(data, indent=1))
         return
     click.echo(f"INC-{one.id}  {one.state.value}  {safe.for_terminal(one.headline)}: {safe.for_terminal(one.name)}")
     click.echo(safe.for_terminal(one.reason))
@@ -144,7 +143,7 @@ def judged(store: Store, posts: Sequence[Kept], *, as_json: bool) -> None:
         for k in posts
     ]
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        click.echo(safe.for_json(found, indent=1))
         return
     columns = ("id", "seen", "severity", "reason", "incident", "evidence", "recomputed")
     table("Judged posts (evidence: SHA-256 of the platform's answer)", columns, [[f[c] for c in columns] for f in found])

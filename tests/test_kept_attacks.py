@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import resource
 import zlib
 from contextlib import AsyncExitStack
@@ -17,14 +18,17 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import bounded_http, public_web
+from monitor import bounded_http, journal, public_web, safe
 from monitor.assembly import http_session
 from monitor.config import SECRETS as NAMES
+from monitor.deadman import Deadman
 from monitor.model import Severity, State
 from monitor.sources._x_payload import Includes, read_post
 from monitor.sources._x_timeline import Walk
 from monitor.sources.interface import SourceError
 from tests.conftest import CONFIG, SECRETS, START, world
+from tests.notifiers.test_routes import json_route
+from tests.notifiers.test_slack import CORPUS, LIVE
 from tests.receivers import Receiver
 from tests.test_newest import hidden
 from tests.test_streams import SCAM, hear, judged
@@ -220,3 +224,61 @@ async def test_a_promoted_post_that_no_timeline_shows_is_judged_where_the_stream
         assert not w.service.store.posts("deleted_at IS NOT NULL")
         assert w.service.store.incident(1).state is State.OPEN  # type: ignore[union-attr]
         assert w.service.store.posts("severity = 3 AND baseline = 0")[0].verdict.severity is Severity.PAGE
+
+
+# --- hostile text on the sinks that no other file walks ---------------------------------------------------------
+
+CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b\u200e\u200f\u2028\u2029\ud800-\udfff]")
+HOSTILE = [*CORPUS, "\x9b2J\x9d0;owned\x07", "\u2028MONITOR_SEVERITY=clear", "\U000e0041\U000e0042", "a\nPRIORITY=7\nMESSAGE=all is well"]
+
+
+@given(st.sampled_from(HOSTILE) | st.text())
+def test_a_line_of_the_journal_stays_one_line_and_json_for_programs_is_printable_and_loses_nothing(text: str) -> None:
+    record = logging.LogRecord("monitor.x", logging.WARNING, "f", 1, "said %s", (text,), None)
+    record.account, record.post = text, text
+    said = journal.line(record)
+    assert "\n" not in said
+    assert not CONTROLS.search(said)
+    printed = safe.for_json({"text": text, "more": [text]}, indent=1)
+    assert not CONTROLS.search(printed)
+    assert json.loads(printed)["more"] == [json.loads(json.dumps(text))], "nothing is lost"
+
+
+@pytest.mark.parametrize("name", ["pagerduty", "alertmanager", "webhook"])
+async def test_what_is_told_from_memory_stays_in_its_place_on_every_route(name: str) -> None:
+    async with json_route(name) as (notifier, far):
+        for text in HOSTILE:
+            await notifier.shout(f"cannot write: nobody registered “{text}”")
+        assert len(far.bodies) == len(HOSTILE)
+        for _, _, _, raw in far.got:
+            words = json.dumps(json.loads(raw), ensure_ascii=False)
+            words.encode()
+            assert not CONTROLS.search(words)
+            assert len(words) < 5_000
+
+
+async def test_what_is_told_from_memory_stays_in_its_place_in_slack_and_on_the_last_resort(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world(tmp_path) as w:
+        for text in HOSTILE:
+            for route in w.service.pager.notifiers().values():
+                await route.shout(f"cannot write: nobody registered “{text}”")
+        for message in w.slack.messages.values():
+            assert set(re.findall("<[^>]*>", message.text)) == {"<!subteam^S0SOCIAL>"}
+            assert not CONTROLS.search(message.text.replace("\u200d", ""))
+            assert not LIVE.search(message.text)
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == len(HOSTILE)
+        assert not any(CONTROLS.search(line) for line in lines)
+
+
+async def test_the_dead_mans_body_is_one_clean_line() -> None:
+    async with AsyncExitStack() as stack:
+        outside = await Receiver(status=200).start(stack)
+        session = await stack.enter_async_context(http_session())
+        switch = Deadman({"every_seconds": 30}, {"deadman_url": f"{outside.base}/ping"}, session, "i", None)
+        for text in HOSTILE:
+            await switch.beat((f"account {text} is not read", text))
+        assert len(outside.got) == len(HOSTILE)
+        assert not any(CONTROLS.search(body.decode()) or b"\n" in body for _, _, _, body in outside.got)

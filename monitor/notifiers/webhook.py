@@ -56,4 +56,4 @@ class WebhookNotifier:
 
     async def shout(self, text: str) -> None:
         """Something that nothing in the store knows of."""
-        await self._post({"kind": "shout", "text": _words.line(text, 1_000)}, hashlib.sha256(text.encode()).hexdigest())
+        await self._post({"kind": "shout", "text": _words.line(text, 1_000)}, hashlib.sha256(text.encode("utf-8", "replace")).hexdigest())
