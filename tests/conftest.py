@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,7 @@ async def world(
         file.write_text(f"{text}{more}\n", encoding="utf-8")
         config = configuration.load(file)
         built = await stack.enter_async_context(wiring.opened(config, SECRETS | (secrets or {}), clock))
+        built.sandbox.bounds = replace(built.sandbox.bounds, seconds=120)  # what is slow here is the machine
         await built.watch_accounts()
         await built.open_streams(SECRETS | (secrets or {}))
         every = {"profiles": config.file.x.profile_seconds, "health": 5.0, "edits": 60.0, "search": 30.0,
