@@ -43,6 +43,7 @@ class Event:
     skeleton: str = ""
     text: str = ""
     silenceable: bool = True  # not a change of the profile, nor what a critical rule accuses
+    accusation: str = ""  # of a rule, where nothing before it in the incident was accused
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,8 @@ def _worse(event: Event, current: Incident, twin: Incident | None, silence: Sile
     new = [h for h in event.hosts if h not in current.hosts]
     if new:
         return f"a new domain: {new[0]}"
+    if event.accusation and not silence:  # taken for a slip of our own until now
+        return f"nothing before it was accused, and this is: {event.accusation}"
     return "more than the silence covers" if current.silence and not silence else ""
 
 

@@ -228,6 +228,7 @@ class Intake:
             self._subject(worst), self.account.name, worst.verdict.severity, self._headline(taken), reasons, now,
             tuple(h for t in taken for h in t.verdict.hosts), skeleton(text[:_BEGINNING])[:500], text,
             all(self._silenceable(t) for t in taken),
+            next((f.title for t in taken for f in t.verdict.accusations if f.severity is Severity.PAGE), ""),
         )  # fmt: skip
 
     def _subject(self, taken: _Taken) -> str:

@@ -56,6 +56,8 @@ class Outbox:
         last = self._store.last_resolved(event.subject)
         muted = self._store.muted(event.subject, now - incidents.LONGEST_SILENCE)
         silence = incidents.covering(event, self._store.silences(now), current, muted)
+        if current and event.accusation and self._is_accused(current):
+            event = replace(event, accusation="")
         outcome = incidents.absorb(event, current, last, unresolved, silence)
         if outcome.overtakes:  # before the insert: one open incident per subject is an index
             self._close(outcome.overtakes, now, "overtaken by a page")
@@ -68,6 +70,10 @@ class Outbox:
         if number != outcome.incident.id:
             self._begin_thread(replace(outcome.incident, id=number), now)
         return number
+
+    def _is_accused(self, incident: Incident) -> bool:
+        """Whether a rule has accused one of its posts so that it paged."""
+        return any(f.severity is Severity.PAGE for k in self._store.told(incident.id) for f in k.verdict.accusations)
 
     def _close_threads(self, now: datetime) -> int:
         """Threads about replies whose hour is over; how many."""

@@ -163,3 +163,19 @@ def test_the_fifth_pages_however_posts_are_spread_over_accounts_and_hours(posts:
     assert sum(not w for w in woken) <= SILENCE_MOST
     if not words:
         assert woken[0]
+
+
+async def test_a_scam_after_an_acknowledged_greeting_wakes_those_on_call(tmp_path: Path) -> None:
+    """A greeting, a member who says that it was a slip, and then the wallet: the message in the thread would wake nobody."""
+    async with office(tmp_path) as w:
+        root = await hijack(w, "Good morning everybody.")
+        await press(w, "U01ALICE", root, "acknowledge")
+        await w.run(10)
+        before = len(w.slack.waking())
+        w.x.post("acme", "Send 1 BTC to bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 and get 2 back")
+        await w.run(10)
+        (page,) = w.slack.waking()[before:]
+        assert "nothing before it was accused, and this is" in page.words()
+        w.x.post("acme", "Send 2 BTC to bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 and get 4 back")
+        await w.run(10)
+        assert len(w.slack.waking()) == before + 1
