@@ -28,7 +28,7 @@ MOST_OF_A_FILE = 10_000_000
 SECONDS = 5
 _TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 _TRIES = 2
-_HASH = re.compile(r"[0-9a-f]{64}")
+_HASH = re.compile(r"[0-9a-f]{64}\.[A-Za-z0-9+/]{16384}")
 
 
 def bytes_of_file(path: Path) -> bytes:

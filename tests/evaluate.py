@@ -26,10 +26,10 @@ from monitor.verdict.addresses import addresses, chain_of
 from monitor.verdict.approved import Queue
 from monitor.verdict.links import Place, hosts, place
 from monitor.verdict.rules import Rules
-from monitor.verdict.shown_pictures import SAME_PICTURE, distance
+from monitor.verdict.shown_pictures import SAME_PICTURE, SAME_SPOT, distance, spot
 from monitor.verdict.text import read
 from tests.alterations import DANGEROUS, DISGUISES, HARMLESS, SLIPS, altered, swapped
-from tests.test_pictures import picture, recoded, with_another_code
+from tests.test_pictures import OURS, as_x_shows, enlarged, picture, poster, recoded, with_another_code
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -233,6 +233,19 @@ def same_pictures() -> None:
     planned = [hash_of(picture(n)) for n in seeds]
     smaller = [distance(planned[n], hash_of(recoded(picture(n)))) for n in seeds]
     swapped = [distance(planned[n], hash_of(recoded(with_another_code(picture(n), n)))) for n in seeds]
+    spots = [
+        spot(hash_of(one), hash_of(as_x_shows(one))) or 0
+        for n in seeds
+        for one in (picture(n), enlarged(picture(n), (1800, 1350)), enlarged(picture(n), (1500, 500)))
+    ]
+    written = [
+        spot(hash_of(poster(OURS)), hash_of(as_x_shows(poster(OURS[:n] + ("9" if OURS[n] != "9" else "c") + OURS[n + 1 :])))) or 0
+        for n in range(4, 42)
+    ]
+    print(f"{'of 255, the spot that differs most, as X shows it: at most':<52} {max(spots):>6}   (bound {SAME_SPOT})")
+    print(
+        f"{'of 255, with another letter in an address: at least':<52} {min(written):>6}   ({sum(d <= SAME_SPOT for d in written)}/{len(written)} within the bound)"
+    )
     print(f"{'bits of 256, pictures made smaller: at most':<52} {max(smaller):>6}   (bound {SAME_PICTURE})")
     print(
         f"{'bits of 256, another code in the corner: at least':<52} {min(swapped):>6}   ({sum(d <= 31 for d in swapped)}/60 within PDQ's 31)"

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiohttp import web
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from monitor import desk, pictures
 from monitor.foreign.picture import hash_of
-from monitor.model import Media, Post, Severity
+from monitor.model import Exact, Media, NoMatch, Post, Severity
 from monitor.verdict.approved import Queue
 from monitor.verdict.shown_pictures import SAME_PICTURE, distance
 from tests.conftest import World, world
@@ -43,6 +43,20 @@ def recoded(data: bytes) -> bytes:
     """What a platform makes of an upload: smaller, and JPEG."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
     return encoded(image.resize((image.width * 2 // 3, image.height * 2 // 3)))
+
+
+def enlarged(data: bytes, size: tuple[int, int]) -> bytes:
+    """The same picture, of so many pixels: one that a platform makes smaller."""
+    return encoded(Image.open(io.BytesIO(data)).resize(size, Image.Resampling.NEAREST), "PNG")
+
+
+def as_x_shows(data: bytes) -> bytes:
+    """At most 1,200 pixels a side, and JPEG."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    image.thumbnail((1200, 1200))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=85)
+    return out.getvalue()
 
 
 TEXT = "Our new office in Lisbon opens on Monday."
@@ -200,3 +214,46 @@ def test_comms_register_pictures_from_the_command_line_and_beside_a_csv(tmp_path
     assert "its host is not on the public Internet" in result.output
     shown = json.loads(run("posts", "list", "--json").output)
     assert len(shown) == 3
+
+
+def poster(address: str, letters: int = 36, headline: str = "Donations are welcome") -> bytes:
+    """What a company posts: a headline and an address, mostly empty."""
+    image = Image.new("RGB", (1200, 675), "white")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 1200, 120), fill="#203060")
+    draw.text((40, 30), headline, fill="white", font=ImageFont.load_default(size=60))
+    draw.text((40, 400), address, fill="black", font=ImageFont.load_default(size=letters))
+    for n in range(8):
+        draw.ellipse((700 + n * 50, 500, 740 + n * 50, 540), fill=(n * 30, 100, 200 - n * 20))
+    return encoded(image, "PNG")
+
+
+OURS, THEIRS = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"
+
+
+@pytest.mark.parametrize(
+    "swapped",
+    [poster(THEIRS), poster(OURS[:10] + "9" + OURS[11:]), poster(OURS, headline="Send BTC, get 2x"), with_another_code(poster(OURS), 1)],
+    ids=["another address", "another letter", "another headline", "a code"],
+)
+def test_the_registered_picture_with_something_else_written_in_it_is_another_one(swapped: bytes) -> None:
+    queue = Queue([approved(TEXT, media=1, pictures=(hash_of(poster(OURS)),))])
+    same = Media("photo", hash=hash_of(as_x_shows(poster(OURS))))
+    assert isinstance(queue.match(post(TEXT, media=(same,))), Exact)
+    other = Media("photo", hash=hash_of(as_x_shows(swapped)))
+    match = queue.match(post(TEXT, media=(other,)))
+    assert "is not the registered one" in match.reason  # type: ignore[union-attr]
+
+
+def test_of_two_posters_from_one_template_each_is_known_for_itself() -> None:
+    queue = Queue([approved(TEXT, media=2, pictures=(hash_of(poster(OURS)), hash_of(poster(THEIRS))))])
+    shown = tuple(Media("photo", hash=hash_of(as_x_shows(one))) for one in (poster(THEIRS), poster(OURS)))
+    assert isinstance(queue.match(post(TEXT, media=shown)), Exact)
+    assert isinstance(queue.match(post(TEXT, media=(shown[0], shown[0]))), NoMatch)
+
+
+def test_a_picture_that_was_registered_without_its_details_is_a_notice() -> None:
+    queue = Queue([approved(TEXT, media=1, pictures=(hash_of(poster(OURS))[:64],))])
+    match = queue.match(post(TEXT, media=(Media("photo", hash=hash_of(poster(OURS))),)))
+    assert isinstance(match, Exact)
+    assert "roughly" in match.caveats[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,6 +12,9 @@ from monitor.verdict.text import canonical
 # Bits of 256 that may differ. Making a picture smaller and JPEG moves up to 4, another QR code in a corner 20 and
 # more (60 pictures each, `make eval`); the 31 of PDQ's authors is for finding near copies, not for excusing.
 SAME_PICTURE = 12
+# Of 255 that the colour of one spot may differ. What X makes of an upload (JPEG, at most 1,200 pixels a side) moves up to 28;
+# another address of 36 pixels' letters in a picture 1,200 wide 90, of 24 pixels' 55, a single letter 7 to 60 (`make eval`).
+SAME_SPOT, SPOTS = 32, 64
 MOVING = ("video", "animated_gif")
 
 
@@ -40,14 +44,22 @@ def _another_picture(one: ApprovedPost, post: Post) -> str:
     for number, picture in _photos(post):
         if not picture.hash:
             return f"picture {number} could not be compared: {picture.doubt or 'it was not fetched'}"
-        nearest = min(left, key=lambda known: distance(known, picture.hash), default="")
-        if not nearest:
+        if not left:
             return f"with one picture more than the {len(one.pictures)} registered"
-        apart = distance(nearest, picture.hash)
-        if apart > SAME_PICTURE:
-            return f"picture {number} is not the registered one ({apart} of 256 bits differ)"
+        nearest = min(left, key=lambda known: (bool(_unlike(known, picture.hash)), distance(known, picture.hash)))
+        if why := _unlike(nearest, picture.hash):
+            return f"picture {number} is not the registered one ({why})"
         left.remove(nearest)
     return "with a video where a registered picture was planned" if left else ""
+
+
+def _unlike(known: str, posted: str) -> str:
+    """What makes it another picture, or an empty string."""
+    apart = distance(known, posted)
+    if apart > SAME_PICTURE:
+        return f"{apart} of 256 bits differ"
+    most = spot(known, posted)
+    return f"a detail differs, by {most} of 255" if most and most > SAME_SPOT else ""
 
 
 def picture_caveats(one: ApprovedPost, post: Post) -> Iterator[str]:
@@ -55,6 +67,8 @@ def picture_caveats(one: ApprovedPost, post: Post) -> Iterator[str]:
     photos = len(list(_photos(post)))
     if photos and not one.pictures:
         yield f"{_counted(photos, 'picture')} not compared: the registration says only how many"
+    if any("." not in known for known in one.pictures) and any("." in m.hash for _, m in _photos(post)):
+        yield "picture compared roughly, without its details: it was registered with an older version"
     if len(post.media) > photos:
         yield f"{_counted(len(post.media) - photos, 'video')} not compared: only still pictures are"
     unread = unregistered_alt(one, post)
@@ -96,8 +110,14 @@ def not_compared(media: int, pictures: int) -> str:
 
 
 def distance(one: str, other: str) -> int:
-    """Bits that differ between two PDQ hashes, given as 64 hexadecimal digits."""
-    return (int(one, 16) ^ int(other, 16)).bit_count()
+    """Bits that differ between two PDQ hashes: the 64 hexadecimal digits that each of the two begins with."""
+    return (int(one[:64], 16) ^ int(other[:64], 16)).bit_count()
+
+
+def spot(one: str, other: str) -> int | None:
+    """By how much of 255 the most different spot of two pictures differs; None where one of them has no spots."""
+    mine, theirs = (base64.b64decode(hashed.partition(".")[2]) for hashed in (one, other))
+    return max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) if mine and theirs else None
 
 
 def _photos(post: Post) -> Iterator[tuple[int, Media]]:
