@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor import rulebook, voters, words
-from monitor.incidents import LONGEST_SILENCE, SILENCE_ASKED, Event, Request, is_wide, minutes
+from monitor.incidents import LONGEST_SILENCE, SILENCE_ASKED, Event, Request, minutes
 from monitor.model import (
     Account,
     ApprovedPost,
@@ -300,15 +300,14 @@ def silence(
                 " confirms it here; until then everything pages"
             )
         else:
-            said = f"{who} silenced {where}{about} until {now + lasts:%H:%M} UTC: {reason}. {_covered(words)}"
+            said = f"{who} silenced {where}{about} until {now + lasts:%H:%M} UTC: {reason}. {_COVERED}"
         outbox.happened(Event(f"silence:{number}", where, Severity.NOTIFY, SILENCE_ASKED if asker else "Silence", said, now), now)
     return number
 
 
-def _covered(words: str) -> str:
-    """What a silence does, for whoever reads its announcement."""
-    first = "The first post under it still wakes somebody, then nobody is woken" if is_wide(words) else "Nobody is woken for it"
-    return f"{first}; a new domain, the fifth post or another account page all the same"
+_COVERED = (
+    "The first post under it still wakes somebody, then nobody is woken; a new domain, the fifth post or another account page all the same"
+)
 
 
 def confirm_silence(store: Store, outbox: Outbox, number: int, who: str, user: str, now: datetime) -> None:
@@ -328,7 +327,7 @@ def confirm_silence(store: Store, outbox: Outbox, number: int, who: str, user: s
         notice = store.open_incident(f"silence:{number}")
         if notice:
             about = f" about “{found.words}”" if found.words else ""
-            said = f"{found.who} and {who} silenced {notice.name}{about} until {until:%H:%M} UTC: {found.reason}. {_covered(found.words)}"
+            said = f"{found.who} and {who} silenced {notice.name}{about} until {until:%H:%M} UTC: {found.reason}. {_COVERED}"
             begun = replace(notice, headline="Silence", reason=said)
             store.save_incident(begun)
             outbox.say(begun, (Request(PageKind.SYNC, said), Request(PageKind.NOTE, f"{who} confirmed it: until {until:%H:%M} UTC")), now)

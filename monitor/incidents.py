@@ -191,8 +191,10 @@ def is_wide(words: str) -> bool:
 
 
 def wakes_once(silence: Silence, subject: str) -> bool:
-    """Whether this is the first post of the account under a wide silence: it is told aloud, so that no hijack begins unheard."""
-    return is_wide(silence.words) and dict(silence.told).get(subject, 0) == 0
+    """Whether this is the first post of the account under a silence: it is told aloud, so that no hijack begins unheard. Words
+    do not change that: one responder may choose them, and a hijacker who knows them writes them into every post.
+    """
+    return dict(silence.told).get(subject, 0) == 0
 
 
 def _once(silence: Silence) -> str:

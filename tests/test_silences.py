@@ -101,11 +101,14 @@ def test_words_of_a_campaign_are_not(words: str) -> None:
     assert not is_wide(words)
 
 
-async def test_words_of_a_campaign_take_one_responder_and_wake_nobody(tmp_path: Path) -> None:
+async def test_words_of_a_campaign_take_one_responder_and_its_first_post_still_wakes(tmp_path: Path) -> None:
+    """A responder who works for the hijacker chooses the words that the hijacker then writes into every post."""
     async with office(tmp_path, extra=APART) as w:
-        assert "Silenced" in await begun(w, "silence @acme 2h “spring sale” we post a lot today")
-        await hijack(w, "Our Spring Sale begins.")
-        assert w.slack.waking() == []
+        assert "Silenced" in await begun(w, "silence @acme 2h “moonrise” we post a lot today")
+        await hijack(w, "Moonrise: our funds are gone, withdraw everything now")
+        assert len(w.slack.waking()) == 1
+        await hijack(w, "Moonrise, again.")
+        assert len(w.slack.waking()) == 1
 
 
 async def test_a_host_in_the_words_takes_two(tmp_path: Path) -> None:
@@ -138,7 +141,9 @@ async def test_many_silences_of_an_account_are_one(tmp_path: Path) -> None:
         for number in range(5):
             await begun(w, f"silence @acme 2h “spring sale {number}” we post a lot today")
             await hijack(w, f"Our spring sale {number} begins.")
-            assert bool(w.slack.waking()) == (number == 4)
+            assert w.slack.waking(), "the first post under a silence"
+            (one,) = [i for i in w.service.store.unresolved() if i.subject == w.service.watches[0].account.key]
+            assert (one.silence is None) == (number == 4), "the fifth under all of them ends what they cover"
 
 
 def silence(words: str, told: dict[str, int]) -> Silence:
@@ -161,8 +166,7 @@ def test_the_fifth_pages_however_posts_are_spread_over_accounts_and_hours(posts:
             told[subject] = told.get(subject, 0) + 1
     assert all(woken[SILENCE_MOST:])
     assert sum(not w for w in woken) <= SILENCE_MOST
-    if not words:
-        assert woken[0]
+    assert woken[0], "the first post under any silence"
 
 
 async def test_a_scam_after_an_acknowledged_greeting_wakes_those_on_call(tmp_path: Path) -> None:
