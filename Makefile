@@ -8,11 +8,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: .venv/run  ## a hijack, caught, within a minute
 	$(BIN)/hijack-monitor demo
 
+# Twice as many as there are cores: half of the tests wait for real processes and sockets.
 test: .venv/dev  ## every test, the kill test included
-	$(BIN)/python -m pytest -n auto -m "not interop"
+	$(BIN)/python -m pytest -n 4 -m "not interop"
 
 test-fast: .venv/dev  ## without real processes and real time
-	$(BIN)/python -m pytest -n auto -m "not slow and not interop"
+	$(BIN)/python -m pytest -n 4 -m "not slow and not interop"
 
 interop: .venv/dev tests/interop/node_modules  ## checked from outside: Slack's own clients and types, emulate, a real Alertmanager, a clock that is set
 	command -v prometheus-alertmanager >/dev/null && command -v faketime >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends prometheus-alertmanager faketime >/dev/null; }
