@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -78,6 +79,10 @@ class Closer:
             log.warning("what is shown again was not read: %s", error, extra={"account": self.account.key})
         except TimeoutError:
             log.warning("what is shown again was not read in time", extra={"account": self.account.key})
+        except sqlite3.Error:
+            raise
+        except Exception:  # without it a repost pages; raised from here it would keep the whole batch from being judged
+            log.exception("what is shown again was not read", extra={"account": self.account.key})
         return {}
 
     async def read_versions(self, accept: Callable[[Batch], Awaitable[None]]) -> None:

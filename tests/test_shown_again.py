@@ -201,3 +201,16 @@ async def test_a_reply_is_recorded_in_the_registration_of_nobody(tmp_path: Path)
         w.x.repost("acme", "acme", "Thank you for waiting!", identifier)
         await w.run(3)
         assert reposts(w) == [(Severity.PAGE, Standing.UNAPPROVED)], "nobody has read its words"
+
+
+class Odd:
+    """A source with a mistake in it that nobody foresaw."""
+
+    async def posts(self, accounts: object, identifiers: object) -> object:
+        raise ValueError("not foreseen")
+
+
+async def test_a_mistake_in_looking_up_what_is_shown_again_keeps_nothing_from_being_judged(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.service.watches[0].closer.source = Odd()  # type: ignore[assignment]
+        assert await w.service.watches[0].closer.originals(("1",)) == {}
