@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from monitor.foreign.bounds import Bounds, too_many
-from monitor.planning import Bad, rows_in
+from monitor.plan import Bad
+from monitor.plan_files import rows_in
 
 
 def read(body: bytes, bounds: Bounds, *, name: str) -> Iterator[tuple[int, dict[str, Any] | str]]:

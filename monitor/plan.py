@@ -1,0 +1,60 @@
+"""A planned post, as a file or a form says it, and how such a file is to be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+
+from monitor.model import Account, Kind
+
+
+class PlanError(ValueError):
+    """The whole file cannot be taken; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One row, understood. Times are UTC. `more` are the texts of a thread's further parts; `pictures`
+    are PDQ hashes, `files` what the media column says, as it says it, `alt` the pictures' alt texts in their order.
+    """
+
+    account: str
+    kind: Kind
+    text: str
+    not_before: datetime
+    not_after: datetime
+    links: tuple[str, ...] = ()
+    media: int = 0
+    field: str = ""
+    by: str = ""
+    external_id: str = ""
+    pictures: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+    conversation: str = ""
+    author: str = ""
+    files: tuple[str, ...] = ()
+    alt: tuple[str, ...] = ()
+    shown: tuple[tuple[str, str], ...] = ()
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """One row that was not understood, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read: the accounts we watch, the default one, the zone of times that name none, the
+    order of slashed dates (dmy, mdy or nothing), and the window around a time.
+    """
+
+    accounts: tuple[Account, ...]
+    account: str = ""
+    zone: tzinfo | None = None
+    dates: str = ""
+    early: timedelta = timedelta(minutes=5)
+    late: timedelta = timedelta(hours=1)
+    days: int = 7
