@@ -7,13 +7,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pydantic
 
 from monitor.complaints import explain
 from monitor.model import Account, Approving, Company, Kind, Paging, Severity
 from monitor.spending import PRICES
+from monitor.tables import FORMS, ROUTES, AccountPaging, AccountTable, File, Route, Step
 
 DEFAULT_PATH = "/etc/hijack-monitor/hijack-monitor.toml"
 SECRETS = (
@@ -21,249 +22,10 @@ SECRETS = (
     "smtp_password", "apprise_urls", "oncall_url", "deadman_url", "opsgenie_key", "x_user_tokens",
     "install_key",
 )  # fmt: skip
-ROUTES = ("pagerduty", "alertmanager", "webhook", "smtp", "apprise")  # beside Slack, in the order they are tried
-Worth = Literal["clear", "record", "notify", "page"]
-_FORMS = {  # what a value has to look like, and how to say so to whoever wrote another one
-    "mention": (r"^(channel|[SUW][A-Z0-9]{1,20})$", "the id of a Slack user group (S…) or user (U…), or channel"),
-    "member": (r"^[UW][A-Z0-9]{2,20}$", "the id of a Slack user (U…): in their profile, ⋮, Copy member ID"),
-    "allowed": (r"^[SUW][A-Z0-9]{1,20}$", "the id of a Slack user group (S…) or user (U…)"),
-    "domain": (r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", "a host in small letters, like acme.example, without https:// and path"),
-    "channel": (r"^[CGD][A-Z0-9]{2,20}$", "the id of a Slack channel (C…): open it, its name, at the very bottom"),
-    "handle": (r"^[A-Za-z0-9_.]{1,64}$", "a handle without @"),
-}
-Mention = Annotated[str, pydantic.Field(pattern=_FORMS["mention"][0])]
-Member = Annotated[str, pydantic.Field(pattern=_FORMS["member"][0])]
-Allowed = Annotated[str, pydantic.Field(pattern=_FORMS["allowed"][0])]
-Domain = Annotated[str, pydantic.Field(pattern=_FORMS["domain"][0])]
-Channel = Annotated[str, pydantic.Field(pattern=_FORMS["channel"][0])]
-Route = Annotated[str, pydantic.Field(pattern=r"^(slack(:[CGD][A-Z0-9]{2,20})?|" + "|".join(ROUTES) + ")$")]
-Url = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s@]+$")]
-Handle = Annotated[str, pydantic.Field(pattern=_FORMS["handle"][0])]
 
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message says where, what was found, what was expected."""
-
-
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid")
-
-
-class MonitorTable(_Strict):
-    """`[monitor]`"""
-
-    data_dir: str = ""
-    rules: list[str] = []
-    block_lists: list[str] = []
-    block_list_stale_days: float = pydantic.Field(default=7, gt=0)
-
-
-class CompanyTable(_Strict):
-    """`[company]`"""
-
-    name: str = pydantic.Field(min_length=1)
-    domains: list[Domain] = []
-    wallets: list[str] = []
-    handles: list[Handle] = []
-    shorteners: list[Domain] = []
-
-
-class XTable(_Strict):
-    """`[x]`"""
-
-    api_base: str = "https://api.x.com"
-    poll_seconds: float = pydantic.Field(default=5, ge=0.2, le=3600)
-    profile_seconds: float = pydantic.Field(default=60, ge=0.2, le=3600)
-    media_hosts: list[str] = ["pbs.twimg.com", "video.twimg.com"]
-    push: Literal["auto", "activity", "filtered", "none"] = "auto"
-    search: bool = True
-    slow_seconds: float = pydantic.Field(default=60, ge=1, le=3600)
-    subscriptions: int = pydantic.Field(default=1_500, ge=1, le=150_000)
-    budget: float = pydantic.Field(default=0, ge=0)
-    prices: dict[str, Annotated[float, pydantic.Field(ge=0)]] = {}
-
-
-class ReplayTable(_Strict):
-    """`[replay]`: a recorded day instead of a platform."""
-
-    file: str
-    speed: float = pydantic.Field(default=1, gt=0)
-    poll_seconds: float = pydantic.Field(default=1, ge=0.2, le=3600)
-
-
-class UnapprovedTable(_Strict):
-    """`[accounts.unapproved]`: what a post nobody registered is worth, by kind."""
-
-    post: Worth = "page"
-    quote: Worth = "page"
-    repost: Worth = "page"
-    reply: Worth = "record"
-    live: Worth = "page"
-    dm: Worth = "record"
-
-
-class CanaryTable(_Strict):
-    """`[accounts.canary]`: somebody posts `text` and a number there at intervals; that it is seen proves the whole chain."""
-
-    text: str = pydantic.Field(min_length=5, max_length=200)
-    every_minutes: float = pydantic.Field(default=240, gt=0)
-    within_seconds: float = pydantic.Field(default=60, gt=0)
-
-
-class SlackTable(_Strict):
-    """`[slack]`"""
-
-    api_base: str = "https://slack.com/api/"
-    channel: Channel
-    mention: list[Mention] = []
-    thread_seconds: float = pydantic.Field(default=20, ge=0.5, le=600)
-    responders: list[Allowed] = []
-    approvers: list[Allowed] = []
-    two_person_approve: bool = False
-    runbook_url: str = pydantic.Field(default="", pattern=r"^(https://[^\s|<>]+)?$")
-    runbook_file: str = ""
-    sockets: int = pydantic.Field(default=2, ge=1, le=10)
-    broadcast: bool = True
-
-
-class ApprovalsTable(_Strict):
-    """`[approvals]`: where registrations are announced, how old they must be to be silent, who is who."""
-
-    channel: Channel | None = None
-    fresh_minutes: float = pydantic.Field(default=10, ge=0, le=1440)
-    logins: dict[str, Member] = {}
-
-
-class Step(_Strict):
-    """One step of `escalate`."""
-
-    after_minutes: float = pydantic.Field(gt=0)
-    mention: list[Mention] = pydantic.Field(min_length=1)
-
-
-class PagingTable(_Strict):
-    """`[paging]`"""
-
-    repeat_minutes: float = pydantic.Field(default=5, gt=0, le=60)
-    escalate: list[Step] = []
-    fallback_seconds: float = pydantic.Field(default=60, gt=0, le=600)
-    acknowledge_minutes: float = pydantic.Field(default=30, gt=0, le=480)
-    fallback: list[Route] | None = None
-
-
-class AccountPaging(_Strict):
-    """`[accounts.paging]`: where this account's pages go instead; absent keys are those of `[slack]` and `[paging]`."""
-
-    channel: Channel | None = None
-    mention: list[Mention] | None = None
-    escalate: list[Step] | None = None
-    fallback: list[Route] | None = None
-
-
-class AccountTable(_Strict):
-    """`[[accounts]]`"""
-
-    platform: Literal["x", "replay"]
-    handle: Handle
-    id: str = pydantic.Field(default="", pattern=r"^\d{0,20}$")
-    realm: str = ""
-    unapproved: UnapprovedTable = UnapprovedTable()
-    paging: AccountPaging = AccountPaging()
-    canary: CanaryTable | None = None
-
-
-class PagerDutyTable(_Strict):
-    """`[pagerduty]`"""
-
-    api_base: Url = "https://events.pagerduty.com"
-
-
-class AlertmanagerTable(_Strict):
-    """`[alertmanager]`: every member of the cluster."""
-
-    urls: list[Url] = pydantic.Field(min_length=1)
-    labels: dict[str, str] = {}
-
-
-class WebhookTable(_Strict):
-    """`[webhook]`"""
-
-    url: Url
-
-
-class SmtpTable(_Strict):
-    """`[smtp]`"""
-
-    host: str = pydantic.Field(min_length=1)
-    port: int = pydantic.Field(default=587, ge=1, le=65535)
-    security: Literal["starttls", "tls", "none"] = "starttls"
-    username: str = ""
-    sender: str = pydantic.Field(pattern=r"^[^\s@<>,;]+@[^\s@<>,;]+$")
-    recipients: list[Annotated[str, pydantic.Field(pattern=r"^[^\s@<>,;]+@[^\s@<>,;]+$")]] = pydantic.Field(min_length=1)
-    ca_file: str = ""
-
-
-class AppriseTable(_Strict):
-    """`[apprise]`: its URLs are the secret `apprise_urls`."""
-
-
-class OncallTable(_Strict):
-    """`[oncall]`: a schedule as iCalendar; its address is the secret `oncall_url`, or `url` where that is none."""
-
-    url: str = pydantic.Field(default="", pattern=r"^(https?://\S+)?$")
-    refresh_minutes: float = pydantic.Field(default=5, ge=0.1, le=1440)
-
-
-class DeadmanTable(_Strict):
-    """`[deadman]`: who notices when the monitor is gone. The secret `deadman_url` is pinged, with /start and /fail."""
-
-    every_seconds: float = pydantic.Field(default=60, ge=1, le=3600)
-    opsgenie_heartbeat: str = pydantic.Field(default="", pattern=r"^[A-Za-z0-9 _.-]*$")
-    opsgenie_base: Url = "https://api.opsgenie.com"
-    alertmanager: bool = False
-
-
-class DrillTable(_Strict):
-    """`[drill]`: a drill of its own accord, in UTC."""
-
-    every_days: int = pydantic.Field(default=7, ge=1, le=90)
-    weekday: Literal["", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = ""
-    hour: int = pydantic.Field(default=10, ge=0, le=23)
-
-
-class MetricsTable(_Strict):
-    """`[metrics]`: /metrics and /healthz, on loopback only."""
-
-    port: int = pydantic.Field(default=9464, ge=0, le=65535)
-
-
-class WitnessTable(_Strict):
-    """`[witness]`: this monitor pages only what the first one has not paged by then."""
-
-    after_seconds: float = pydantic.Field(default=120, ge=1, le=900)
-
-
-class File(_Strict):
-    """The whole file."""
-
-    monitor: MonitorTable = MonitorTable()
-    company: CompanyTable
-    x: XTable = XTable()
-    replay: ReplayTable | None = None
-    accounts: list[AccountTable] = pydantic.Field(min_length=1)
-    slack: SlackTable | None = None
-    approvals: ApprovalsTable = ApprovalsTable()
-    pagerduty: PagerDutyTable | None = None
-    alertmanager: AlertmanagerTable | None = None
-    webhook: WebhookTable | None = None
-    smtp: SmtpTable | None = None
-    apprise: AppriseTable | None = None
-    paging: PagingTable = PagingTable()
-    oncall: OncallTable | None = None
-    deadman: DeadmanTable | None = None
-    drill: DrillTable | None = None
-    metrics: MetricsTable | None = None
-    witness: WitnessTable | None = None
 
 
 @dataclass(frozen=True)
@@ -339,7 +101,7 @@ def load(path: Path) -> Config:
     try:
         file = File.model_validate(data)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error, File, dict(_FORMS.values()))}") from error
+        raise ConfigError(f"{path}: {explain(error, File, dict(FORMS.values()))}") from error
     _check(path, file)
     paging = _paging(file)
     company = Company(

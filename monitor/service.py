@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from monitor import desk, drill, health, incidents, journal, rulebook, selfcheck, standing
 from monitor.assembly import load_rules
 from monitor.collector import Collector, listen
-from monitor.config import AccountTable, Config, ConfigError
+from monitor.config import Config, ConfigError
 from monitor.deadman import Deadman
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
@@ -29,6 +29,7 @@ from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
 from monitor.steps import LOGGED, TOLD, Steps, move, pull_in, remember, since_last
 from monitor.store import Store, is_busy
+from monitor.tables import AccountTable
 from monitor.unwritten import Unwritten, tell_broken
 from monitor.vision import Vision
 from monitor.watch import Watch

@@ -27,7 +27,7 @@ VENDORS = {
     "ahocorasick_rs": {"monitor/verdict/rules.py"},
     "Crypto": {"monitor/verdict/addresses.py", "monitor/signing.py"},
     "phonenumbers": {"monitor/verdict/phones.py"},
-    "pydantic": {"monitor/config.py", "monitor/rulebook.py", "monitor/complaints.py"},
+    "pydantic": {"monitor/config.py", "monitor/tables.py", "monitor/rulebook.py", "monitor/complaints.py"},
 }
 PURE = [
     p
