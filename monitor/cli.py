@@ -341,10 +341,10 @@ def begin_silence(config: Config, hours: float, reason: str, account: str, words
 @configured
 def end_silence(config: Config, number: int, who: str | None) -> None:
     """Before its time. What is still open pages now."""
-    from monitor import desk, preflight
+    from monitor import preflight, silences
 
     store = open_store(config)
-    desk.end_silence(store, preflight.outbox(store, config), number, actor(who), utc_now())
+    silences.end(store, preflight.outbox(store, config), number, actor(who), utc_now())
     click.echo(f"silence {number} ended")
 
 

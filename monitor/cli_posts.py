@@ -142,10 +142,10 @@ def _said(config: Config, plan: Plan) -> None:
 @configured
 def import_(config: Config, file: str, who: str | None, **given: Any) -> None:
     """Register many: JSON lines or CSV with a header. A dry run unless --commit."""
-    from monitor import preflight
+    from monitor import import_posts
 
     how = reading(config, given["account"], given["zone"], given["dates"] or "")
-    sys.exit(preflight.import_file(open_store(config), config, Path(file), how, actor(who), commit=given["commit"]))
+    sys.exit(import_posts.import_file(open_store(config), config, Path(file), how, actor(who), commit=given["commit"]))
 
 
 @posts.command("list")

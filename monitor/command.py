@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from monitor.config import Config
     from monitor.planning import Reading
     from monitor.store import Store
+
+_SLOW_ROWS = 2_000
 
 
 class App(click.Group):
@@ -117,3 +121,13 @@ def reading(config: Config, account: str | None, zone: str | None, dates: str = 
     if not known:
         raise click.ClickException("no account's id is known yet: start the monitor once, or give `id` in [[accounts]]")
     return planning.Reading(known, account or "", planning.zone_named(zone) if zone else None, dates)
+
+
+@contextmanager
+def progress(rows: list[Any], what: str) -> Iterator[Any]:
+    """A bar on a terminal when there is enough to wait for."""
+    if len(rows) < _SLOW_ROWS or not sys.stderr.isatty():
+        yield rows
+        return
+    with click.progressbar(rows, label=what, file=sys.stderr) as bar:
+        yield bar

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import click
 
-from monitor import assembly, desk, install_key, planned_pictures, planning, record, rulebook, safe, spending, vision, voters, wiring, words
+from monitor import assembly, desk, install_key, record, rulebook, safe, silences, spending, vision, wiring, words
 from monitor import drill as drills
 from monitor.collector import Collector
+from monitor.command import progress
 from monitor.config import Config, ConfigError, secrets
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
 from monitor.model import Account, Severity
 from monitor.notifiers.interface import NotifierError
 from monitor.outbox import Outbox
-from monitor.public_web import Web
 from monitor.service import Service
 from monitor.sources.interface import SourceError
 from monitor.sources.replay import line_post
@@ -32,8 +28,6 @@ from monitor.store import Store
 from monitor.verdict import judge
 from monitor.verdict.approved import Queue
 from monitor.verdict.links import is_shortener
-
-_SLOW_ROWS = 2_000
 
 
 def outbox(store: Store, config: Config) -> Outbox:
@@ -44,16 +38,6 @@ def outbox(store: Store, config: Config) -> Outbox:
         if own and identifier:
             special[config.account(table, identifier).key] = own
     return Outbox(store, config.paging, special)
-
-
-@contextmanager
-def _progress(rows: list[Any], what: str) -> Iterator[Any]:
-    """A bar on a terminal when there is enough to wait for."""
-    if len(rows) < _SLOW_ROWS or not sys.stderr.isatty():
-        yield rows
-        return
-    with click.progressbar(rows, label=what, file=sys.stderr) as bar:
-        yield bar
 
 
 # --- check -----------------------------------------------------------------------------------------
@@ -242,7 +226,7 @@ def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
     with click.open_file(file, encoding="utf-8", errors="replace") as lines:
         rows = [(n, text) for n, text in enumerate(lines, 1) if text.strip()]
     paged = 0
-    with _progress(rows, "judging") as bar:
+    with progress(rows, "judging") as bar:
         for number, text in bar:
             answer = _judge_line(number, text, accounts, config, queue, rules)
             paged += answer["severity"] == "page"
@@ -273,68 +257,6 @@ def _judge_line(number: int, text: str, accounts: dict[str, Account], config: Co
         reason = f"line {number} is not a post: {type(error).__name__}: {safe.for_terminal(str(error), 120)}"
         return {"id": f"line {number}", "severity": "page", "approved": None, "near": None, "reason": reason, "findings": []}
     return record.judge_line(str(data["id"]), verdict)
-
-
-# --- import ----------------------------------------------------------------------------------------
-
-
-def import_file(store: Store, config: Config, path: Path, how: planning.Reading, who: str, *, commit: bool, web: Web | None = None) -> int:
-    """A line per row; 1 when a row was bad. Raises PlanError when the file cannot be taken at all."""
-    now = datetime.now(UTC)
-    rows = _with_pictures(store, planning.read(path, how, now), path.parent, now, web or Web())
-    rules = assembly.load_rules(config).rules
-    counts = {"registered": 0, "known": 0, "bad": 0}
-    seen: dict[str, int] = {}
-    origin = desk.Origin(voters.of_host(), f"an import of {safe.clean(path.name, 80)}", desk.new_act(desk.IMPORT))
-    with _progress(rows, "importing") as bar:  # a transaction a row: the daemon gets its turns
-        for number, plan in bar:
-            said = _one_row(store, plan, who, now, seen, number, origin if commit else None)
-            counts[said[0]] += 1
-            click.echo(f"row {number}: {said[1]}")
-            if isinstance(plan, planning.Plan) and said[0] == "registered":
-                for note in desk.lint(plan, config.company, rules):
-                    click.echo(f"  note: {safe.for_terminal(note, 300)}")
-        if commit:
-            store.audit(now, who, "import", path.name, **counts)
-    done = "registered" if commit else "would be registered (dry run; --commit registers)"
-    click.echo(f"{counts['registered']} {done}, {counts['known']} already known, {counts['bad']} bad")
-    if commit and counts["registered"] and config.approving.two_person:
-        click.echo("they wait for a second approver: `hijack-monitor posts confirm` with one of their numbers confirms them all")
-    return 1 if counts["bad"] else 0
-
-
-def _with_pictures(
-    store: Store, rows: list[tuple[int, planning.Plan | planning.Bad]], folder: Path, now: datetime, web: Web
-) -> list[tuple[int, planning.Plan | planning.Bad]]:
-    """The rows with the hashes of their pictures, in a dry run too. What is over or known already is not fetched again."""
-    new = {
-        number: row for number, row in rows
-        if isinstance(row, planning.Plan) and row.not_after >= now and not store.registrations.knows(row.external_id)
-    }  # fmt: skip
-    compared = dict(zip(new, asyncio.run(planned_pictures.compared(new.values(), folder, web)), strict=True))
-    return [(number, compared.get(number, row)) for number, row in rows]
-
-
-def _one_row(
-    store: Store, plan: planning.Plan | planning.Bad, who: str, now: datetime, seen: dict[str, int], number: int,
-    origin: desk.Origin | None,
-) -> tuple[str, str]:  # fmt: skip
-    """(registered, known or bad; what to say). Without an origin nothing is registered."""
-    if isinstance(plan, planning.Bad):
-        return "bad", f"BAD: {safe.for_terminal(plan.reason, 300)}"
-    if plan.not_after < now:
-        return "bad", f"BAD: its window ended at {plan.not_after:%Y-%m-%d %H:%M} UTC"
-    if plan.external_id in seen:
-        return "known", f"the same as row {seen[plan.external_id]}"
-    seen[plan.external_id] = number
-    if store.registrations.knows(plan.external_id):
-        return "known", "already registered"
-    same_day = plan.not_before.date() == plan.not_after.date()
-    window = f"{plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:{'%H:%M' if same_day else '%Y-%m-%d %H:%M'}} UTC"
-    text = safe.for_terminal(plan.text, 60) or f"{len(plan.pictures)} picture(s) without words"
-    if origin is None:
-        return "registered", f"would be registered, {window}: {text}"
-    return "registered", f"#{desk.register(store, plan, who, datetime.now(UTC), origin)}, {window}: {text}"
 
 
 # --- rules test and drill ---------------------------------------------------------------------------
@@ -382,5 +304,5 @@ def silence(store: Store, config: Config, hours: float, reason: str, account: st
     chosen = _accounts(config, store).get(account.lstrip("@").lower()) if account else None
     if account and chosen is None:
         raise desk.DeskError(f"@{account.lstrip('@')} is not watched")
-    number = desk.silence(store, box, chosen, words, timedelta(hours=hours), reason, who, now)
+    number = silences.begin(store, box, chosen, words, timedelta(hours=hours), reason, who, now)
     click.echo(f"silence {number} until {now + timedelta(hours=hours):%H:%M} UTC; end it with `silence end {number}`")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from monitor import desk, drill, health, incidents, journal, rulebook, selfcheck, standing
+from monitor import desk, drill, health, incidents, journal, rulebook, selfcheck, silences, standing
 from monitor.assembly import load_rules
 from monitor.collector import Collector, listen
 from monitor.config import Config, ConfigError
@@ -284,7 +284,7 @@ class Service:
 
     def _check_health(self, now: datetime) -> None:
         self.check.try_engine(self.config.company, self.judge.rulebook.rules, now=now)
-        desk.expire_silences(self.store, self.outbox, now)
+        silences.expire(self.store, self.outbox, now)
         with contextlib.suppress(sqlite3.Error):  # what was not written is written the next time
             if self.observed.flush():
                 self.wake.set()

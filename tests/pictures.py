@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from monitor import desk
+from monitor import silences
 from monitor.simulator.slack import Message
 from monitor.simulator.slack_page import page
 from tests.conftest import CONFIG, World, world
@@ -57,7 +57,7 @@ async def _approved(w: World) -> None:
 
 async def _silenced(w: World) -> None:
     account = w.service.watches[0].account
-    desk.silence(
+    silences.begin(
         w.service.store, w.service.outbox, account, "", timedelta(hours=2), "the agency posts by hand today", "alice (U01ALICE)", w.clock()
     )
     await _hijack(w, "Follow our stage at the fair.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import desk
+from monitor import silences
 from monitor.desk import DeskError
 from monitor.model import Human, PageKind, State
 from monitor.outbox import Outbox
@@ -188,7 +188,7 @@ async def test_an_account_can_have_its_own_channel_people_and_fallback(tmp_path:
 
 def silence(w: World, handle: str = "acme", words: str = "", hours: float = 2) -> int:
     account = next((x.account for x in w.service.watches if x.account.handle == handle), None)
-    return desk.silence(w.service.store, w.service.outbox, account, words, timedelta(hours=hours), "a campaign", "alice", w.clock())
+    return silences.begin(w.service.store, w.service.outbox, account, words, timedelta(hours=hours), "a campaign", "alice", w.clock())
 
 
 async def test_a_silence_mutes_and_hides_nothing_and_pages_when_it_ends_with_the_incident_open(tmp_path: Path) -> None:
@@ -211,11 +211,11 @@ async def test_ending_a_silence_early_pages_what_is_open(tmp_path: Path) -> None
     async with world(tmp_path) as w:
         number = silence(w)
         await hijack(w)
-        desk.end_silence(w.service.store, w.service.outbox, number, "bob", w.clock())
+        silences.end(w.service.store, w.service.outbox, number, "bob", w.clock())
         await w.run(2)
         assert len(w.slack.waking()) == 2
         with pytest.raises(DeskError, match="was ended by bob"):
-            desk.end_silence(w.service.store, w.service.outbox, number, "bob", w.clock())
+            silences.end(w.service.store, w.service.outbox, number, "bob", w.clock())
 
 
 async def test_resolving_the_announcement_of_a_silence_ends_it(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ async def test_a_silence_about_words_covers_only_posts_that_hold_them(tmp_path: 
 async def test_a_silence_needs_an_end_within_eight_hours_and_a_reason(tmp_path: Path, hours: float, reason: str) -> None:
     async with world(tmp_path) as w:
         with pytest.raises(DeskError):
-            desk.silence(w.service.store, w.service.outbox, None, "", timedelta(hours=hours), reason, "alice", w.clock())
+            silences.begin(w.service.store, w.service.outbox, None, "", timedelta(hours=hours), reason, "alice", w.clock())
 
 
 async def test_a_silence_never_covers_our_own_blindness(tmp_path: Path) -> None:

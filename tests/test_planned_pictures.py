@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from monitor import config as configuration
-from monitor import desk, planning, preflight, public_web
+from monitor import desk, import_posts, planning, public_web
 from monitor.foreign.picture import hash_of
 from monitor.model import Account, Severity
 from monitor.planned_media import ShownMedia, shown_media
@@ -189,7 +189,7 @@ async def imported(folder: Path, made: Hosts, plan: str, *, commit: bool, name: 
         config = configuration.load(folder / "hijack-monitor.toml")
         store = Store(config.database)
         try:
-            return preflight.import_file(store, config, folder / name, how, "carla", commit=commit, web=made.internet)
+            return import_posts.import_file(store, config, folder / name, how, "carla", commit=commit, web=made.internet)
         finally:
             store.close()
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from monitor import config as configuration
-from monitor import desk
+from monitor import silences
 from monitor.cli import main
 from monitor.config import ConfigError
 from monitor.outbox import Outbox
@@ -59,6 +59,6 @@ def test_a_silence_that_waits_is_listed_as_waiting(tmp_path: Path) -> None:
     loaded = configuration.load(file)
     store = Store(loaded.database)
     box = Outbox(store, loaded.paging)
-    desk.silence(store, box, None, "", timedelta(hours=1), "a campaign", "alice", utc_now(), asker="U01ALICE")
+    silences.begin(store, box, None, "", timedelta(hours=1), "a campaign", "alice", utc_now(), asker="U01ALICE")
     store.close()
     assert "alice, waits for another" in CliRunner().invoke(main, ["--config", str(file), "silence", "list", "--json"]).output

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from monitor import approvals, desk, safe, voters
+from monitor import approvals, desk, safe, silences, voters
 from monitor.approvals import Approval
 from monitor.desk import DeskError
 from monitor.model import Human, Incident
@@ -191,7 +191,7 @@ class SlackApp:
         if not why:
             why = self._replies.tried(
                 payload,
-                lambda: desk.end_silence(self._store, self._office.outbox, int(subject.partition(":")[2] or 0), who, self._office.clock()),
+                lambda: silences.end(self._store, self._office.outbox, int(subject.partition(":")[2] or 0), who, self._office.clock()),
             )
         return await self._replies.told(payload, why, f"{subject} ended by {who}")
 
@@ -203,7 +203,7 @@ class SlackApp:
         subject = incident.subject if incident else ""
         if not why:
             asked = int(subject.removeprefix("silence:") or 0) if subject.startswith("silence:") else 0
-            confirm = desk.confirm_silence
+            confirm = silences.confirm
             why = self._replies.tried(payload, lambda: confirm(self._store, self._office.outbox, asked, who, user, self._office.clock()))
         return await self._replies.told(payload, why, f"{subject} confirmed by {who}")
 

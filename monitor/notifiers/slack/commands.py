@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from monitor import desk, safe
+from monitor import desk, safe, silences
 from monitor.desk import DeskError
 from monitor.incidents import is_wide
 from monitor.notifiers.interface import NotifierError
@@ -103,7 +103,7 @@ class Commands:
             return why
         office, now = self._office, self._office.clock()
         if ends:
-            return self._replies.tried(payload, lambda: desk.end_silence(self._store, office.outbox, int(rest[4:]), who, now)) or "Ended."
+            return self._replies.tried(payload, lambda: silences.end(self._store, office.outbox, int(rest[4:]), who, now)) or "Ended."
         asked = _SILENCE.fullmatch(rest)
         if asked is None:
             return f"I did not understand that.\n{HELP}"
@@ -116,7 +116,7 @@ class Commands:
             asker = await self._asker(payload) if is_wide(words) else ""
         except NotifierError:
             return "Slack cannot say now who may do that alone; try again soon. On the host `hijack-monitor silence begin` works."
-        done = lambda: desk.silence(self._store, office.outbox, account, words, lasts, reason, who, now, asker=asker)  # noqa: E731 - the one line says it
+        done = lambda: silences.begin(self._store, office.outbox, account, words, lasts, reason, who, now, asker=asker)  # noqa: E731 - the one line says it
         return self._replies.tried(payload, done) or (_ASKED if asker else _SILENCED)
 
     async def _asker(self, payload: Payload) -> str:
