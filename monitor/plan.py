@@ -12,10 +12,15 @@ class PlanError(ValueError):
     """The whole file cannot be taken; the message says what to do."""
 
 
+class NotApprovedError(ValueError):
+    """A row says that it is not approved: understood, and refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One row, understood. Times are UTC. `more` are the texts of a thread's further parts; `pictures`
-    are PDQ hashes, `files` what the media column says, as it says it, `alt` the pictures' alt texts in their order.
+    are PDQ hashes, `files` what the media column says, as it says it, `alt` the pictures' alt texts in their order. A row without a
+    time is not `dated`; one without an id of its own has `derived` its `external_id` from what it says.
     """
 
     account: str
@@ -36,13 +41,17 @@ class Plan:
     alt: tuple[str, ...] = ()
     shown: tuple[tuple[str, str], ...] = ()
     most: int = 0
+    dated: bool = True
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """One row that was not understood, and why."""
+    """One row that was not understood, or says no (`refused`), and why; with its own id where that could be read."""
 
     reason: str
+    external_id: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

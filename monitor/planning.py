@@ -19,7 +19,7 @@ from monitor import references
 from monitor.foreign.bounds import ForeignError
 from monitor.foreign.sandbox import Sandbox
 from monitor.model import Kind
-from monitor.plan import Bad, Plan, PlanError, Reading
+from monitor.plan import Bad, NotApprovedError, Plan, PlanError, Reading
 from monitor.plan_times import moment, window, with_date_order, zone_named
 from monitor.planned_media import shown_media
 
@@ -51,13 +51,13 @@ def _understood(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan | B
     try:
         return _plan(row, how, now)
     except (ValueError, TypeError, OverflowError) as error:
-        return Bad(str(error))
+        return Bad(str(error), _own_id(row), isinstance(error, NotApprovedError))
 
 
 def _plan(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan:
     """Raises ValueError with the reason."""
     if "status" in row and str(row["status"]).strip().lower() in _REFUSED:
-        raise ValueError(f"status is {row['status']!r}: not approved")
+        raise NotApprovedError(f"status is {row['status']!r}: not approved")
     text = str(row.get("text", "")).strip()
     pictured = shown_media(row)
     if not (text or pictured.files or row.get("reposts")):
@@ -71,7 +71,7 @@ def _plan(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan:
     account = account_named(str(row.get("account", "")), how)
     kind, shown = references.named(kind_named(str(row.get("kind", "post"))), row)
     text = references.with_choices(text, row)
-    given = str(row.get("external", "")).strip()
+    given = _own_id(row)
     if given.startswith(RESERVED):
         raise ValueError(f"external_id: found {given[:40]!r}; ids that begin with {' or '.join(RESERVED)} are the monitor's own")
     digest = hashlib.sha256(
@@ -82,8 +82,13 @@ def _plan(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan:
     by = str(row.get("by", "")).strip()
     return Plan(
         account, kind, text, start, end, tuple(links), pictured.count, "", by, given or digest.hexdigest(), more=tuple(more),
-        files=(*pictured.files, *pictured.videos), alt=pictured.alt, shown=shown,
+        files=(*pictured.files, *pictured.videos), alt=pictured.alt, shown=shown, dated=bool(str(row.get("when", "")).strip()), derived=not given,
     )  # fmt: skip
+
+
+def _own_id(row: Mapping[str, Any]) -> str:
+    """The id that the plan gives a row, or an empty string."""
+    return str(row.get("external", "")).strip()
 
 
 def parts_of(text: str) -> list[str]:
