@@ -37,7 +37,8 @@ def mapping(data: str) -> tuple[str, dict[str, str]]:
         if match := _LINE.match(line):
             source = chr(int(match[1], 16))
             target = plain("".join(chr(int(c, 16)) for c in match[2].split()))
-            if not source.isascii() and source.isalnum() and _readable(target) and plain(source) != target:
+            letter = source.isalnum() or unicodedata.category(source) == "Cn"  # newer than this Python's own tables
+            if not source.isascii() and letter and _readable(target) and plain(source) != target:
                 found[source] = target
     for source, target in found.items():  # a capital iota is an i: UTS #39 reads both as the stroke they share
         if target == "l" and found.get(source.lower(), plain(source)) in ("i", "ι"):

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -251,3 +252,17 @@ def test_the_security_model_covers_each_thing_that_can_be_stolen_and_names_only_
 def test_every_document_that_the_readme_links_to_is_there() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_what_comes_from_others_is_named_with_its_licence() -> None:
+    notice = (ROOT / "NOTICE").read_text()
+    table = re.search(r"Unicode (\d+\.\d+\.\d+)", (ROOT / "monitor" / "verdict" / "confusables.py").read_text())
+    assert table
+    assert f"version {table[1]}" in notice
+    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    terms = {name: metadata.metadata(name) for name in locked - {"tzdata", "colorama"}}  # those are for Windows
+    fields = ("License-Expression", "License", "Classifier")
+    said = {name: " ".join(words for field in fields for words in m.get_all(field) or ()) for name, m in terms.items()}
+    named = {name for name, words in said.items() if re.search(r"GPL|Lesser|MPL|Mozilla", words)}
+    assert {"recurring-ical-events", "x-wr-timezone", "publicsuffixlist"} <= named
+    assert not [name for name in named if f"- {name}" not in notice]

@@ -164,6 +164,7 @@ def test_no_text_makes_a_folding_raise(text: str) -> None:
         ("ＣＬＡＩＭ", "claim"),
         ("c̷l̷a̷i̷m̷", "claim"),
         ("frееееее", "free"),
+        ("\U0001ccd8\U0001cce1\U0001ccd6im", "claim"),  # outlined letters of Unicode 16, which older Pythons do not know
     ],
 )
 def test_disguise_is_undone(text: str, word: str) -> None:

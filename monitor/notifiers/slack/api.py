@@ -71,7 +71,7 @@ class Api:
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise NotifierError(Refusal.NOT_ACCEPTED, f"Slack could not be reached ({type(error).__name__})") from None
         except (aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError) as error:
-            # AttributeError: slack_sdk 3.47 trips over an answer that is a JSON list
+            # AttributeError: slack_sdk (3.48 still) trips over an answer that is a JSON list
             raise NotifierError(Refusal.UNKNOWN, f"the connection to Slack broke ({type(error).__name__})") from None
         data = answer.data
         if not isinstance(data, dict):
