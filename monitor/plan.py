@@ -55,6 +55,23 @@ class Bad:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """One row that is only for networks or accounts that we do not watch, and which."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """What a file says: its rows by the number that a spreadsheet shows, several plans for a row of several accounts, and
+    in `notes` what whoever imports it has to know of the whole file.
+    """
+
+    rows: tuple[tuple[int, Plan | Bad | Elsewhere], ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """How to read: the accounts we watch, the default one, the zone of times that name none, the
     order of slashed dates (dmy, mdy or nothing), and the window around a time.

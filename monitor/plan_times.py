@@ -52,6 +52,12 @@ def window(row: Mapping[str, Any], how: Reading, now: datetime) -> tuple[datetim
     return start, end
 
 
+def shown_window(start: datetime, end: datetime, zone: tzinfo | None = None) -> str:
+    """Both ends with their dates in the zone asked for, else in UTC."""
+    first, last = (one.astimezone(zone or UTC) for one in (start, end))
+    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} {zone or 'UTC'}"
+
+
 def moment(text: str, how: Reading) -> datetime:
     """A time as people write it, in UTC. Raises ValueError saying what is missing."""
     slashed = _SLASHED.match(text)

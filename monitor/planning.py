@@ -19,11 +19,24 @@ from monitor import references
 from monitor.foreign.bounds import ForeignError
 from monitor.foreign.sandbox import Sandbox
 from monitor.model import Kind
-from monitor.plan import Bad, NotApprovedError, Plan, PlanError, Reading
+from monitor.plan import Bad, Elsewhere, NotApprovedError, Plan, PlanError, PlanFile, Reading
 from monitor.plan_times import moment, window, with_date_order, zone_named
 from monitor.planned_media import shown_media
 
-__all__ = ["Bad", "Plan", "PlanError", "Reading", "account_named", "kind_named", "moment", "parts_of", "read", "zone_named"]
+__all__ = [
+    "Bad",
+    "Elsewhere",
+    "Plan",
+    "PlanError",
+    "PlanFile",
+    "Reading",
+    "account_named",
+    "kind_named",
+    "moment",
+    "parts_of",
+    "read",
+    "zone_named",
+]
 
 RESERVED = ("approved:", "slack:")  # what was approved after the fact, what was filled in in Slack
 MOST_TEXT = 25_000  # X's own limit
@@ -34,7 +47,7 @@ _PART = re.compile(r"%\|%|\|\||^-{3,}\r?$", re.MULTILINE)
 _SEVERAL = re.compile(r"[,;|\s]+")
 
 
-def read(path: Path, how: Reading, now: datetime) -> list[tuple[int, Plan | Bad]]:
+def read(path: Path, how: Reading, now: datetime) -> PlanFile:
     """Every row with its line number (1 is the first after a header). Raises PlanError."""
     try:
         found = asyncio.run(Sandbox().read("plan", str(path), path, name=str(path)))
@@ -44,7 +57,7 @@ def read(path: Path, how: Reading, now: datetime) -> list[tuple[int, Plan | Bad]
         raise PlanError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from error
     rows = [(int(number), row if isinstance(row, dict) else Bad(str(row))) for number, row in found]
     how = with_date_order(path, rows, how)
-    return [(number, _understood(row, how, now) if isinstance(row, Mapping) else row) for number, row in rows]
+    return PlanFile(tuple((number, _understood(row, how, now) if isinstance(row, Mapping) else row) for number, row in rows))
 
 
 def _understood(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan | Bad:

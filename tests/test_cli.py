@@ -16,7 +16,7 @@ from monitor import config as configuration
 from monitor import desk, rulebook
 from monitor.cli import main
 from monitor.model import Account, Kind, Post
-from monitor.planning import Bad, Plan, PlanError, Reading, read, zone_named
+from monitor.planning import Bad, Elsewhere, Plan, PlanError, Reading, read, zone_named
 from monitor.store import Store
 
 Run = Callable[..., Result]
@@ -150,10 +150,10 @@ HOW = Reading((Account("x", "1", "acme"), Account("x", "2", "acmesupport")), "ac
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
-def _rows(tmp_path: Path, text: str, how: Reading = HOW) -> list[Plan | Bad]:
+def _rows(tmp_path: Path, text: str, how: Reading = HOW) -> list[Plan | Bad | Elsewhere]:
     file = tmp_path / "plan"
     file.write_text(text, encoding="utf-8")
-    return [row for _, row in read(file, how, NOW)]
+    return [row for _, row in read(file, how, NOW).rows]
 
 
 @pytest.mark.parametrize(
@@ -439,7 +439,7 @@ def test_a_row_without_a_time_says_until_which_day_and_from_is_a_time(run: Run, 
     file.write_text("\n".join(map(json.dumps, rows)))
     first, second, *_ = run("posts", "import", str(file)).output.splitlines()
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d to \d{4}-\d\d-\d\d \d\d:\d\d UTC", first)
-    assert "2099-12-02 10:00 to 11:00 UTC" in second
+    assert "2099-12-02 10:00 to 2099-12-02 11:00 UTC" in second
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from monitor import desk, planning, references
 from monitor.model import Account, Exact, Kind, NoMatch, Post, Severity
-from monitor.planning import Bad, Plan, Reading
+from monitor.planning import Bad, Elsewhere, Plan, Reading
 from monitor.store import Kept
 from monitor.verdict.shown_parts import parts
 from tests.conftest import START, World, world
@@ -96,7 +96,7 @@ def test_what_no_post_can_be_is_refused(kind: Kind, given_: dict[str, object], b
 HOW = Reading((Account("x", "2244994945", "acme"),))
 
 
-def imported(folder: Path, rows: list[dict[str, str]]) -> list[Plan | Bad]:
+def imported(folder: Path, rows: list[dict[str, str]]) -> list[Plan | Bad | Elsewhere]:
     file = folder / "plan.csv"
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, list(rows[0]))
@@ -104,7 +104,7 @@ def imported(folder: Path, rows: list[dict[str, str]]) -> list[Plan | Bad]:
         writer.writerows(rows)
     lines = folder / "plan.jsonl"
     lines.write_text("\n".join(json.dumps({k: v for k, v in row.items() if v}) for row in rows), encoding="utf-8")
-    found, again = ([plan for _, plan in planning.read(path, HOW, START)] for path in (file, lines))
+    found, again = ([plan for _, plan in planning.read(path, HOW, START).rows] for path in (file, lines))
     assert [getattr(p, "shown", p) for p in found] == [getattr(p, "shown", p) for p in again]
     return found
 
