@@ -18,7 +18,8 @@ def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel], fo
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key{nearest(str(first['loc'][-1]), _fields(model, first['loc'][:-1]))}"
     expected = (forms or {}).get(str(first.get("ctx", {}).get("pattern")))
-    return f"{key}: found {found}, expected: {expected or first['msg']}"
+    said = first.get("ctx", {}).get("error") if first["type"] == "value_error" else None  # a validator of ours, in its own words
+    return f"{key}: found {found}, {said}" if said else f"{key}: found {found}, expected: {expected or first['msg']}"
 
 
 def _fields(model: type[pydantic.BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import pydantic
 from monitor.complaints import explain
 from monitor.model import Account, Approving, Company, Kind, Paging, Severity
 from monitor.spending import PRICES
-from monitor.tables import FORMS, ROUTES, AccountPaging, AccountTable, File, Route, Step
+from monitor.tables import FORMS, ROUTES, AccountPaging, AccountTable, File, Route, Step, fetchable
 
 DEFAULT_PATH = "/etc/hijack-monitor/hijack-monitor.toml"
 SECRETS = (
@@ -22,6 +23,9 @@ SECRETS = (
     "smtp_password", "apprise_urls", "oncall_url", "deadman_url", "opsgenie_key", "x_user_tokens",
     "install_key",
 )  # fmt: skip
+ADDRESSES = ("oncall_url", "deadman_url")
+OF_LINES = ("apprise_urls", "x_user_tokens")
+IN_HEADERS = ("x_bearer_token", "slack_bot_token", "slack_app_token", "pagerduty_routing_key", "alertmanager_token", "opsgenie_key")
 
 
 class ConfigError(Exception):
@@ -187,6 +191,26 @@ def secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
         if value.strip():
             found[name] = value.strip()
     return found
+
+
+def checked(found: Mapping[str, str]) -> dict[str, str]:
+    """The secrets, addresses among them as they are fetched.
+
+    Raises ConfigError for one that cannot be used. It names the secret and where it came from, never its value.
+    """
+    usable: dict[str, str] = {}
+    for name, value in found.items():
+        try:
+            usable[name] = fetchable(value) if name in ADDRESSES and value else value
+            if name not in OF_LINES and not value.isprintable():
+                raise ValueError("it holds a line break or another control character")
+            if name in IN_HEADERS and not re.fullmatch(r"[!-~]*", value):
+                raise ValueError("it holds a blank or a letter that no token has")
+        except ValueError as error:
+            folder = os.environ.get("CREDENTIALS_DIRECTORY")
+            source = f"{folder}/{name}" if folder and (Path(folder) / name).exists() else f"${name.upper()}"
+            raise ConfigError(f"the secret {name} (from {source}) cannot be used: {error}") from None
+    return usable
 
 
 def options(config: Config, name: str) -> dict[str, Any]:

@@ -75,6 +75,8 @@ async def _check(config: Config, *, live: bool) -> None:
                 click.echo(f"warning: @{table.handle}: a quote counts for what a post does: a pasted link makes a quote")
         _say_cost(config, built.store)
         _say_paging(config)
+        for line in built.deadman.described() if built.deadman else ():
+            click.echo(f"dead-man       {line}")
         _say_approving(config)
         if live:
             await _ask_everybody(built)

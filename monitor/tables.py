@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import pydantic
 
@@ -22,14 +23,45 @@ Allowed = Annotated[str, pydantic.Field(pattern=FORMS["allowed"][0])]
 Domain = Annotated[str, pydantic.Field(pattern=FORMS["domain"][0])]
 Channel = Annotated[str, pydantic.Field(pattern=FORMS["channel"][0])]
 Route = Annotated[str, pydantic.Field(pattern=r"^(slack(:[CGD][A-Z0-9]{2,20})?|" + "|".join(ROUTES) + ")$")]
-Url = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s@]+$")]
-Handle = Annotated[str, pydantic.Field(pattern=FORMS["handle"][0])]
+
+
+def fetchable(address: str) -> str:
+    """An address that can be fetched: a calendar's webcal:// stands for https://.
+
+    Raises ValueError in words that do not show the address: it may be a secret.
+    """
+    scheme, separator, rest = address.partition("://")
+    scheme = {"webcal": "https", "webcals": "https"}.get(scheme.lower(), scheme.lower())
+    if not separator or scheme not in ("https", "http"):
+        raise ValueError("expected an address that begins with https://")
+    if not rest.isprintable() or " " in rest:
+        raise ValueError("expected an address without blanks and control characters")
+    try:
+        found = urlsplit(f"{scheme}://{rest}")
+        there = bool(found.hostname) and found.port != 0
+    except ValueError:  # its own words quote the address
+        there = False
+    if not there:
+        raise ValueError("expected an address with a host, like https://acme.example/…")
+    return f"{scheme}://{rest}"
+
+
+def _public(address: str) -> str:
+    """The same for an address in the file, which is no place for secrets."""
+    found = fetchable(address)
+    if "@" in urlsplit(found).netloc:
+        raise ValueError("expected an address without a name and password before the host: the file is no place for secrets")
+    return found
 
 
 class Strict(pydantic.BaseModel):
     """A table in which an unknown key is an error."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
+
+
+Url = Annotated[str, pydantic.AfterValidator(_public)]
+Handle = Annotated[str, pydantic.Field(pattern=FORMS["handle"][0])]
 
 
 class MonitorTable(Strict):
@@ -54,7 +86,7 @@ class CompanyTable(Strict):
 class XTable(Strict):
     """`[x]`"""
 
-    api_base: str = "https://api.x.com"
+    api_base: Url = "https://api.x.com"
     poll_seconds: float = pydantic.Field(default=5, ge=0.2, le=3600)
     profile_seconds: float = pydantic.Field(default=60, ge=0.2, le=3600)
     media_hosts: list[str] = ["pbs.twimg.com", "video.twimg.com"]
@@ -96,7 +128,7 @@ class CanaryTable(Strict):
 class SlackTable(Strict):
     """`[slack]`"""
 
-    api_base: str = "https://slack.com/api/"
+    api_base: Url = "https://slack.com/api/"
     channel: Channel
     mention: list[Mention] = []
     thread_seconds: float = pydantic.Field(default=20, ge=0.5, le=600)
@@ -193,12 +225,12 @@ class AppriseTable(Strict):
 class OncallTable(Strict):
     """`[oncall]`: a schedule as iCalendar; its address is the secret `oncall_url`, or `url` where that is none."""
 
-    url: str = pydantic.Field(default="", pattern=r"^(https?://\S+)?$")
+    url: Annotated[str, pydantic.AfterValidator(lambda url: url and _public(url))] = ""
     refresh_minutes: float = pydantic.Field(default=5, ge=0.1, le=1440)
 
 
 class DeadmanTable(Strict):
-    """`[deadman]`: who notices when the monitor is gone. The secret `deadman_url` is pinged, with /start and /fail."""
+    """`[deadman]`: who notices when the monitor is gone. The secret `deadman_url` is pinged."""
 
     every_seconds: float = pydantic.Field(default=60, ge=1, le=3600)
     opsgenie_heartbeat: str = pydantic.Field(default="", pattern=r"^[A-Za-z0-9 _.-]*$")

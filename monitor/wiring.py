@@ -15,7 +15,7 @@ from monitor import drill, signing, sources, standing
 from monitor.announcer import Announcer
 from monitor.assembly import block_lists, build_edge, build_routes, http_session, load_key, load_rules
 from monitor.collector import Collector, rounds_of
-from monitor.config import Config, ConfigError, options
+from monitor.config import Config, ConfigError, checked, options
 from monitor.deadman import Deadman
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
@@ -37,7 +37,7 @@ from monitor.vision import installed as reads_pictures
 async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime] = utc_now) -> Any:
     """A wired Service. Raises ConfigError and RuleError."""
     book = load_rules(config)
-    secrets = _with_key(config, secrets)
+    secrets = _with_key(config, checked(secrets))
     async with http_session() as session:
         store = Store(config.database)
         try:
@@ -106,7 +106,10 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
         made.oncall = Schedule(url, made.store, session, slack.people.by_email, made.sandbox)
     if file.deadman:
         alive = routes["alertmanager"].alive if file.deadman.alertmanager and "alertmanager" in routes else None
-        made.deadman = Deadman(file.deadman.model_dump(), secrets, session, made.store.install, alive)
+        try:
+            made.deadman = Deadman(file.deadman.model_dump(), secrets, session, made.store.install, alive)
+        except ValueError as error:
+            raise ConfigError(f"{config.path}: deadman: {error}") from error
     if file.drill:
         days = file.drill.every_days
         made.check.drill = lambda now: drill.overdue(made.store, now, days)

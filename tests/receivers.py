@@ -29,6 +29,7 @@ class Receiver:
     base: str = ""
     faults: Faults = field(default_factory=Faults)
     got: list[tuple[str, Any, dict[str, str], bytes]] = field(default_factory=list)  # path, JSON, headers, body
+    asked: list[str] = field(default_factory=list)  # method, path and query of everything, taken or not
 
     async def start(self, stack: AsyncExitStack) -> Receiver:
         app = web.Application()
@@ -37,6 +38,8 @@ class Receiver:
         return self
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(f"{request.method} {request.path_qs}")
+
         async def answer() -> web.StreamResponse:
             body = await request.read()
             if self.status < 300:

@@ -495,13 +495,17 @@ def test_check_says_what_it_will_cost_and_asks_nobody(tmp_path: Path, monkeypatc
     file = tmp_path / "hijack-monitor.toml"
     text = (Path(__file__).parent.parent / "systemd" / "hijack-monitor.toml").read_text()
     text = text.replace("/var/lib/hijack-monitor", str(tmp_path)).replace("budget          = 0 ", "budget          = 2 ")
-    file.write_text(text.replace("https://api.x.com", "http://127.0.0.1:9"))  # nobody is there
+    file.write_text(text.replace("https://api.x.com", "http://127.0.0.1:9").replace("# [deadman]", "[deadman]"))  # nobody is there
+    monkeypatch.setenv("DEADMAN_URL", "https://kuma.acme.example/api/push/s3cr3tPushToken?status=up&msg=OK&ping=")
     monkeypatch.setenv("X_BEARER_TOKEN", "a")
     monkeypatch.setenv("SLACK_BOT_TOKEN", "b")
     done = CliRunner().invoke(main, ["--config", str(file), "check"])
     assert done.exit_code == 0, done.output
     assert "cost           $3.30 a month: 1 account(s) with 20.0 posts a day each (assumed until three days were watched)" in done.output
     assert "warning: that is more than the budget of $2.00" in done.output
+    assert "dead-man       while all is well GET https://kuma.acme.example/…oken?status=up, every 60 s" in done.output
+    assert "dead-man       otherwise GET https://kuma.acme.example/…oken?status=down" in done.output
+    assert "s3cr3tPush" not in done.output
     assert "posts told by  whatever stream X lets this app use (`check --live` asks); polls every 5 s without it" in done.output
 
 

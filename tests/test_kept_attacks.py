@@ -277,7 +277,7 @@ async def test_the_dead_mans_body_is_one_clean_line() -> None:
     async with AsyncExitStack() as stack:
         outside = await Receiver(status=200).start(stack)
         session = await stack.enter_async_context(http_session())
-        switch = Deadman({"every_seconds": 30}, {"deadman_url": f"{outside.base}/ping"}, session, "i", None)
+        switch = Deadman({"every_seconds": 30}, {"deadman_url": f"{outside.base}/ping/abc"}, session, "i", None)
         for text in HOSTILE:
             await switch.beat((f"account {text} is not read", text))
         assert len(outside.got) == len(HOSTILE)

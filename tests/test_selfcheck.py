@@ -199,22 +199,6 @@ async def test_a_clock_that_was_set_or_slept_is_written_down(tmp_path: Path) -> 
 DEADMAN = "[deadman]\nevery_seconds = 60\n"
 
 
-async def test_somebody_outside_is_pinged_only_while_all_is_well(tmp_path: Path) -> None:
-    async with AsyncExitStack() as stack:
-        outside = await Receiver().start(stack)
-        w = await stack.enter_async_context(world(tmp_path, extra=DEADMAN, secrets={"deadman_url": f"{outside.base}/ping/abc"}))
-        assert w.service.deadman
-        await w.service.deadman.start()
-        await w.run(62)
-        assert [path for path, *_ in outside.got][:3] == ["/ping/abc/start", "/ping/abc", "/ping/abc"] or [p for p, *_ in outside.got][
-            :2
-        ] == ["/ping/abc", "/ping/abc/start"]
-        w.x.faults.add("html", "", times=10_000, value=503)
-        await w.run(130)
-        failed = [body for path, body, *_ in outside.got if path.endswith("/fail")]
-        assert any("not read: @acme on X" in str(body) for body in failed)
-
-
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -226,7 +210,7 @@ async def test_somebody_outside_is_pinged_only_while_all_is_well(tmp_path: Path)
 async def test_what_makes_the_audit_fail(spoil: str, said: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         outside = await Receiver().start(stack)
-        w = await stack.enter_async_context(world(tmp_path, extra=DEADMAN, secrets={"deadman_url": f"{outside.base}/p"}))
+        w = await stack.enter_async_context(world(tmp_path, extra=DEADMAN, secrets={"deadman_url": f"{outside.base}/ping/p"}))
         w.x.post("acme", "We are sold.")
         await w.run(3)
         await w.service.beat()
@@ -234,7 +218,7 @@ async def test_what_makes_the_audit_fail(spoil: str, said: str, tmp_path: Path) 
         w.service.store.sql.execute(spoil)
         await w.service.beat()
         path, body, *_ = outside.got[before]
-        assert path == "/p/fail"
+        assert path == "/ping/p/fail"
         assert said in str(body)
 
 
