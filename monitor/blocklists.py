@@ -57,6 +57,10 @@ class Blocklists:
                 self._broken[path] = " ".join(str(error).split())[:200]
                 self._tried.pop(path, None)
 
+    def troubles(self) -> dict[str, str]:
+        """Of every list why it cannot be read now, or an empty string."""
+        return {str(path): self._broken.get(path, "") for path in self.paths}
+
     def notes(self, now: datetime) -> tuple[str, ...]:
         """What is wrong with the lists, in words for the operator."""
         found = [f"{path}: cannot be read ({why}); its last good content stays in use" for path, why in self._broken.items()]

@@ -23,6 +23,7 @@ from monitor.listener import Listener
 from monitor.model import Post, Profile
 from monitor.newest import Newest
 from monitor.outbox import Outbox
+from monitor.reads import EDITS, STREAM, TIMELINE, Reads
 from monitor.record import stamp
 from monitor.rounds import Rounds
 from monitor.sources.interface import Batch, Clock, Faces, Settings, Source, SourceError, Told, Trouble
@@ -38,6 +39,7 @@ GRACE = timedelta(seconds=10)  # for a stream to tell of a post before a poll th
 SEARCH_AFTER = timedelta(minutes=2)  # of timelines that fail
 LOOKS_ALLOWED = 300 * 0.8 / 900  # requests for profiles in a second (docs.x.com, rate limits)
 SECOND_LOOKS = timedelta(seconds=5)
+PROFILES_AGAIN = 20.0  # seconds after a look at profiles that failed
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Collector:
     rounds: Rounds
     clock: Clock
     broken: Callable[[Watch, sqlite3.Error], object]
+    reads: Reads
     listener: Listener | None = None
     hearing: Hearing | None = None
     mode: str = "polling only"  # what tells of posts, in words
@@ -61,6 +64,7 @@ class Collector:
     _reading: set[asyncio.Task[None]] = field(default_factory=set)
     _heard: list[Told] = field(default_factory=list)  # and not yet written down
     asking: asyncio.Task[None] | None = None  # for what was told
+    _profiles_failed: bool = False  # the last look at all of them
     _pulsing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -101,6 +105,11 @@ class Collector:
             and (self.watches[key].intake.polled_at or listener.open_since) >= listener.open_since
         )
 
+    def tells_of_profile(self, key: str) -> bool:
+        """Whether the stream is open and tells of every change of this account's name, handle, bio and link."""
+        listener = self.listener
+        return listener is not None and listener.proof(key) is not None and key in listener.profiles and not self._is_doubted(key)
+
     def _is_doubted(self, key: str) -> bool:
         when = self._doubted.get(key)
         return when is not None and timedelta() <= self.clock() - when < DOUBTED
@@ -134,6 +143,7 @@ class Collector:
                 return
             watch.intake.fresh = ()
             batch = await watch.poll()
+            self.reads.tried(TIMELINE, key, watch.account.name, ok=batch is not None, why=watch.trouble)
             if batch is None:
                 await self._look_twice(watch)
             else:
@@ -194,6 +204,8 @@ class Collector:
             return
         async with self._pulsing:
             await self._survived(self._listen_and_take(self.listener, self.hearing))
+        trouble = str(self.listener.trouble or "it has not begun yet")
+        self.reads.tried(STREAM, self.platform, self.listener.name, ok=self.listener.open_since is not None, why=trouble)
         if self.asking is None or self.asking.done():
             self.asking = asyncio.create_task(self._survived(self.hearing.pulse()))
 
@@ -248,7 +260,9 @@ class Collector:
             faces = await self.source.profiles(tuple(w.account for w in watches))
         except SourceError as error:
             log.warning("profiles of %s not read: %s", self.platform, error)
+            self._profiles_failed = error.trouble is not Trouble.RATE_LIMITED
             return frozenset()
+        self._profiles_failed = False
         pinned = {k: i for k, p in faces.found.items() if isinstance(p, Profile) and (i := self.watches[k].intake.pins_unknown(p))}
         for number, (key, profile) in enumerate(faces.found.items()):
             if number % 100 == 99:
@@ -279,6 +293,8 @@ class Collector:
     def sweep_seconds(self, configured: float) -> float:
         """How often to look at profiles: as configured, or as often as X allows where that shows posts sooner than polls do."""
         soonest = max(5.0, -(-len(self.watches) // 100) / LOOKS_ALLOWED)
+        if self._profiles_failed:
+            return min(max(configured, soonest), max(PROFILES_AGAIN, soonest))
         return min(configured, soonest) if self.interval() > max(configured, soonest) else max(configured, soonest)
 
     async def look_at_edits(self) -> None:
@@ -289,11 +305,13 @@ class Collector:
             " AND p.baseline = 0 AND p.deleted_at IS NULL AND p.kind IN ('post', 'quote')"
             " AND json_extract(p.verdict, '$.match.kind') = 'Exact' ORDER BY p.created_at DESC LIMIT 500"
         )
-        rows = self.store.sql.execute(where, [f"{self.platform}:%", since]).fetchall()
+        rows, failed = self.store.sql.execute(where, [f"{self.platform}:%", since]).fetchall(), ""
         for start in range(0, len(rows), 100):
             some = rows[start : start + 100]
             watches = {r["account"]: self.watches[r["account"]] for r in some if r["account"] in self.watches}
-            await self._read_by_id(tuple(r["id"] for r in some), tuple(watches.values()))
+            failed = await self._read_by_id(tuple(r["id"] for r in some), tuple(watches.values())) or failed
+        if rows:
+            self.reads.tried(EDITS, self.platform, ok=not failed, why=failed)
 
     async def search(self) -> None:
         """Where timelines have failed for two minutes and no stream tells of posts, another backend may still show them."""
@@ -319,12 +337,13 @@ class Collector:
         failed = row["failures"] > 0 and row["error_kind"] == Trouble.UNAVAILABLE.value
         return failed and now - since > SEARCH_AFTER and not (self.listener and self.listener.proof(watch.account.key))
 
-    async def _read_by_id(self, ids: tuple[str, ...], watches: tuple[Watch, ...]) -> None:
+    async def _read_by_id(self, ids: tuple[str, ...], watches: tuple[Watch, ...]) -> str:
+        """Why they could not be read, or an empty string."""
         try:
             found = await self.source.posts(tuple(w.account for w in watches), ids)
         except SourceError as error:
             log.warning("posts not read by their ids: %s", error)
-            return
+            return str(error)
         for watch in watches:
             mine = [i for i in found.items if i.account == watch.account.key]
             if mine:
@@ -334,6 +353,7 @@ class Collector:
             known = [i for i in found.gone if self.store.has(watch.account.key, i)]
             if known:
                 watch.gone(known)
+        return ""
 
 
 def rounds_of(config: Config, platform: str) -> Rounds:

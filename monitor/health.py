@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitor.incidents import Event
+from monitor.incidents import KEPT, Event
 from monitor.model import Severity
 
 _AT_ONCE = ("credits",)  # waiting does not bring money back
@@ -81,22 +81,34 @@ def _why(reading: Reading) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Blindness:
-    """What nobody watches now, as one incident: a platform's accounts, or one by itself. A notice where a stream still tells."""
+    """What nobody watches now, as one incident: a platform's accounts, or one by itself. A notice where a stream still tells.
+
+    Of any other read than timelines (see `reads`) `headline` says what cannot be read, and `means` what that means for the reader.
+    """
 
     subject: str
     names: tuple[str, ...]
     why: str
     severity: Severity = Severity.PAGE
+    headline: str = ""
+    means: str = ""
 
     def event(self, now: datetime) -> Event:
         """As something to page about. The names ride along as the incident's hosts."""
-        name = self.names[0] if len(self.names) == 1 else f"{len(self.names)} accounts"
+        name = self.names[0] if len(self.names) == 1 else f"{len(self.names)} of them" if self.headline else f"{len(self.names)} accounts"
         listed = ", ".join(self.names[:10]) + (" and others" if len(self.names) > 10 else "")
+        if self.headline:
+            return Event(self.subject, name, self.severity, self.headline, f"{listed}: {self.why}. {self.means}", now, self.names)
         if self.severity is Severity.PAGE:
             reason = f"{self.why}. Until this is mended a hijack of {listed} would page nobody"
             return Event(self.subject, name, Severity.PAGE, "Not being watched", reason, now, self.names)
         reason = f"{self.why}. Only a stream or a search still shows posts of {listed}: what is approved may be paged or told late"
         return Event(self.subject, name, Severity.NOTIFY, "Timelines cannot be read", reason, now, self.names)
+
+    def in_words(self) -> str:
+        """For whoever waits outside, and for figures."""
+        more = f" and {len(self.names) - 3} more" if len(self.names) > 3 else ""
+        return f"{self.headline or 'not read'}: {', '.join(self.names[:3])}{more}"
 
 
 def blindness(readings: tuple[Reading, ...], now: datetime, started: datetime, seconds: dict[str, float]) -> tuple[Blindness, ...]:
@@ -145,22 +157,45 @@ class _Platform:
         return self.accounts > 1 and not others_fail and reading.trouble not in ("credits", "credentials")
 
 
-def recovered(names: tuple[str, ...], opened_at: datetime, readings: tuple[Reading, ...], now: datetime, contents: str = "") -> str:
-    """What to say when all of them have been read twice since, or an empty string: which gap was and was not checked,
-    and what was in it.
+def recovered(
+    subject: str, names: tuple[str, ...], opened_at: datetime, readings: tuple[Reading, ...], now: datetime, contents: str = ""
+) -> str:  # fmt: skip
+    """What to say when every account that is still configured has been read twice since, or an empty string: which gap was and was
+    not checked, and what was in it. Of an account that is configured no longer nothing is claimed.
     """
-    theirs = [r for r in readings if r.name in names]
+    theirs = concerned(subject, names, readings)
+    if not theirs:
+        return f"No longer configured; not checked: {', '.join(names)}"
     if not all(r.last_ok and r.last_ok > opened_at and not r.failures and r.good >= _GOOD for r in theirs):
         return ""
+    known = {r.name for r in theirs}
+    gone = [] if _is_of(subject, theirs) else [n for n in names if n not in known]
+    left = f"No longer configured; not checked: {', '.join(gone)}" if gone else ""
     gaps = [r.gap for r in theirs if r.gap]
     since = f" Nothing was read from {min(g[0] for g in gaps):%H:%M:%S} to {max(g[1] for g in gaps):%H:%M:%S} UTC." if gaps else ""
     missing = [f"{r.name}: {r.missed}" for r in theirs if r.missed]
     inside = f": {contents}" if contents else ""
+    whose = f" of {', '.join(known)}" if gone else ""
     if missing:
-        return (
+        said = (
             f"Being read again since {now:%H:%M:%S} UTC.{since} Not yet checked: {'; '.join(missing)}. Read so far{inside or ': nothing'}"
         )
-    return f"Being read again since {now:%H:%M:%S} UTC.{since} Everything posted in between has been read and judged{inside}"
+    else:
+        said = f"Being read again since {now:%H:%M:%S} UTC.{since} Everything posted in between{whose} has been read and judged{inside}"
+    return ". ".join(filter(None, (said, left)))
+
+
+def concerned(subject: str, names: tuple[str, ...], readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+    """The accounts that an incident is about, of those that are configured: by its subject, by the names it kept, or, where it could
+    not keep all of them, every one of its platform.
+    """
+    full = len(names) >= KEPT
+    return tuple(r for r in readings if r.name in names or f"blind:{r.key}" == subject or (full and f"blind:{r.platform}" == subject))
+
+
+def _is_of(subject: str, theirs: tuple[Reading, ...]) -> bool:
+    """Whether it is about one account, and that is still configured, whatever it is called by now."""
+    return any(f"blind:{r.key}" == subject for r in theirs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +311,7 @@ def audit(
 
     `next_steps` holds when each open, unsilenced incident that pages will be told of next.
     """
-    wrong = [f"not read: {', '.join(b.names[:3])}" for b in blind_now if b.severity is Severity.PAGE]
+    wrong = [b.in_words() for b in blind_now if b.severity is Severity.PAGE]
     wrong += [f"INC-{number} has no next step" for number, due in next_steps.items() if due is None or due < now - timedelta(seconds=30)]
     wrong += [f"{overdue} page(s) overdue"] if overdue else []
     wrong += ["the pager does not run"] if now - tick > timedelta(seconds=30) else []

@@ -55,6 +55,7 @@ class Listener:
         self.open_since: datetime | None = None
         self.heard_at: datetime | None = None
         self.covered: frozenset[str] = frozenset()
+        self.profiles: frozenset[str] = frozenset()  # the accounts of which it tells every change of the profile
         self.notes: tuple[str, ...] = ()
         self.trouble: SourceError | None = None  # why it is not open now
         self.failures = 0  # in a row
@@ -183,7 +184,7 @@ class Listener:
             self._told_once((f"subscriptions not compared ({type(error).__name__})",))
             return
         self._prepare_at = prepared.again_at or now + AGAIN
-        new, self.covered = prepared.covered - self.covered, prepared.covered
+        new, self.covered, self.profiles = prepared.covered - self.covered, prepared.covered, prepared.profiles
         self._told_once(prepared.notes)
         if new and self.open_since:
             self._opened(new)

@@ -29,9 +29,11 @@ class Schedule:
         self, url: str, store: Store, session: aiohttp.ClientSession, lookup: Callable[[str], Awaitable[str]], sandbox: Sandbox
     ) -> None:
         self._url, self._store, self._session, self._lookup, self._sandbox = url, store, session, lookup, sandbox
+        self.trouble = ""  # why it could not be read the last time
 
     async def now(self, now: datetime) -> tuple[str, ...]:
         """The people on call; empty when nobody is, or nobody knows: then the group is paged."""
+        self.trouble = ""
         names = await self._named(await self._fetched(), now)
         if names is None:
             old = json.loads(self._store.kept("schedule") or "[]")
@@ -47,6 +49,7 @@ class Schedule:
             names = await self._sandbox.read("shifts", "the schedule", body, now=now.isoformat())
         except ForeignError as error:
             log.warning("the schedule could not be read: %s", error)
+            self.trouble = self.trouble or str(error)
             return None
         if keep:
             self._store.keep("schedule", json.dumps([now.isoformat(), body.decode("utf-8", "replace")]))
@@ -71,6 +74,7 @@ class Schedule:
                 if answer.status != 200 or len(body) > MOST_BYTES or b"BEGIN:VCALENDAR" not in body:
                     raise ValueError(f"status {answer.status}, {len(body)} bytes")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            self.trouble = f"it could not be fetched ({type(error).__name__})"
             log.warning("the schedule could not be fetched: %s", type(error).__name__)
             return b""
         return body

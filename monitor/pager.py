@@ -20,6 +20,7 @@ from monitor.model import Human, Page, PageKind, Severity, State
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
 from monitor.outbox import Outbox
 from monitor.pages import FAR, LAST_RESORT
+from monitor.reads import THREAD, Reads
 from monitor.steps import move
 from monitor.store import Kept, Store
 
@@ -65,8 +66,10 @@ class _Route:
 class Pager:
     """Claims, sends, reconciles. `tick` may be called at any time and as often as one likes."""
 
-    def __init__(self, store: Store, outbox: Outbox, notifiers: dict[str, Notifier], clock: Callable[[], datetime]) -> None:
-        self._store, self._outbox, self._clock = store, outbox, clock
+    def __init__(
+        self, store: Store, outbox: Outbox, notifiers: dict[str, Notifier], clock: Callable[[], datetime], reads: Reads
+    ) -> None:  # fmt: skip
+        self._store, self._outbox, self._clock, self._reads = store, outbox, clock, reads
         self._routes = {name: _Route(notifier) for name, notifier in notifiers.items()}
         self._sending: dict[tuple[int, str], asyncio.Task[None]] = {}
         self.ticked_at = clock()
@@ -315,6 +318,8 @@ class Pager:
     async def listen(self) -> None:
         """What people did in the threads of unresolved incidents; acknowledgements count at once."""
         waiting = sorted(self._store.unresolved(), key=lambda i: (i.state is not State.OPEN, -i.severity, -i.id))
+        threads = [_thread(i.id, name) for i in waiting for name in self._routes if self._store.pages.thread(i.id, name)[0]]
+        self._reads.only(THREAD, dict(zip(threads, threads, strict=True)))
         for incident in waiting[:MOST_THREADS]:
             for name, route in self._routes.items():
                 root, _ = self._store.pages.thread(incident.id, name)
@@ -326,7 +331,9 @@ class Pager:
             humans = await route.notifier.humans(root)
         except NotifierError as error:
             log.warning("INC-%d: the thread could not be read: %s", number, error)
+            self._reads.tried(THREAD, _thread(number, name), ok=False, why=str(error))
             return
+        self._reads.tried(THREAD, _thread(number, name), ok=True)
         for human in humans:
             if human.verb not in NOT_DONE:
                 self._heard(number, human)
@@ -366,3 +373,7 @@ class Pager:
             self._store.done(human.key, now, refused or human.verb)
         if not refused:
             log.info("INC-%d: %s by a reply or reaction", number, human.verb)
+
+
+def _thread(number: int, route: str) -> str:
+    return f"INC-{number}" if route == "slack" else f"INC-{number} on {route}"

@@ -19,6 +19,7 @@ from monitor.foreign.bounds import ForeignError, joined
 from monitor.foreign.picture import MovingError, PictureError
 from monitor.foreign.sandbox import Sandbox
 from monitor.model import Media, Post
+from monitor.reads import PICTURE, Reads
 from monitor.verdict.shown_pictures import MOVING
 
 __all__ = ["MovingError", "PictureError", "Pictures", "bytes_of_file", "hash_in", "hashes"]
@@ -48,8 +49,8 @@ def bytes_of_file(path: Path) -> bytes:
 class Pictures:
     """Fetches from the platform's own media hosts and from nowhere else; follows no redirect."""
 
-    def __init__(self, session: aiohttp.ClientSession, hosts: Iterable[str], sandbox: Sandbox) -> None:
-        self._session, self._hosts, self.sandbox = session, frozenset(hosts), sandbox
+    def __init__(self, session: aiohttp.ClientSession, hosts: Iterable[str], sandbox: Sandbox, reads: Reads) -> None:
+        self._session, self._hosts, self.sandbox, self._reads = session, frozenset(hosts), sandbox, reads
 
     async def compared(self, post: Post) -> Post:
         """The post with each picture's hash or the doubt about it. Never raises, takes seconds at most."""
@@ -74,9 +75,18 @@ class Pictures:
         loopback = url.hostname == "127.0.0.1"
         if url.netloc not in self._hosts or (url.scheme != "https" and not loopback):
             raise PictureError("it does not lie on the platform's media hosts")
+        try:
+            found = await self._tried(media.url)
+        except PictureError as error:
+            self._reads.tried(PICTURE, "pictures", ok=False, why=str(error))
+            raise
+        self._reads.tried(PICTURE, "pictures", ok=True)
+        return found
+
+    async def _tried(self, url: str) -> bytes:
         for left in reversed(range(_TRIES)):
             try:
-                return await asyncio.wait_for(self._get(media.url), SECONDS)
+                return await asyncio.wait_for(self._get(url), SECONDS)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 if not left:
                     what = f"it did not come within {SECONDS} s" if isinstance(error, TimeoutError) else type(error).__name__

@@ -17,6 +17,7 @@ from monitor.model import Account, ApprovedPost, Company, Exact, Incident, Kind,
 from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pages import LAST_RESORT
+from monitor.reads import PROFILE, THREAD, TIMELINE, Reads, overdue
 from monitor.steps import move
 from monitor.store import Store
 from monitor.verdict import judge
@@ -51,12 +52,16 @@ class SelfCheck:
     `collecting` how reading is, by the names of `Vitals`.
     """
 
-    def __init__(self, store: Store, outbox: Outbox, pager: Pager, clock: Callable[[], datetime], started: datetime) -> None:
-        self._store, self._outbox, self._pager, self._clock, self._started = store, outbox, pager, clock, started
+    def __init__(
+        self, store: Store, outbox: Outbox, pager: Pager, clock: Callable[[], datetime], started: datetime, reads: Reads
+    ) -> None:  # fmt: skip
+        self._store, self._outbox, self._pager, self._clock, self._started, self._reads = store, outbox, pager, clock, started, reads
         self.slack: Callable[[], tuple[str, float, float, int, int]] = lambda: ("", 0, 0, 0, 0)
         self.drill: Callable[[datetime], str] = lambda _: ""
         self.collecting: Callable[[datetime], dict[str, Any]] = lambda _: {}
+        self.tells_of_profile: Callable[[str], bool] = lambda _: False  # whether a stream does, of this account
         self.step: Callable[[], float] = lambda: 0.0
+        self._unwatched: dict[str, datetime] = {}  # names of accounts and platforms: when they last counted as not being watched
         self.engine = ""
         self._tried_at: datetime | None = None
         self._ran: float | None = None
@@ -75,6 +80,7 @@ class SelfCheck:
         if by < timedelta():
             move(self, by, "_started", "_tried_at")
             self._late = self._late[0] + by, self._late[1]
+        self._unwatched = {name: when + by for name, when in self._unwatched.items()}
         if excused:
             self._started = self._clock()
 
@@ -95,8 +101,8 @@ class SelfCheck:
     def look(self, readings: tuple[Reading, ...], seconds: dict[str, float]) -> bool:
         """Open and close the incidents about ourselves; whether anything was written."""
         now = self._clock()
-        self.blind = health.blindness(readings, now, self._started, seconds)
         self.vitals = self._vitals(now)
+        self.blind = self._unread(readings, health.blindness(readings, now, self._started, seconds), now)
         found = health.symptoms(self.vitals)
         before = self._store.sql.total_changes
         with self._store.transaction():
@@ -110,6 +116,18 @@ class SelfCheck:
             "Buttons may not work: reply `ack` in this thread" if self.vitals.deaf_seconds > WAITED.seconds and self.vitals.expected else ""
         )
         return self._store.sql.total_changes > before
+
+    def _unread(self, readings: tuple[Reading, ...], blind: tuple[health.Blindness, ...], now: datetime) -> tuple[health.Blindness, ...]:
+        """The accounts that nobody watches, and every other read that fails for too long for a reason of its own."""
+        names = {r.key: r.name for r in readings}
+        self._reads.only(TIMELINE, names)
+        self._reads.only(PROFILE, names)
+        paged = [b for b in blind if b.severity is Severity.PAGE]
+        for name in {n for b in paged for n in (*b.names, b.subject.removeprefix("blind:"))}:
+            self._unwatched[name] = now
+        states = [s for s in self._reads.states() if not (self.vitals.slack and s.read == THREAD.name)]
+        excused = frozenset(key for key in names if self.tells_of_profile(key))
+        return (*blind, *overdue(states, now, self._reads.every, excused, self._unwatched))
 
     def _vitals(self, now: datetime) -> Vitals:
         why, slack_seconds, deaf, connections, expected = self.slack()
@@ -133,7 +151,12 @@ class SelfCheck:
             self._outbox.happened(blindness.event(now), now)
         elif len(incident.hosts) < incidents.KEPT and (more := [n for n in blindness.names if n not in incident.hosts]):
             grown = replace(incident, hosts=(*incident.hosts, *more))
-            self._outbox.say(grown, (Request(PageKind.REPEAT, f"now not being watched either: {', '.join(more)}", wakes=True),), now)
+            said = f"{'cannot be read either' if blindness.headline else 'now not being watched either'}: {', '.join(more)}"
+            if incident.severity is Severity.PAGE:
+                self._outbox.say(grown, (Request(PageKind.REPEAT, said, wakes=True),), now)
+            else:
+                self._store.save_incident(grown)
+                self._outbox.say(grown, (Request(PageKind.SYNC, said), Request(PageKind.NOTE, said)), now)
 
     def _symptom(self, symptom: health.Symptom, now: datetime) -> None:
         """Told once; again only when it has become worse than a notice. The journal has what only the journal would be told."""
@@ -152,20 +175,23 @@ class SelfCheck:
             elif now - incident.opened_at > DRILL_LASTS:
                 self._outbox.recovered(incident, now, "Nobody acknowledged the drill within an hour: a real page may wake nobody either")
         elif incident.subject.startswith("blind:") and incident.subject not in blind | ill:
-            ours = incident.name == health.OURSELVES
-            sentence = (
-                health.OVER.get(incident.subject, "It takes pages again")
-                if ours
-                else health.recovered(incident.hosts, incident.opened_at, readings, now, self._contents(incident.hosts, readings))
-            )
+            sentence = self._recovered(incident, readings, now)
             if sentence:
                 self._outbox.recovered(incident, now, sentence)
 
-    def _contents(self, names: tuple[str, ...], readings: tuple[Reading, ...]) -> str:
+    def _recovered(self, incident: Incident, readings: tuple[Reading, ...], now: datetime) -> str:
+        if incident.name == health.OURSELVES:
+            return health.OVER.get(incident.subject, "It takes pages again")
+        if incident.subject.startswith("blind:read:"):
+            return self._reads.over(incident.subject, incident.hosts, incident.opened_at)
+        theirs = health.concerned(incident.subject, incident.hosts, readings)
+        return health.recovered(incident.subject, incident.hosts, incident.opened_at, readings, now, self._contents(theirs))
+
+    def _contents(self, theirs: tuple[Reading, ...]) -> str:
         """What was posted while these accounts were not read, by what it came to."""
         counts: Counter[str] = Counter()
-        for r in readings:
-            if r.name in names and r.gap:
+        for r in theirs:
+            if r.gap:
                 where = "account = ? AND created_at >= ? AND created_at <= ? AND seen_at >= ? AND kind != 'profile' AND baseline = 0"
                 args = (r.key, record.stamp(r.gap[0]), record.stamp(r.gap[1]), record.stamp(r.gap[0]))
                 query = f"SELECT severity, count(*), max(incident) FROM posts WHERE {where} GROUP BY severity"  # noqa: S608 - ours

@@ -24,6 +24,7 @@ from monitor.oncall import Schedule
 from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pictures import Pictures
+from monitor.reads import BLOCK_LIST, PROFILE, SCHEDULE, THREAD, Reads
 from monitor.selfcheck import SelfCheck
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
@@ -60,6 +61,7 @@ class Service:
     check: SelfCheck
     observed: Observed
     sandbox: Sandbox
+    reads: Reads
     front: Front | None = None
     oncall: Schedule | None = None
     deadman: Deadman | None = None
@@ -98,6 +100,7 @@ class Service:
         for collector in self.collectors.values():
             collector.stepped(step.by)
         self.pager.stepped(step.by)
+        self.reads.stepped(step.by)
         if self.front and abs(step.by) > TOLD:
             self.front.stepped(step.by)
         ahead = step.by > timedelta() or step.paused > 0
@@ -125,10 +128,19 @@ class Service:
         """
         self.pager.recover()
         standing.forget_notes(self.store)
+        self._expect_reads()
         self.pending = list(self.config.file.accounts)
         await self.look_up()
         if not self.watches and self.pending and not self.pending_may_come:
             raise ConfigError(f"accounts: {self.pending_why}")
+
+    def _expect_reads(self) -> None:
+        """What is due all the time, as configured; what failed before the start has failed since then if it still does."""
+        file = self.config.file
+        self.reads.remember(standing.reads(self.store))
+        self.reads.only(SCHEDULE, {"schedule": "the on-call schedule"} if self.oncall else {})
+        self.reads.only(THREAD, {})
+        self.reads.every[SCHEDULE.name] = file.oncall.refresh_minutes * 60 if file.oncall else 0
 
     async def look_up(self) -> list[Watch]:
         """Resolve handles to ids, pin them, watch them; returns the new watches.
@@ -182,6 +194,11 @@ class Service:
     def accounts(self) -> tuple[Account, ...]:
         """Those whose ids are known."""
         return tuple(w.account for w in self.watches)
+
+    def tells_of_profile(self, key: str) -> bool:
+        """Whether a stream tells of every change of this account's profile."""
+        collector = self.collectors.get(key.partition(":")[0])
+        return collector is not None and key in collector.watches and collector.tells_of_profile(key)
 
     def listens(self) -> bool:
         """Whether a stream is listened to, or none is wanted."""
@@ -289,11 +306,13 @@ class Service:
             if self.observed.flush():
                 self.wake.set()
         seconds = {name: collector.interval() for name, collector in self.collectors.items()}
+        sweeps = (c.sweep_seconds(self.config.file.x.profile_seconds) for c in self.collectors.values())
+        self.reads.every[PROFILE.name] = max(sweeps, default=0.0)
         if self.check.look(tuple(self.readings()), seconds):
             self.wake.set()
         if self._told_at is None or not timedelta() <= now - self._told_at < TELL_EVERY:
             self._told_at = now
-            self._reported = standing.tell(self.store, self.collectors, self.balance, self._reported)
+            self._reported = standing.tell(self.store, self.collectors, self.balance, self._reported, self.reads)
         self._feed(self.pager.ticked_at, self.pager.overdue(now))
 
     def _feed(self, ticked_at: datetime, overdue: int) -> None:
@@ -339,6 +358,7 @@ class Service:
         """Who is on call."""
         if self.oncall:
             self.outbox.oncall = await self.oncall.now(self.clock())
+            self.reads.tried(SCHEDULE, "schedule", "the on-call schedule", ok=not self.oncall.trouble, why=self.oncall.trouble)
 
     async def begin_drill(self, who: str) -> int:
         """A drill now. Raises DeskError."""
@@ -369,6 +389,10 @@ class Service:
     async def look_at_lists(self) -> None:
         """Read block lists that changed, beside everything else; say once what is wrong with one."""
         await self.judge.lists.refresh(self.sandbox)
+        troubles = self.judge.lists.troubles()
+        self.reads.only(BLOCK_LIST, {path: path for path in troubles})
+        for path, trouble in troubles.items():
+            self.reads.tried(BLOCK_LIST, path, ok=not trouble, why=trouble)
         notes = self.judge.lists.notes(self.clock())
         for note in notes:
             if note not in self.list_notes:

@@ -12,11 +12,12 @@ from monitor.collector import Collector
 from monitor.config import Config
 from monitor.incidents import minutes
 from monitor.observed import Observed
+from monitor.reads import Reads
 from monitor.record import stamp
 from monitor.store import Store
 from monitor.verdict import CANARY
 
-_NAME, _NOTES = "collecting", "notes"  # under which they are kept
+_NAME, _NOTES, _READS = "collecting", "notes", "reads"  # under which they are kept
 _MOST_NOTES = 20
 
 
@@ -56,7 +57,7 @@ def _canary(config: Config, store: Store, collectors: Mapping[str, Collector], s
 
 
 def tell(
-    store: Store, collectors: Mapping[str, Collector], balance: float | None, told: Mapping[str, frozenset[str]]
+    store: Store, collectors: Mapping[str, Collector], balance: float | None, told: Mapping[str, frozenset[str]], going: Reads
 ) -> dict[str, frozenset[str]]:  # fmt: skip
     """Write down what `status` cannot know by itself. Returns the accounts that streams tell of; `told` are those of the last time."""
     found, covered = {}, {}
@@ -70,7 +71,13 @@ def tell(
                 marks = [(one.mode if k in covered[name] else "", k) for k in changed]
                 store.sql.executemany("UPDATE accounts SET told_by = ? WHERE key = ?", marks)
     store.keep(_NAME, json.dumps(found))
+    store.keep(_READS, going.written())
     return covered
+
+
+def reads(store: Store) -> str:
+    """How reads went when that was last written down, see `Reads.written`."""
+    return store.kept(_READS)
 
 
 def note(store: Store, what: str, why: str) -> None:

@@ -52,6 +52,7 @@ class Watch:
         self.second_look = ""  # what another endpoint said when this one failed: "seen", "gone", "failed" or nothing
         self.searched_at: datetime | None = None  # when a search found what timelines did not show
         self.finished_at = clock()
+        self.trouble = ""  # why the last poll failed
         with store.transaction():
             store.account(account.key, account.handle)
 
@@ -125,7 +126,7 @@ class Watch:
             move(self.intake, by, "polled_at", "face_at")
 
     def _failed(self, error: SourceError) -> None:
-        self.retry_at, self.retry_all = error.retry_at, error.for_all
+        self.retry_at, self.retry_all, self.trouble = error.retry_at, error.for_all, str(error)
         with self._store.transaction():
             self._store.read_failed(self.account.key, self._clock(), error.trouble.value, str(error))
         log.warning("not read: %s", error, extra={"account": self.account.key})

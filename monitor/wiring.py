@@ -19,12 +19,14 @@ from monitor.config import Config, ConfigError, checked, options
 from monitor.deadman import Deadman
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
+from monitor.noted import Noted
 from monitor.notifiers.slack.replies import Office
 from monitor.observed import Observed
 from monitor.oncall import Schedule
 from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pictures import Pictures
+from monitor.reads import Reads
 from monitor.selfcheck import SelfCheck
 from monitor.service import Service, utc_now
 from monitor.sources import interface as incoming
@@ -42,9 +44,9 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
         store = Store(config.database)
         try:
             outbox = Outbox(store, config.paging)
-            seen = Observed(store, outbox, clock)
+            seen, reads = Observed(store, outbox, clock), Reads(clock)
             built: dict[str, Source] = {
-                name: build_edge(sources, name, incoming.Settings(options(config, name), session, clock, seen), secrets)
+                name: Noted(build_edge(sources, name, incoming.Settings(options(config, name), session, clock, seen), secrets), name, reads)
                 for name in {a.platform for a in config.file.accounts}
             }
             routes = build_routes(config, session, secrets, clock)
@@ -52,18 +54,19 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             judge.lists = block_lists(config)
             sandbox = Sandbox()
             sandbox.note = lambda what, why: standing.note(store, what, why)
-            pager = Pager(store, outbox, routes, clock)
+            pager = Pager(store, outbox, routes, clock, reads)
             pager.anchor = _anchor(store, secrets["install_key"].encode())
-            pictures = Pictures(session, config.file.x.media_hosts, sandbox)
-            check = SelfCheck(store, outbox, pager, clock, clock())
+            pictures = Pictures(session, config.file.x.media_hosts, sandbox, reads)
+            check = SelfCheck(store, outbox, pager, clock, clock(), reads)
             made = Service(
-                config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, seen, sandbox, started=clock()
+                config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, seen, sandbox, reads, started=clock()
             )
             check.step = made.steps.lately
+            check.tells_of_profile = made.tells_of_profile
             check.collecting = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
             for name, source in built.items():
                 made.collectors[name] = Collector(
-                    name, source, store, rounds_of(config, name), clock, made.cannot_read_on, searches=config.file.x.search
+                    name, source, store, rounds_of(config, name), clock, made.cannot_read_on, reads, searches=config.file.x.search
                 )
             _furnish(made, routes, session, secrets)
             made.x_settings = incoming.Settings(options(config, "x") | {"install": store.install}, session, clock, seen)

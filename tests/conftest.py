@@ -98,6 +98,8 @@ class World:
             "profiles": self.service.look_at_profiles, "edits": self.service.look_at_edits, "search": self.service.search,
             "listen": self.service.listen, "slack": self.service.look_at_slack, "drill": self.service.drill_if_due, "beat": self.service.beat,
         }  # fmt: skip
+        if self.elapsed > 300:  # X allows 300 looks at profiles in a quarter of an hour
+            self.every["profiles"] = max(self.every["profiles"], 5.0)
         for name, duty in duties.items():
             if self._due(name):
                 await duty()

@@ -33,7 +33,7 @@ PURE = [
     p
     for p in MODULES
     if p.parent.name in ("model", "verdict")
-    or p.relative_to(ROOT / "monitor") in map(Path, ("incidents.py", "health.py", "safe.py", "record.py"))
+    or p.relative_to(ROOT / "monitor") in map(Path, ("incidents.py", "health.py", "reads.py", "safe.py", "record.py"))
 ]
 PURE_LIBRARIES = (
     "rapidfuzz",
@@ -44,8 +44,8 @@ PURE_LIBRARIES = (
     "phonenumbers",
 )  # computing only: no file but their own, no network
 NAMED = {"__future__", "base64", "binascii", "bisect", "collections.abc", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "heapq", "html", "itertools", "json",
-         "re", "typing", "unicodedata", "urllib.parse"}  # fmt: skip
-OURS = {"monitor.model", "monitor.incidents", "monitor.health", "monitor.safe", "monitor.record"}
+         "re", "types", "typing", "unicodedata", "urllib.parse"}  # fmt: skip
+OURS = {"monitor.model", "monitor.incidents", "monitor.health", "monitor.reads", "monitor.safe", "monitor.record"}
 
 
 def _imports(path: Path) -> list[str]:

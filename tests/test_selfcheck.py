@@ -107,11 +107,11 @@ def test_what_of_a_gap_is_not_yet_checked_is_said() -> None:
         (START, START + timedelta(minutes=8)),
         "the rest is read next",
     )
-    said = health.recovered(("@acme on X",), START, (reading,), START + timedelta(minutes=9))
+    said = health.recovered("blind:x", ("@acme on X",), START, (reading,), START + timedelta(minutes=9))
     assert said.endswith(
         "Nothing was read from 03:00:00 to 03:08:00 UTC. Not yet checked: @acme on X: the rest is read next. Read so far: nothing"
     )
-    assert health.recovered(("@acme on X",), START, (replace(reading, good=1),), START) == "", "one good read may be luck"
+    assert health.recovered("blind:x", ("@acme on X",), START, (replace(reading, good=1),), START) == "", "one good read may be luck"
 
 
 async def test_a_gap_that_x_no_longer_shows_pages_and_is_closed_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ Answer = Callable[[], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Fault:
-    """`kind` names what happens to the next `times` requests whose path contains `path`."""
+    """`kind` names what happens to the next `times` requests whose path contains `path`; a `$` stands for the end of it."""
 
     kind: str
     path: str = ""
@@ -40,7 +40,7 @@ class Faults:
 
     async def around(self, request: web.Request, answer: Answer) -> web.StreamResponse:
         """The good answer, or what the script makes of it."""
-        fault = next((f for f in self.script if f.path in request.path), None)
+        fault = next((f for f in self.script if f.path in f"{request.path}$"), None)
         fault = fault or self._by_chance(request.path)
         if fault is None:
             return await answer()

@@ -126,11 +126,15 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a stream will tell: the keys of the accounts whose posts it covers, what was said on the way, when to go on."""
+    """What a stream will tell: the keys of the accounts whose posts it covers, what was said on the way, when to go on.
+
+    `profiles` are the keys of those of which it tells every change of name, handle, picture, bio and link.
+    """
 
     covered: frozenset[str]
     notes: tuple[str, ...] = ()
     again_at: datetime | None = None
+    profiles: frozenset[str] = frozenset()
 
 
 class Observer(Protocol):

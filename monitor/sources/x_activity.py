@@ -34,6 +34,7 @@ PUBLIC = (
     "profile.update.geo",
 )  # fmt: skip - the most telling first: where subscriptions are too few, the others are left out
 PRIVATE = ("dm.sent", "oauth.revoke", "block.block", "block.unblock", "like.create")
+_PROFILE = PUBLIC[2:7]  # every change that makes a profile somebody else's
 PRICED = {"post.create": "post", "spaces.start": "space", "like.create": "like", "block.block": "block", "block.unblock": "block"}
 _AT_ONCE = 400  # subscriptions made in one go: X takes 500 requests in fifteen minutes
 _LATER = timedelta(minutes=15)
@@ -95,7 +96,8 @@ class Activity:
         missing = [w for w in fits if w[:2] not in have and w[0] not in self._refused]
         notes += [f"{event}: {why}" for event, why in self._refused.items()]
         covered = frozenset(a.key for a in accounts if ("post.create", a.id) in have)
-        return Prepared(covered, tuple(notes), again or (self._clock() + timedelta(seconds=60) if missing else None))
+        profiles = frozenset(a.key for a in accounts if all((event, a.id) in have for event in _PROFILE))
+        return Prepared(covered, tuple(notes), again or (self._clock() + timedelta(seconds=60) if missing else None), profiles)
 
     def _wanted(self, accounts: tuple[Account, ...]) -> Iterator[tuple[str, str, str]]:
         """(event, user id, the token it needs), the most telling first for every account."""

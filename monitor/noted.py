@@ -1,0 +1,86 @@
+"""A source whose every read is noted, whether it went well or badly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+
+from monitor.model import Account, Post
+from monitor.reads import AUTHOR, CREDITS, HANDLE, LOOKUP, PROFILE, SEARCH, Read, Reads
+from monitor.sources.interface import PAGES, Batch, Faces, Found, Source, SourceError, Trouble
+
+T = TypeVar("T")
+
+
+class Noted:
+    """See `Source`. Also what its author did not foresee counts as a read that failed."""
+
+    def __init__(self, source: Source, platform: str, reads: Reads) -> None:
+        self._source, self._platform, self._reads = source, platform, reads
+
+    async def resolve(self, handles: tuple[str, ...]) -> dict[str, str | SourceError]:
+        """See `Source`. That X knows no such account is an answer."""
+        with self._failing(HANDLE, {f"{self._platform}:{h}": f"@{h}" for h in handles}):
+            found = await self._source.resolve(handles)
+        for handle in handles:
+            self._say(HANDLE, f"{self._platform}:{handle}", f"@{handle}", found.get(handle, ""))
+        return found
+
+    async def read(self, account: Account, cursor: str | None, pages: int = PAGES) -> Batch:
+        """See `Source`. Noted by the collector: an answer that cannot be handled is no read either."""
+        return await self._source.read(account, cursor, pages)
+
+    async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
+        """See `Source`. A platform without profiles names none; one that names some of them should have named all."""
+        with self._failing(PROFILE, {a.key: a.name for a in accounts}):
+            faces = await self._source.profiles(accounts)
+        unsaid = SourceError(Trouble.UNAVAILABLE, "nothing was said of its profile")
+        for account in accounts:
+            self._say(PROFILE, account.key, account.name, faces.found.get(account.key, unsaid) if faces.found else "")
+        return faces
+
+    async def author(self, post: Post) -> str:
+        """See `Source`."""
+        return await self._about_all(AUTHOR, self._source.author(post))
+
+    async def posts(self, accounts: tuple[Account, ...], identifiers: tuple[str, ...]) -> Found:
+        """See `Source`."""
+        return await self._about_all(LOOKUP, self._source.posts(accounts, identifiers))
+
+    async def search(self, accounts: tuple[Account, ...], since: datetime) -> Found:
+        """See `Source`."""
+        return await self._about_all(SEARCH, self._source.search(accounts, since))
+
+    async def balance(self) -> float | None:
+        """See `Source`."""
+        return await self._about_all(CREDITS, self._source.balance())
+
+    async def _about_all(self, read: Read, asking: Awaitable[T]) -> T:
+        name = "X" if self._platform == "x" else self._platform
+        with self._failing(read, {self._platform: name}):
+            found = await asking
+        self._reads.tried(read, self._platform, name, ok=True)
+        return found
+
+    def _say(self, read: Read, about: str, name: str, found: object) -> None:
+        ok = not isinstance(found, SourceError)
+        self._reads.tried(read, about, name, ok=ok, why=str(found))
+
+    @contextmanager
+    def _failing(self, read: Read, names: dict[str, str]) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            gone = isinstance(error, SourceError) and error.trouble is Trouble.GONE and read is not PROFILE  # an answer like any other
+            for about, name in names.items():
+                self._reads.tried(read, about, name, ok=gone, why=_in_words(error))
+            raise
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, SourceError):
+        return str(error)
+    return "no answer in time" if isinstance(error, asyncio.CancelledError) else f"it could not be handled ({type(error).__name__})"
