@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from monitor import assembly, desk, install_key, record, rulebook, safe, silences, spending, vision, wiring, words
+from monitor import advice, assembly, desk, record, rulebook, safe, silences, spending, vision, wiring, words
 from monitor import drill as drills
 from monitor.collector import Collector
 from monitor.command import progress
@@ -27,7 +27,6 @@ from monitor.sources.replay import line_post
 from monitor.store import Store
 from monitor.verdict import judge
 from monitor.verdict.approved import Queue
-from monitor.verdict.links import is_shortener
 
 
 def outbox(store: Store, config: Config) -> Outbox:
@@ -98,8 +97,12 @@ async def _searched(collector: Collector) -> str:
 
 def _readers() -> str:
     """What is made of pictures here."""
-    read = "words and codes in those of an incident are read" if vision.installed() else "none is read: install hijack-monitor[vision]"
-    return f"registered ones are compared; {read}"
+    read = vision.readers()
+    missing = " and ".join(name for name in ("words", "codes") if name not in read)
+    if not read:
+        return "registered ones are compared; nothing in those of an incident is read: install hijack-monitor[vision]"
+    what = f"{' and '.join(read)} in those of an incident are read"
+    return f"registered ones are compared; {what}" + (f", {missing} are not: install hijack-monitor[vision]" if missing else "")
 
 
 def _say_cost(config: Config, store: Store) -> None:
@@ -146,9 +149,10 @@ def _say_paging(config: Config) -> None:
         click.echo(
             "warning: Slack is the only route that wakes anybody; the last resort is the journal. Add [pagerduty], [smtp] or another"
         )
-    _say_who_may(config)
-    if not config.file.deadman:
-        click.echo("warning: nobody outside notices when this monitor is gone: add [deadman]")
+    for line in advice.who_may(config):
+        click.echo(line)
+    for warning in advice.warnings(config, secrets()):
+        click.echo(f"warning: {warning}")
 
 
 def _say_approving(config: Config) -> None:
@@ -165,30 +169,6 @@ def _say_approving(config: Config) -> None:
     else:
         click.echo(
             "warning: fresh_minutes = 0: whoever may register a text can post it at once, and nobody is told but by the announcement"
-        )
-
-
-def _say_who_may(config: Config) -> None:
-    """What nobody can do in Slack, and which key lets them; which links and hosts are not the company's own."""
-    slack, company = config.file.slack, config.company
-    if not company.domains:
-        click.echo("warning: [company] domains is empty: every link is foreign, and look-alikes of yours are not recognized")
-    if shared := [host for host in company.shorteners if is_shortener(host)]:
-        click.echo(
-            f"warning: [company] shorteners: {', '.join(shared)} makes links for anybody, who may change where they lead later."
-            " List only hosts whose links nobody else can make"
-        )
-    if slack and not slack.responders:
-        who = "only approvers silence and resolve there" if slack.approvers else "nobody can silence or resolve there"
-        click.echo(
-            f"warning: [slack] responders is empty: every full member of the workspace may acknowledge, {who}. List groups (S…) or users (U…)"
-        )
-    if slack and not slack.approvers:
-        click.echo("warning: [slack] approvers is empty: nobody can approve or plan posts in Slack. List groups (S…) or users (U…)")
-    if config.file.witness and not secrets().get(install_key.NAME):
-        click.echo(
-            f"warning: [witness] needs the secret {install_key.NAME}, the same on both hosts: without it this monitor does not know the"
-            " first one's messages and pages everything too"
         )
 
 

@@ -27,7 +27,7 @@ from monitor.verdict import examine, foreign_links
 
 log = logging.getLogger("monitor.vision")
 
-_READERS = {"codes": "zxingcpp", "words": "rapidocr_onnxruntime"}  # by the names of their forms
+_READERS = {"words": ("rapidocr", "onnxruntime"), "codes": ("zxingcpp",)}  # what each form needs, by its name
 _MOST_LINES = 100
 _MOST_LETTERS = 2_000  # of one line or code
 LATE = timedelta(hours=24)  # a thread about replies closes after an hour, whether their pictures were read or not
@@ -41,9 +41,14 @@ class Seen:
     codes: tuple[str, ...] = ()
 
 
+def readers() -> tuple[str, ...]:
+    """What of pictures can be read here: "words", "codes", both or nothing."""
+    return tuple(form for form, libraries in _READERS.items() if all(map(importlib.util.find_spec, libraries)))
+
+
 def installed() -> bool:
     """Whether anything that reads pictures is there; either of the two is enough."""
-    return any(map(importlib.util.find_spec, _READERS.values()))
+    return bool(readers())
 
 
 @dataclass
@@ -129,14 +134,14 @@ async def seen(data: bytes, sandbox: Sandbox) -> Seen:
     """What one picture shows, by whichever readers are installed, each in another process. Raises PictureError when none could."""
     said: dict[str, list[str]] = {"codes": [], "words": []}
     why: ForeignError | None = None
-    readers = [form for form, library in _READERS.items() if importlib.util.find_spec(library)]
-    for form in readers:
+    able = set(readers())
+    for form in tuple(able):
         try:
             said[form] = [_line(one) for one in await sandbox.read(form, f"the {form} of a picture", data)]
         except ForeignError as error:  # without one of them the other still says something
             why = error
-            readers = [r for r in readers if r != form]
-    if why and not readers:
+            able.discard(form)
+    if why and not able:
         raise PictureError(str(why))
     return Seen(tuple(said["words"]), tuple(said["codes"]))
 

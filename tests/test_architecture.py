@@ -22,7 +22,7 @@ VENDORS = {
     "numpy": {"monitor/pdq.py", "monitor/foreign/picture.py", "monitor/foreign/codes.py", "monitor/foreign/words.py"},
     "PIL": {"monitor/simulator/drawings.py", "monitor/foreign/picture.py", "monitor/foreign/codes.py", "monitor/foreign/words.py"},
     "zxingcpp": {"monitor/foreign/codes.py"},
-    "rapidocr_onnxruntime": {"monitor/foreign/words.py"},
+    "rapidocr": {"monitor/foreign/words.py"},
     "publicsuffixlist": {"monitor/verdict/links.py"},
     "ahocorasick_rs": {"monitor/verdict/rules.py"},
     "Crypto": {"monitor/verdict/addresses.py", "monitor/signing.py"},

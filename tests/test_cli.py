@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from monitor import config as configuration
-from monitor import desk, rulebook
+from monitor import desk, rulebook, vision
 from monitor.cli import main
 from monitor.model import Account, Kind, Post
 from monitor.planning import Bad, Elsewhere, Plan, PlanError, Reading, read, zone_named
@@ -459,12 +459,34 @@ def test_a_value_of_another_form_is_answered_in_words(line: str, said: str, tmp_
 
 def test_check_names_what_makes_foreign_links_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "hm.toml"
-    file.write_text('[company]\nname = "Acme"\nshorteners = ["bit.ly", "go.acme.example"]\n[[accounts]]\nplatform = "x"\nhandle = "acme"\n')
+    file.write_text(
+        '[company]\nname = "Acme"\nshorteners = ["bit.ly", "go.acme.example"]\n'
+        'wallets = ["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5", "acme.eth"]\n[[accounts]]\nplatform = "x"\nhandle = "acme"\n'
+    )
     monkeypatch.setenv("X_BEARER_TOKEN", "t")
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     said = CliRunner().invoke(main, ["--config", str(file), "check"]).output
     assert "warning: [company] shorteners: bit.ly makes links for anybody" in said
     assert "warning: [company] domains is empty" in said
+    assert "warning: [company] handles is empty" in said
+    assert "warning: [company] wallets: found 'bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5', which is no address" in said
+    assert said.count("warning: [company] wallets") == 1
+    assert "pictures       registered ones are compared; words and codes in those of an incident are read" in said
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (("words",), "words in those of an incident are read, codes are not: install hijack-monitor[vision]"),
+        (("codes",), "codes in those of an incident are read, words are not: install hijack-monitor[vision]"),
+        ((), "nothing in those of an incident is read: install hijack-monitor[vision]"),
+    ],
+)
+def test_check_names_what_of_pictures_is_not_read(there: tuple[str, ...], said: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vision, "readers", lambda: there)
+    for name in ("X_BEARER_TOKEN", "SLACK_BOT_TOKEN", "PAGERDUTY_ROUTING_KEY"):
+        monkeypatch.setenv(name, "t")
+    assert said in run("check").output
 
 
 def test_a_thread_is_registered_from_a_file_and_from_a_cell(run: Run, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ async def test_a_wallet_in_a_code_is_an_address(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_words_in_a_picture_are_judged_by_the_same_rules(tmp_path: Path) -> None:
-    pytest.importorskip("rapidocr_onnxruntime")
+    pytest.importorskip("rapidocr")
     async with world(tmp_path) as w:
         await posted(w, sign("CONNECT YOUR WALLET", "and claim your tokens now"))
         assert "says more: Airdrop or claim; Tells readers to connect" in thread(w)

@@ -42,6 +42,10 @@ def test_check_names_the_key_that_is_missing(slack: str, said: str, tmp_path: Pa
     assert said in done.output
     assert ("is empty" in done.output) is bool(said)
     assert "[witness] needs the secret install_key" in done.output
+    assert "the secret slack_app_token is not there: pages have no buttons" in done.output
+    everybody = "every full member of the workspace" if "responders" not in slack else "S0SOCIAL"
+    assert f"acknowledge    {everybody}" in done.output
+    assert f"approve        {'nobody in Slack' if 'approvers' not in slack else ''}" in done.output
     monkeypatch.setenv("INSTALL_KEY", "0123456789abcdef" * 4)
     assert "[witness] needs" not in CliRunner().invoke(main, ["--config", str(file), "check"]).output
 
