@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sqlite3
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,9 @@ from typing import Any
 from monitor import journal, standing, steps, vision
 from monitor.assembly import locked
 from monitor.config import Config
+from monitor.connection import is_busy
 from monitor.service import Service, utc_now
-from monitor.unwritten import wait_until_writable
+from monitor.unwritten import tell_stuck, wait_until_writable
 from monitor.wiring import opened
 
 log = logging.getLogger("monitor.service")
@@ -32,7 +34,7 @@ BALANCE_SECONDS = 3600
 STREAMS_SECONDS = 900
 HEALTH_SECONDS = 5
 LOOK_UP_SECONDS = 30
-BROKEN_SECONDS = 60
+REST_SECONDS = 30
 LISTS_SECONDS = 60
 PICTURES_SECONDS = 2
 SLACK_SECONDS = 60
@@ -45,12 +47,25 @@ JOB = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}  # late
 
 
 async def run(config: Config, secrets: Mapping[str, str]) -> int:
-    """Until SIGTERM or SIGINT. Returns the exit code; a store that cannot be written ends it with 1."""
+    """Until SIGTERM or SIGINT. Returns the exit code: 1 when the database cannot be used, and everybody was told."""
+    stop = asyncio.Event()
+    if not await wait_until_writable(config, secrets, utc_now):
+        return 1
+    try:
+        broken, rest = await _watch(config, secrets, stop)
+    except sqlite3.Error as error:  # met on the way to watching
+        broken, rest = f"cannot start: {error}", 0.0 if is_busy(error) else await tell_stuck(config, secrets, utc_now, str(error))
+    log.info("stopping: %s", broken or "asked to")
+    await _rest(stop, rest)
+    journal.notify("STOPPING=1")
+    return 1 if broken else 0
+
+
+async def _watch(config: Config, secrets: Mapping[str, str], stop: asyncio.Event) -> tuple[str, float]:
+    """The life of the service: (why it ended by itself, seconds before we may end)."""
     from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    await wait_until_writable(config, secrets, utc_now)
     with locked(config.data_dir):
         async with opened(config, secrets) as service, contextlib.AsyncExitStack() as stack:
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -62,17 +77,24 @@ async def run(config: Config, secrets: Mapping[str, str]) -> int:
             scheduler = AsyncIOScheduler(timezone=UTC)
             schedule(scheduler, service)
             scheduler.start()
+            stack.callback(scheduler.shutdown, wait=False)
             stack.callback(asyncio.create_task(_mind_clock(scheduler, service)).cancel)
             journal.notify("READY=1\nSTATUS=" + service.status())
             log.info("watching %d account(s) with %d rules", len(service.watches), len(service.judge.rulebook.sources))
             await _until(stop, service)
-            scheduler.shutdown(wait=False)
-            journal.notify("STOPPING=1")
-            log.info("stopping: %s", service.broken or "asked to")
-            if service.broken:  # systemd starts us again; a full disk must not shout every two seconds
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), BROKEN_SECONDS)
-            return 1 if service.broken else 0
+            if not service.broken:
+                journal.notify("STOPPING=1")
+            return service.broken, service.rest
+
+
+async def _rest(stop: asyncio.Event, seconds: float) -> None:
+    """A loop of restarts by systemd must not tell everybody every few seconds; it counts as progress here."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while (left := until - loop.time()) > 0 and not stop.is_set():
+        journal.notify(f"WATCHDOG=1\nEXTEND_TIMEOUT_USEC={120_000_000}")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), min(left, REST_SECONDS))
 
 
 @contextlib.asynccontextmanager

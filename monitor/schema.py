@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor import private, record
+from monitor.connection import Connection
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -274,8 +275,8 @@ def _sixth(db: Database) -> None:
             db.execute(statement)
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the file, bring it up to date, and make every commit durable.
+def connect(path: Path, patience: int = PATIENT) -> Connection:
+    """Open the file, bring it up to date, and make every commit durable. A write waits `patience` milliseconds for its turn.
 
     WAL lets the command line read and write beside the daemon; synchronous FULL keeps the last
     commit through a power cut (WAL with NORMAL does not: https://sqlite.org/pragma.html).
@@ -283,9 +284,9 @@ def connect(path: Path) -> sqlite3.Connection:
     private.folder(path.parent)
     if not path.exists():
         private.create(path)  # SQLite gives its journal the mode of the database
-    connection = sqlite3.connect(path, timeout=PATIENT / 1000, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=patience / 1000, isolation_level=None, factory=Connection)
     connection.row_factory = sqlite3.Row
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={PATIENT}"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={patience}"):
         connection.execute(f"PRAGMA {pragma}")
     if not _steps.keys() <= _applied(connection):
         _bring_up_to_date(connection)

@@ -14,10 +14,11 @@ from monitor import desk, drill, health, incidents, journal, rulebook, selfcheck
 from monitor.assembly import load_rules
 from monitor.collector import Collector, listen
 from monitor.config import Config, ConfigError
+from monitor.connection import is_busy
 from monitor.deadman import Deadman
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
-from monitor.model import Account
+from monitor.model import Account, Severity
 from monitor.notifiers.slack.front import Front
 from monitor.observed import Observed
 from monitor.oncall import Schedule
@@ -29,9 +30,9 @@ from monitor.selfcheck import SelfCheck
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
 from monitor.steps import LOGGED, TOLD, Steps, move, pull_in, remember, since_last
-from monitor.store import Store, is_busy
+from monitor.store import Store
 from monitor.tables import AccountTable
-from monitor.unwritten import Unwritten, tell_broken
+from monitor.unwritten import Unwritten, tell_unusable
 from monitor.vision import Vision
 from monitor.watch import Watch
 
@@ -68,6 +69,7 @@ class Service:
     watches: list[Watch] = field(default_factory=list)
     started: datetime = field(default_factory=utc_now)
     broken: str = ""
+    rest: float = 0.0  # seconds before we end when broken
     pending: list[AccountTable] = field(default_factory=list)
     pending_may_come: bool = False
     pending_why: str = ""
@@ -220,21 +222,27 @@ class Service:
 
     def cannot_read_on(self, watch: Watch, error: sqlite3.Error) -> None:
         """The database did not take what was read."""
-        self._cannot_write(error, watch.account.name, watch.intake.unwritten)
+        self._cannot_write(error, watch.intake.unwritten)
 
-    def _cannot_write(self, error: sqlite3.Error, who: str, words: tuple[str, ...] = ()) -> None:
-        """Wait for whoever holds the database; where the disk is full or the file is broken say so, then stop for systemd."""
+    def _cannot_write(self, error: sqlite3.Error, words: tuple[str, ...] = ()) -> None:
+        """Wait for whoever holds the database; whatever else is wrong is told, and then we stop."""
         if is_busy(error):
             self.unwritten.busy(words)
-        elif not self._shouting and not self.broken:
-            log.critical("cannot write: %s", error)
-            task = asyncio.ensure_future(self._stop(error, who, words))
+        else:
+            self.stop_for(str(error))
+
+    def stop_for(self, why: str) -> None:
+        """Tell every route from memory that nothing can be written, then stop for systemd."""
+        if not self._shouting and not self.broken:
+            log.critical("cannot write: %s", why)
+            task = asyncio.ensure_future(self._stop(why))
             self._shouting.add(task)
             task.add_done_callback(self._shouting.discard)
 
-    async def _stop(self, error: sqlite3.Error, who: str, words: tuple[str, ...]) -> None:
-        await tell_broken(self.store.path, error, who, words, self.pager.notifiers())
-        self.broken = f"cannot write to {self.store.path}: {error}"
+    async def _stop(self, why: str) -> None:
+        words = tuple(dict.fromkeys(words for w in self.watches for words in w.intake.unwritten))
+        self.rest = await tell_unusable(self.config, why, words, self.pager.notifiers(), self.clock)
+        self.broken = f"cannot write to {self.store.path}: {why}"
         self.wake.set()
 
     async def look_at_profiles(self) -> None:
@@ -246,7 +254,7 @@ class Service:
         try:
             await collector.look_at_profiles()
         except sqlite3.Error as error:
-            self._cannot_write(error, self._names(), tuple(words for w in self.watches for words in w.intake.unwritten))
+            self._cannot_write(error, tuple(words for w in self.watches for words in w.intake.unwritten))
 
     async def sweep(self) -> None:
         """The same, as often as it is worth it."""
@@ -280,24 +288,30 @@ class Service:
         """Pages that are due; never raises, the next tick tries again."""
         try:
             self.pager.tick()
-        except sqlite3.Error as error:
-            self._cannot_write(error, self._names())
-        else:
-            if self.unwritten.over():
+            if self.unwritten.over(self._name_gap):
                 for watch in self.watches:
                     watch.intake.unwritten = ()
+        except sqlite3.Error as error:
+            self._cannot_write(error)
+        if why := self.store.unusable():  # also what only a caller met that goes on without
+            self.stop_for(why)
+
+    def _name_gap(self, sentence: str) -> None:
+        now = self.clock()
+        with self.store.transaction():
+            event = incidents.Event("blind:database", health.OURSELVES, Severity.NOTIFY, "Nothing could be written", sentence, now)
+            told = self.store.incident(self.outbox.happened(event, now))
+            assert told is not None
+            self.outbox.recovered(told, now, sentence)
 
     def check_health(self) -> None:
         """Open or close the incidents about our own blindness, then tell systemd how it goes."""
         try:
             self._check_health(self.clock())
         except sqlite3.Error as error:
-            self._cannot_write(error, self._names())
+            self._cannot_write(error)
             if self.unwritten.waits:  # a restart would wait for it as well, and know less
                 self._feed(self.clock(), 0)
-
-    def _names(self) -> str:
-        return ", ".join(w.account.name for w in self.watches[:5])
 
     def _check_health(self, now: datetime) -> None:
         self.check.try_engine(self.config.company, self.judge.rulebook.rules, now=now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from monitor import record
 from monitor.announcements import Announcements
+from monitor.connection import OpenFiles, is_busy
 from monitor.model import (
     NO_CONTEXT,
     Context,
@@ -36,7 +38,9 @@ from monitor.schema import PATIENT, connect
 from monitor.verdict.habits import Habits
 
 GAP = timedelta(seconds=60)  # between two reads; longer is told of
-IMPATIENT = 50  # milliseconds
+OF_THE_DAEMON = 250  # milliseconds that its event loop waits for whoever writes
+A_TURN = 0.002  # seconds after each transaction of a command: SQLite has no queue, and the daemon asks every few milliseconds at most
+IMPATIENT = 50  # milliseconds, for whoever did not let go meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,13 @@ class Kept:
 
 
 class Store:
-    """The file at `path`, created when absent. Raises sqlite3.Error; a full disk is one of those."""
+    """The file at `path`, created when absent. Raises sqlite3.Error; a full disk is one of those. A write waits `patience` ms."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: int = PATIENT) -> None:
         self.path = path
-        self.sql = connect(path)
-        self._waits = PATIENT
+        self.sql = connect(path, patience)
+        self.files = OpenFiles(path)
+        self._patience = self._waits = patience
         self.install = str(self.sql.execute("SELECT value FROM meta WHERE key = 'install'").fetchone()[0])
         self.pages = Pages(self.sql, self.install)
         self.registrations = Registrations(self.sql)
@@ -69,6 +74,24 @@ class Store:
     def close(self) -> None:
         """Close the file; the WAL is folded in by the last one out."""
         self.sql.close()
+
+    def unusable(self) -> str:
+        """Why nothing that is written here can be relied on any more, or an empty string."""
+        return str(self.sql.fault or "") or self.files.changed()
+
+    def malformed(self, seconds: float) -> str:
+        """What a look at every page finds wrong, or an empty string; also when it was not done within so many seconds."""
+        until = time.monotonic() + seconds
+        self.sql.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+        try:
+            found = str(self.sql.execute("PRAGMA quick_check(1)").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return ""
+        finally:
+            self.sql.set_progress_handler(None, 0)
+        return "" if found == "ok" else found
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -79,11 +102,13 @@ class Store:
         self._begin()
         try:
             yield
-        except BaseException:
+            self.sql.execute("COMMIT")
+            if self._patience > OF_THE_DAEMON:
+                time.sleep(A_TURN)
+        except BaseException:  # a commit that failed too: the next transaction must not join this one
             if self.sql.in_transaction:
                 self.sql.execute("ROLLBACK")
             raise
-        self.sql.execute("COMMIT")
 
     def _begin(self) -> None:
         """Whoever holds the database for long is asked often and not waited for: the loop must go on meanwhile."""
@@ -93,7 +118,7 @@ class Store:
             if is_busy(error):
                 self._wait(IMPATIENT)
             raise
-        self._wait(PATIENT)
+        self._wait(self._patience)
 
     def _wait(self, milliseconds: int) -> None:
         if milliseconds != self._waits:
@@ -399,11 +424,6 @@ class Store:
                 return int(row["id"])
             previous = row["hash"]
         return None
-
-
-def is_busy(error: sqlite3.Error) -> bool:
-    """Another process (the command line) is writing: the next try gets its turn."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _version(item: Item) -> int:

@@ -1,7 +1,8 @@
 """What cannot be written down is told from memory, to every route.
 
-A database that another process holds is waited for: reading goes on, and what would have paged is told after ten seconds.
-A full disk or a broken file is told at once.
+A database that another process holds is waited for: reading goes on, what would have paged is told after ten seconds, and
+that nothing can be written after fifteen. A full disk, a file that is broken, read-only or replaced is told at once, and ends
+us with exit code 1: systemd starts us again, and `reported` keeps that loop from telling it more than every quarter of an hour.
 """
 
 from __future__ import annotations
@@ -16,14 +17,22 @@ from pathlib import Path
 from monitor import journal
 from monitor.assembly import build_routes, http_session
 from monitor.config import Config
+from monitor.connection import is_busy
 from monitor.notifiers.interface import Notifier
-from monitor.store import Store, is_busy
+from monitor.pages import LAST_RESORT
+from monitor.reported import AGAIN, Reported
+from monitor.store import OF_THE_DAEMON, Store
 
 log = logging.getLogger("monitor.unwritten")
 
 PATIENCE = timedelta(seconds=10)  # with whoever holds the database, while something would page; also between two messages
-QUIET_PATIENCE = timedelta(minutes=1)  # while nothing would: a backup or a large import takes its time
-AGAIN_SECONDS = 3600
+QUIET_PATIENCE = timedelta(seconds=15)  # while nothing would
+CHECK_SECONDS = 2.0  # at the start: for about a gigabyte
+REST_SECONDS = 10.0  # before we end when everybody has been told already: a loop of restarts is no help
+REMEDY = (
+    "Find and end whoever holds it (`fuser -v` says who), free the disk, make it writable, or put a good copy of the file in its place"
+    " without the -wal and -shm beside the old one"
+)
 _SHOWN = 5
 
 
@@ -34,8 +43,9 @@ class Unwritten:
         self._database, self._routes, self._clock = database, routes, clock
         self._since: datetime | None = None
         self._spoke_at: datetime | None = None
+        self._quiet_at: datetime | None = None  # when it was last told without a post that would page
         self._words: dict[str, bool] = {}  # what would have paged, and whether it was told
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[set[str]]] = set()
 
     @property
     def waits(self) -> bool:
@@ -51,7 +61,7 @@ class Unwritten:
         self._words = dict.fromkeys(words, False) | self._words
         fresh = [w for w, told in self._words.items() if not told]
         waited, silent = abs(now - self._since), abs(now - (self._spoke_at or self._since))
-        if (fresh and silent >= PATIENCE) or (self._spoke_at is None and waited >= QUIET_PATIENCE):
+        if (fresh and silent >= PATIENCE) or (not fresh and waited >= QUIET_PATIENCE and self._is_news(now)):
             self._spoke_at = now
             self._words |= dict.fromkeys(fresh, True)
             self._begin(
@@ -59,14 +69,28 @@ class Unwritten:
                 f"Find and end it (`fuser -v {self._database}`); posts are still read, and judged again then. Not written down: {_listed(fresh)}"
             )
 
-    def over(self) -> bool:
-        """Something was written; whether nothing could be before."""
-        waited = self.waits
-        if waited:
-            log.info("the database can be written again")
+    def _is_news(self, now: datetime) -> bool:
+        """A job that holds the database every five minutes is told of now and then."""
+        if self._spoke_at or (self._quiet_at and timedelta() <= now - self._quiet_at < AGAIN):
+            return False
+        self._quiet_at = now
+        return True
+
+    def over(self, write: Callable[[str], object]) -> bool:
+        """Something was written; whether nothing could be before. Where that was told, `write` is given the gap in words."""
+        if self._since is None:
+            return False
+        if self._spoke_at:
+            now = self._clock()
+            write(
+                f"another process held the database from {self._since:%H:%M:%S} to {now:%H:%M:%S} UTC, for "
+                f"{abs(now - self._since).total_seconds():.0f} s, and nothing could be written. What was posted meanwhile is read "
+                "again now, judged, and paged where it has to be"
+            )
+        log.info("the database can be written again")
         self._since = self._spoke_at = None
         self._words = {}
-        return waited
+        return True
 
     def _begin(self, text: str) -> None:
         task = asyncio.ensure_future(tell(self._routes(), text))
@@ -79,67 +103,96 @@ def _listed(words: list[str]) -> str:
     return "; ".join(words[:_SHOWN]) + more or "no post that would page"
 
 
-async def tell_broken(database: Path, error: sqlite3.Error, who: str, words: tuple[str, ...], routes: Mapping[str, Notifier]) -> None:
-    """Nothing can be written any more, and we stop."""
-    await tell(
-        routes,
-        f"🔴 hijack-monitor cannot write to {database} ({error}) and stops. Look at {who} "
-        f"yourself, free the disk, restart the monitor. Not written down: {_listed(list(words))}",
+async def tell_unusable(
+    config: Config, why: str, words: tuple[str, ...], routes: Mapping[str, Notifier], clock: Callable[[], datetime]
+) -> float:
+    """Nothing can be written any more, and we stop. Returns seconds, see `_report`."""
+    text = (
+        f"🔴 hijack-monitor cannot write to {config.database} ({why}) and stops. Not written down: {_listed(list(words))}. "
+        f"Nobody watches {_names(config)}: look at them yourself. {REMEDY}; it starts again by itself"
     )
+    return await _report(Reported(config.data_dir), text, words, routes, clock())
 
 
-async def tell(routes: Mapping[str, Notifier], text: str) -> None:
-    """On all routes at once: one that hangs holds up no other. Never raises."""
+async def _report(reported: Reported, text: str, words: tuple[str, ...], routes: Mapping[str, Notifier], now: datetime) -> float:
+    """Tell the routes that were not told lately. Returns how many seconds to wait before we end: none after a report, some when
+    there was nothing to tell, and where it cannot be kept that something was told, until it may be told again.
+    """
+    due = reported.due(routes, words, now)
+    if not due:
+        log.error("%s", text)
+        return REST_SECONDS
+    told = await tell({name: routes[name] for name in due}, text)
+    if told <= {LAST_RESORT} < set(routes):  # the next start tries the others again
+        return REST_SECONDS
+    return 0 if reported.told(told, words, now) else AGAIN.total_seconds()
 
-    async def one(name: str, route: Notifier) -> None:
+
+def _names(config: Config) -> str:
+    accounts = config.file.accounts
+    return ", ".join(f"@{table.handle}" for table in accounts[:_SHOWN]) + (" and others" if len(accounts) > _SHOWN else "")
+
+
+async def tell(routes: Mapping[str, Notifier], text: str) -> set[str]:
+    """On all routes at once: one that hangs holds up no other. Returns those that took it. Never raises."""
+
+    async def one(name: str, route: Notifier) -> bool:
         try:
             await route.shout(text)
-            log.info("told %s", name)
         except Exception as error:  # noqa: BLE001 - the others must be told
             log.error("%s was not told: %s", name, error)  # noqa: TRY400 - its words say enough
+            return False
+        log.info("told %s", name)
+        return True
 
-    await asyncio.gather(*(one(name, route) for name, route in routes.items()))
+    took = await asyncio.gather(*(one(name, route) for name, route in routes.items()))
+    return {name for name, did in zip(routes, took, strict=True) if did}
 
 
 # --- at the start ------------------------------------------------------------------------------------
 
 
-async def wait_until_writable(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime], every: float = 5) -> None:
-    """Returns once the database can be written. Until then every route is told, at once and every hour, and systemd waits
-    with us: a start that fails in silence every two seconds is a monitor that nobody misses. Raises ConfigError.
+async def wait_until_writable(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime], every: float = 5) -> bool:
+    """True once the database can be written. Whoever holds it is waited for, and every route told that nobody watches. With
+    anything else wrong every route is told, and it is False: the caller ends with exit code 1. Raises ConfigError.
     """
     loop = asyncio.get_running_loop()
-    begun, told_at = loop.time(), 0.0
-    while problem := _problem(config, clock()):
+    begun, quiet_until, ends = loop.time(), 0.0, float("inf")
+    while problem := await asyncio.to_thread(_problem, config, clock()):
         error, busy = problem
         journal.notify(f"EXTEND_TIMEOUT_USEC={120_000_000}\nSTATUS=waiting for the database: {error}")
-        if not (busy and loop.time() - begun < PATIENCE.total_seconds()) and (not told_at or loop.time() - told_at > AGAIN_SECONDS):
-            told_at = loop.time()
-            log.critical("cannot start: %s", error)
-            await _tell_stuck(config, secrets, clock, error)
+        is_told = loop.time() < quiet_until or (busy and loop.time() - begun < PATIENCE.total_seconds())
+        if not is_told and loop.time() < ends:
+            rest = await tell_stuck(config, secrets, clock, error)
+            quiet_until = loop.time() + (rest or AGAIN.total_seconds())
+            ends = float("inf") if busy else loop.time() + rest
+        if loop.time() >= ends:
+            return False
         await asyncio.sleep(every)
+    return True
 
 
 def _problem(config: Config, now: datetime) -> tuple[str, bool] | None:
     """Why nothing can be written, and whether that is because somebody else writes."""
     try:
-        store = Store(config.database)
+        store = Store(config.database, OF_THE_DAEMON)
         try:
             with store.transaction():
                 store.beat(now)
+            found = store.malformed(CHECK_SECONDS)
         finally:
             store.close()
     except (sqlite3.Error, OSError) as error:
-        return str(error), isinstance(error, sqlite3.Error) and is_busy(error)
-    return None
+        return str(error), is_busy(error)
+    return (f"database disk image is malformed: {found}", False) if found else None
 
 
-async def _tell_stuck(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime], error: str) -> None:
-    accounts = config.file.accounts
-    names = ", ".join(f"@{table.handle}" for table in accounts[:_SHOWN]) + (" and others" if len(accounts) > _SHOWN else "")
+async def tell_stuck(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime], why: str) -> float:
+    """We do not watch yet. Returns seconds, see `_report`. Raises ConfigError."""
     text = (
-        f"🔴 hijack-monitor cannot start: {config.database}: {error}. Nobody watches {names}: look at them yourself. "
-        "Free the disk or mend the file; it begins by itself as soon as it can write"
+        f"🔴 hijack-monitor cannot start: {config.database}: {why}. Nobody watches {_names(config)}: look at them yourself. "
+        f"{REMEDY}; it begins by itself as soon as it can write"
     )
     async with http_session() as session:
-        await tell(build_routes(config, session, dict(secrets) | {"install_key": "0" * 64}, clock), text)  # nothing here is sealed with it
+        routes = build_routes(config, session, dict(secrets) | {"install_key": "0" * 64}, clock)  # nothing here is sealed with it
+        return await _report(Reported(config.data_dir), text, (), routes, clock())

@@ -31,7 +31,7 @@ from monitor.selfcheck import SelfCheck
 from monitor.service import Service, utc_now
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source
-from monitor.store import Store
+from monitor.store import OF_THE_DAEMON, Store
 from monitor.vision import installed as reads_pictures
 
 
@@ -41,7 +41,7 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
     book = load_rules(config)
     secrets = _with_key(config, checked(secrets))
     async with http_session() as session:
-        store = Store(config.database)
+        store = Store(config.database, OF_THE_DAEMON)
         try:
             outbox = Outbox(store, config.paging)
             seen, reads = Observed(store, outbox, clock), Reads(clock)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from monitor import config as configuration
-from monitor.store import IMPATIENT, Store
+from monitor import store as storing
+from monitor import unwritten
+from monitor.config import Config
+from monitor.model import Severity
+from monitor.reported import Reported
+from monitor.store import IMPATIENT, OF_THE_DAEMON, Store
 from monitor.unwritten import wait_until_writable
-from tests.conftest import SECRETS, World, wait_for, world
+from tests.conftest import SECRETS, START, World, wait_for, world
 from tests.receivers import Receiver
 
 
@@ -29,10 +37,17 @@ def held(path: Path) -> Iterator[None]:
         other.close()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of these stories is moved: waiting for the other process in real time would prove nothing."""
+    monkeypatch.setattr(storing, "IMPATIENT", 1)
+
+
 def shouts(w: World) -> list[str]:
     return [m.text for m in w.slack.messages.values() if "cannot" in m.text]
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_hijack_while_somebody_holds_the_database_for_minutes_is_told_within_seconds_and_paged_afterwards(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         duty = await Receiver().start(stack)
@@ -52,34 +67,46 @@ async def test_a_hijack_while_somebody_holds_the_database_for_minutes_is_told_wi
             await w.run(15)
             assert "Acme is sold" in shouts(w).pop()
             w.x.post("acme", "And again.")
-            await w.run(240)
+            await w.run(62)
             assert ["“And again.”" in s for s in shouts(w)] == [False, False, True], "each post once, however long it lasts"
             assert "We are sold" not in shouts(w)[2]
             assert w.service.broken == ""
         await w.run(3)
-        assert [m.metadata["event_payload"]["incident"] for m in w.slack.roots() if m.metadata] == [1]
+        hijack, gap = [m.words() for m in w.slack.roots() if m.metadata]
+        assert "We are sold." in hijack
+        assert "nothing could be written. What was posted meanwhile is read again now, judged" in gap
+        assert sorted(i.severity for i in w.service.store.incidents()) == [Severity.NOTIFY, Severity.PAGE], "the gap wakes nobody"
         assert len(w.service.store.posts("kind = 'post' AND severity = 3 AND baseline = 0")) == 2
 
 
-async def test_a_database_that_is_held_while_nothing_happens_is_told_once_after_a_minute(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("impatient")
+async def test_a_database_that_is_held_while_nothing_happens_is_told_once_and_the_gap_is_named(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         with held(w.config.database):
-            await w.run(50)
-            assert not shouts(w), "a backup takes its time"
+            await w.run(13)
+            assert not shouts(w), "an import takes its time"
             await w.run(120)
             (shout,) = shouts(w)
             assert shout.endswith("Not written down: no post that would page")
-        await w.run(3)
-        with held(w.config.database):
-            await w.run(30)
-        await w.run(3)
-        assert len(shouts(w)) == 1
+        await w.run(7)
+        (gap,) = [m.words() for m in w.slack.roots() if m.metadata]
+        assert "Nothing could be written" in gap
+        assert "from 03:00:0" in gap
+        assert " to 03:02:1" in gap
+        assert "read again now, judged" in gap
+        assert [str(i.state) for i in w.service.store.incidents()] == ["resolved"], "nothing is left to be done"
+        for _ in range(3):
+            with held(w.config.database):
+                await w.run(20)
+            await w.run(60)
+        assert len(shouts(w)) == 1, "a job that holds it every few minutes wakes nobody every few minutes"
         assert len(w.slack.waking()) == 1, "that one"
 
 
 async def test_the_loop_does_not_wait_for_a_database_that_is_held(tmp_path: Path) -> None:
-    store = Store(tmp_path / "monitor.db")
+    store = Store(tmp_path / "monitor.db", OF_THE_DAEMON)
     patience = store.sql.execute("PRAGMA busy_timeout").fetchone()[0]
+    assert patience < 1_000
     with held(store.path):
         for _ in range(3):
             with pytest.raises(sqlite3.OperationalError, match="locked"), store.transaction():
@@ -91,33 +118,187 @@ async def test_the_loop_does_not_wait_for_a_database_that_is_held(tmp_path: Path
     store.close()
 
 
+def test_a_command_that_writes_without_a_pause_leaves_the_daemon_its_turns(tmp_path: Path) -> None:
+    daemon, got, begun, done = Store(tmp_path / "monitor.db", OF_THE_DAEMON), 0, threading.Event(), threading.Event()
+
+    def command() -> None:
+        store = Store(tmp_path / "monitor.db")
+        while not done.is_set():
+            with store.transaction():
+                for number in range(300):
+                    store.keep(f"row {number}", "of a large plan")
+            begun.set()
+
+    importing = threading.Thread(target=command)
+    importing.start()
+    assert begun.wait(60)
+    for _ in range(20):
+        with suppress(sqlite3.OperationalError), daemon.transaction():
+            daemon.keep("a page", "that is due")
+            got += 1
+        done.wait(0.03)  # as the daemon does: it comes again, behind whoever writes on
+    done.set()
+    importing.join()
+    assert got > 10, "SQLite has no queue: whoever writes most would always be first"
+
+
 async def test_a_disk_that_is_full_is_told_although_nothing_is_posted(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.service.store.sql.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON incidents BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
-        )
-        w.service.check.drill = lambda _: "the last drill failed"  # something that only the look at ourselves writes down
+        fill(w)
+        w.service.check.drill = lambda _: "the last drill failed" * 5_000  # something that only the look at ourselves writes down
         await w.run(1)
         w.service.check_health()
         assert await wait_for(lambda: bool(w.service.broken))
         assert "cannot write to" in shouts(w)[0]
 
 
-async def test_a_start_that_cannot_write_is_told_to_every_route_and_goes_on_when_it_can(tmp_path: Path) -> None:
+def fill(w: World) -> None:
+    """No room for another page."""
+    pages = w.service.store.sql.execute("PRAGMA page_count").fetchone()[0]
+    w.service.store.sql.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def replace_by_a_copy(path: Path) -> None:
+    """As somebody does who restores yesterday's copy without stopping the monitor."""
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+
+
+def drop_the_journal(path: Path) -> None:
+    """As somebody does who tidies up."""
+    path.with_name(f"{path.name}-wal").unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (Path.unlink, "the file was deleted while it was open"),
+        (replace_by_a_copy, "the file was replaced while it was open"),
+        (drop_the_journal, "its journal (-wal) was deleted while it was open"),
+    ],
+)
+async def test_a_database_that_is_replaced_or_deleted_while_it_is_open_is_told_on_every_route(
+    tmp_path: Path, harm: Callable[[Path], object], told: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        duty = await Receiver().start(stack)
+        w = await stack.enter_async_context(world(tmp_path, extra=f'[pagerduty]\napi_base = "{duty.base}"\n'))
+        harm(w.config.database)
+        await w.run(1)
+        assert await wait_for(lambda: bool(w.service.broken))
+        assert told in shouts(w)[0]
+        assert "Nobody watches @acme" in shouts(w)[0]
+        assert told in duty.bodies[0]["payload"]["summary"]
+
+
+async def test_a_page_of_the_file_that_nobody_can_read_is_told_whoever_met_it_and_however_it_was_swallowed(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        store = w.service.store
+        store.sql.executemany("INSERT INTO oddities VALUES(?, 1, '', '', '')", [(f"{n} " + "x" * 500,) for n in range(50)])
+        root = store.sql.execute("SELECT rootpage FROM sqlite_master WHERE name = 'oddities'").fetchone()[0]
+        size = store.sql.execute("PRAGMA page_size").fetchone()[0]
+        store.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        store.sql.execute("PRAGMA shrink_memory")
+        with w.config.database.open("r+b") as file:
+            file.seek((root - 1) * size)
+            file.write(b"\xff" * size)
+        await w.run(1)
+        assert not w.service.broken, "nobody has looked there"
+        with suppress(sqlite3.Error):
+            store.sql.execute("SELECT count(what) FROM oddities NOT INDEXED").fetchone()
+        await w.run(1)
+        assert await wait_for(lambda: bool(w.service.broken))
+        assert "malformed" in shouts(w)[0]
+
+
+def garbage(path: Path) -> None:
+    """The disk died."""
+    path.write_bytes(b"this is no database, and was one until the disk died" * 100)
+
+
+def cut_off(path: Path) -> None:
+    """A copy that was not finished."""
+    Store(path).close()
+    with path.open("r+b") as file:
+        file.truncate(file.seek(0, 2) // 2)
+
+
+def holed(path: Path) -> None:
+    """One bad sector."""
+    Store(path).close()
+    with path.open("r+b") as file:
+        file.seek(file.seek(0, 2) - 4096)
+        file.write(b"\xff" * 4096)
+
+
+async def test_a_malformed_database_at_the_start_is_told_once_a_route_and_not_again_by_each_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unwritten, "REST_SECONDS", 0.0)
     async with AsyncExitStack() as stack:
         duty = await Receiver().start(stack)
         w = await stack.enter_async_context(world(tmp_path / "one", extra=f'[pagerduty]\napi_base = "{duty.base}"\n'))
-        text = (tmp_path / "one" / "hijack-monitor.toml").read_text().replace(str(tmp_path / "one" / "data"), str(tmp_path / "two"))
-        file = tmp_path / "hijack-monitor.toml"
-        file.write_text(text)
-        config = configuration.load(file)
-        config.data_dir.mkdir()
-        config.database.write_bytes(b"this is no database, and was one until the disk died" * 100)
-        starting = asyncio.create_task(wait_until_writable(config, SECRETS, w.clock, every=0.02))
-        assert await wait_for(lambda: bool(shouts(w)) and bool(duty.bodies))
-        assert "cannot start" in duty.bodies[0]["payload"]["summary"]
-        assert "Nobody watches @acme" in shouts(w)[0]
+        for number, harm in enumerate((garbage, cut_off, holed), 1):
+            config = beside(w, tmp_path / harm.__name__)
+            harm(config.database)
+            duty.status = 503
+            for _ in range(3):
+                assert not await wait_until_writable(config, SECRETS, w.clock, every=0.01), "it ends with exit code 1"
+                w.clock.move(5)
+                duty.status = 202
+            assert len(shouts(w)) == number, "Slack took the first"
+            assert len(duty.bodies) == number, "PagerDuty the second, for it did not take the first"
+            assert "cannot start" in duty.bodies[-1]["payload"]["summary"]
+            assert "Nobody watches @acme" in shouts(w)[-1]
+
+
+def test_a_unit_that_is_restarted_all_night_reports_every_quarter_of_an_hour(tmp_path: Path) -> None:
+    told = 0
+    for second in range(0, 8 * 3600, 15):
+        now = START + timedelta(seconds=second)
+        if Reported(tmp_path).due(["slack", "webhook"], [], now):
+            told += 1
+            assert Reported(tmp_path).told(["slack", "webhook"], [], now)
+    assert told == 32
+
+
+async def test_where_nothing_can_be_kept_a_restart_loop_is_slowed_down_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(tmp_path / "one") as w:
+        config = beside(w, tmp_path)
+        garbage(config.database)
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        for file in Reported(config.data_dir)._files:
+            file.mkdir()  # nothing can be written there
+        starting = asyncio.create_task(wait_until_writable(config, SECRETS, w.clock, every=0.01))
+        assert await wait_for(lambda: bool(shouts(w)))
         await asyncio.sleep(0.1)
-        assert (len(shouts(w)), len(duty.bodies)) == (1, 1), "once, not with every try"
+        assert not starting.done(), "the process itself remembers, for a quarter of an hour"
+        assert len(shouts(w)) == 1
         config.database.unlink()
-        await asyncio.wait_for(starting, 10)
+        assert await asyncio.wait_for(starting, 10), "and begins as soon as it can"
+
+
+def beside(w: World, folder: Path) -> Config:
+    """The same configuration with a folder of its own."""
+    text = (w.config.path).read_text().replace(str(w.config.data_dir), str(folder / "two"))
+    folder.mkdir(exist_ok=True)
+    file = folder / "hijack-monitor.toml"
+    file.write_text(text)
+    config = configuration.load(file)
+    config.data_dir.mkdir(parents=True)
+    return config
+
+
+def test_a_post_that_was_not_told_yet_is_told_whatever_was_reported_before(tmp_path: Path) -> None:
+    reported, now = Reported(tmp_path), START
+    assert reported.due(["slack"], ["We are sold"], now) == ["slack"]
+    assert reported.told(["slack"], ["We are sold"], now)
+    assert reported.due(["slack", "webhook"], ["We are sold"], now) == ["webhook"]
+    assert Reported(tmp_path).due(["slack"], [], now) == []
+    assert Reported(tmp_path).due(["slack"], ["We are sold", "And again"], now) == ["slack"]
+    assert Reported(tmp_path).due(["slack"], [], now - timedelta(minutes=1)) == ["slack"], "the clock was set back"
+    assert "We are sold" not in "".join(f.read_text() for f in tmp_path.iterdir()), "posts are not kept there"
+    for file in tmp_path.iterdir():
+        file.write_text('{"slack": ["no time"], "webhook": 7}')
+    assert reported.due(["slack"], [], now) == ["slack"]
