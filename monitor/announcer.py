@@ -130,7 +130,7 @@ class Announcer:
         wait = timedelta(seconds=BACKOFF_SECONDS[min(one.attempts, len(BACKOFF_SECONDS) - 1)])
         match error.refusal:
             case Refusal.SLOW_DOWN:
-                wait = timedelta(seconds=max(1.0, error.retry_after))
+                wait = timedelta(seconds=error.retry_after) if error.retry_after else wait
             case Refusal.CREDENTIALS | Refusal.DESTINATION:
                 wait = timedelta(seconds=max(MENDED_SECONDS, error.retry_after))
             case Refusal.CONTENT | Refusal.LOST if one.receipt:

@@ -11,16 +11,17 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from monitor.announcer import Announcer
-from monitor.incidents import next_due
-from monitor.model import Human, Page, PageKind, Severity, State
+from monitor.incidents import mentions, next_due
+from monitor.model import Page, PageKind, Severity, State
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
 from monitor.outbox import Outbox
 from monitor.pages import FAR, LAST_RESORT
-from monitor.reads import THREAD, Reads
+from monitor.reads import Reads
+from monitor.responses import Responses
 from monitor.steps import move
 from monitor.store import Kept, Store
 
@@ -29,14 +30,10 @@ log = logging.getLogger("monitor.pager")
 BACKOFF_SECONDS = (1, 2, 4, 8, 15)
 LOOKS_SECONDS = (3, 7)  # after an unknown outcome: look at 3 s, again 7 s later, for history may lag
 UNREADABLE_SECONDS, UNREADABLE_LOOKS = 5, 6  # then a page is sent again: twice is better than never
-MOST_THREADS = 15  # read at a time for acknowledgements, those that wake people first
 BURST = 4  # messages at once to one channel; then one a second (Slack's limit)
 MOST_AT_ONCE = 8  # a route
 _NOT_TAKEN = "not accepted "
-CLOCKS_AGREE = timedelta(minutes=2)
-NOT_DONE = ("unclear", "talk", "refused")  # replies that changed nothing, see `Human`
-NOTHING_DONE = "nothing was done for this reply"
-MOST_ANSWERS = 10  # an incident and route: whoever floods a thread must not make us flood it too
+DELETED = "the earlier message was deleted"
 LOUD = (PageKind.ROOT, PageKind.REPEAT)
 ANCHORED = (*LOUD, PageKind.SYNC)  # an edit replaces the anchor of the message too
 
@@ -49,6 +46,7 @@ class _Route:
     tokens: float = BURST
     filled_at: datetime | None = None
     paused_until: datetime | None = None
+    slowed: int = 0  # how often in a row it asked us to slow down without saying for how long
 
     def may_send(self, now: datetime) -> bool:
         """Take one token if there is one. The last resort is never limited."""
@@ -62,6 +60,11 @@ class _Route:
         self.tokens -= 1
         return True
 
+    def unsaid_seconds(self) -> float:
+        """How long to wait where the channel does not say it: a page comes soon, and does not hammer."""
+        self.slowed += 1
+        return float(BACKOFF_SECONDS[min(self.slowed, len(BACKOFF_SECONDS)) - 1])
+
 
 class Pager:
     """Claims, sends, reconciles. `tick` may be called at any time and as often as one likes."""
@@ -69,7 +72,7 @@ class Pager:
     def __init__(
         self, store: Store, outbox: Outbox, notifiers: dict[str, Notifier], clock: Callable[[], datetime], reads: Reads
     ) -> None:  # fmt: skip
-        self._store, self._outbox, self._clock, self._reads = store, outbox, clock, reads
+        self._store, self._outbox, self._clock = store, outbox, clock
         self._routes = {name: _Route(notifier) for name, notifier in notifiers.items()}
         self._sending: dict[tuple[int, str], asyncio.Task[None]] = {}
         self.ticked_at = clock()
@@ -77,6 +80,7 @@ class Pager:
         self.note = ""  # about the buttons, said in every message
         self.anchor: Callable[[], str] = lambda: ""  # see `Letter`
         self.witness: Callable[[Letter, timedelta], Awaitable[bool]] | None = None
+        self.responses = Responses(store, outbox, clock, self.notifiers, reads, self.tick, self.reopen)
 
     def recover(self) -> None:
         """At the daemon's start: what was being sent when we stopped has an unknown outcome."""
@@ -174,8 +178,11 @@ class Pager:
         except Exception:
             # A bug of ours, perhaps in the wording: look whether it went out, then send it plain.
             log.exception("page %s: unexpected", page.key)
+            if page.state == "unknown":  # looking for it breaks: no reason never to send it again
+                self._cannot_look(page, NotifierError(Refusal.UNKNOWN, "it could not be looked for"), self._clock())
+                return
             look = self._clock() + timedelta(seconds=LOOKS_SECONDS[0])
-            self._store.pages.move(page.id, ("sending", "unknown"), "unknown", next_at=look, plain=1)
+            self._store.pages.move(page.id, ("sending",), "unknown", next_at=look, plain=1)
 
     def _claim(self, page: Page) -> bool:
         return self._store.pages.move(page.id, ("ready",), "sending", attempts=page.attempts + 1)
@@ -190,6 +197,7 @@ class Pager:
         except NotifierError as error:
             self._refused(page, route, error)
         else:
+            route.slowed = 0
             self._delivered(page, receipt)
 
     async def _is_covered(self, letter: Letter, witness: Callable[[Letter, timedelta], Awaitable[bool]]) -> bool:
@@ -218,7 +226,7 @@ class Pager:
         wait = timedelta(seconds=BACKOFF_SECONDS[min(page.attempts, len(BACKOFF_SECONDS) - 1)])
         match error.refusal:
             case Refusal.SLOW_DOWN:
-                route.paused_until = now + timedelta(seconds=max(1.0, error.retry_after))
+                route.paused_until = now + timedelta(seconds=error.retry_after or route.unsaid_seconds())
                 self._again(page, route.paused_until, error)
             case Refusal.NOT_ACCEPTED:
                 self._again(page, now + wait, error)
@@ -234,6 +242,8 @@ class Pager:
                 self._content(page, error, now)
             case Refusal.LOST:
                 self._lost(page, error, now)
+            case Refusal.ALONE:
+                self._begins_anew(page, error.receipt)
 
     def _again(self, page: Page, when: datetime, error: NotifierError) -> None:
         self._store.pages.move(page.id, ("sending",), "ready", next_at=when, last_error=str(error))
@@ -252,15 +262,33 @@ class Pager:
         """The thread is gone (deleted at the channel): this page opens a new one."""
         with self._store.transaction():
             self._store.pages.move(page.id, ("sending",), "superseded", last_error=str(error))
-            self._store.sql.execute(
-                "UPDATE pages SET receipt = '' WHERE incident = ? AND route = ? AND kind = 'root'",
-                [page.incident, page.route],
-            )
-            reason = f"the earlier message was deleted; {page.reason}"
-            incident = self._store.incident(page.incident)
-            paging = self._outbox.paging(incident.subject if incident else "")
-            fallback = now + timedelta(seconds=paging.fallback_seconds) if page.mentions else None
-            self._store.pages.enqueue(page.incident, page.route, PageKind.ROOT, reason, now, page.mentions, None, fallback)
+            self._open(page.incident, page.route, f"{DELETED}; {page.reason}", page.mentions, now)
+
+    def reopen(self, number: int, route: str) -> None:
+        """The first message was deleted: it is posted again, and wakes whom it would wake now."""
+        now = self._clock()
+        with self._store.transaction():
+            incident = self._store.incident(number)
+            if incident and incident.state is not State.RESOLVED:
+                wakes = incident.state is State.OPEN and incident.severity is Severity.PAGE and incident.silence is None
+                paging = self._outbox.paging(incident.subject)
+                self._open(number, route, DELETED, mentions(paging, incident, now, self._outbox.oncall) if wakes else (), now)
+
+    def _open(self, number: int, route: str, reason: str, who: tuple[str, ...], now: datetime) -> None:
+        """A new first message. The threads below earlier ones are still read: they may go on without it."""
+        if self._store.pages.is_opening(number, route):
+            return
+        incident = self._store.incident(number)
+        paging = self._outbox.paging(incident.subject if incident else "")
+        fallback = now + timedelta(seconds=paging.fallback_seconds) if who else None
+        self._store.pages.enqueue(number, route, PageKind.ROOT, reason, now, who, None, fallback)
+
+    def _begins_anew(self, page: Page, receipt: str) -> None:
+        """It was accepted and stands below nothing: it is the first message now, and gets what one has."""
+        with self._store.transaction():
+            self._delivered(page, receipt)
+            self._store.pages.begins(page.id)
+            self._store.pages.enqueue(page.incident, page.route, PageKind.SYNC, DELETED, self._clock())
 
     # --- unknown outcomes ---------------------------------------------------------------------------
 
@@ -273,7 +301,10 @@ class Pager:
         try:
             receipt = await route.notifier.find(self._letter(page))
         except NotifierError as error:
-            self._cannot_look(page, error, now)
+            if error.refusal is Refusal.ALONE:
+                self._begins_anew(page, error.receipt)
+            else:
+                self._cannot_look(page, error, now)
             return
         if receipt:
             self._delivered(page, receipt)
@@ -317,63 +348,4 @@ class Pager:
 
     async def listen(self) -> None:
         """What people did in the threads of unresolved incidents; acknowledgements count at once."""
-        waiting = sorted(self._store.unresolved(), key=lambda i: (i.state is not State.OPEN, -i.severity, -i.id))
-        threads = [_thread(i.id, name) for i in waiting for name in self._routes if self._store.pages.thread(i.id, name)[0]]
-        self._reads.only(THREAD, dict(zip(threads, threads, strict=True)))
-        for incident in waiting[:MOST_THREADS]:
-            for name, route in self._routes.items():
-                root, _ = self._store.pages.thread(incident.id, name)
-                if root:
-                    await self._listen(incident.id, root, name, route)
-
-    async def _listen(self, number: int, root: str, name: str, route: _Route) -> None:
-        try:
-            humans = await route.notifier.humans(root)
-        except NotifierError as error:
-            log.warning("INC-%d: the thread could not be read: %s", number, error)
-            self._reads.tried(THREAD, _thread(number, name), ok=False, why=str(error))
-            return
-        self._reads.tried(THREAD, _thread(number, name), ok=True)
-        for human in humans:
-            if human.verb not in NOT_DONE:
-                self._heard(number, human)
-        self._answer(number, name, [h for h in humans if h.verb in NOT_DONE])
-        if humans:
-            self.tick()
-
-    def _answer(self, number: int, route: str, humans: list[Human]) -> None:
-        """Say once in the thread that a reply did nothing, and what to write.
-
-        Whatever looks like a try is answered. Other talk is, once for each person, while nobody has acknowledged: then it may
-        have been meant as one; later people talk there about what they do. One answer for everything that came since the last look.
-        """
-        now, heard = self._clock(), dict[str, list[str]]()
-        with self._store.transaction():
-            incident = self._store.incident(number)
-            for human in humans:
-                key = f"talk:{number}:{human.user}" if human.verb == "talk" else human.key
-                if incident is None or (human.verb == "talk" and incident.state is not State.OPEN):
-                    continue
-                if self._store.receive(key, key, "thread", human.verb, now):
-                    self._store.done(key, now, human.note)
-                    heard.setdefault(human.note, []).append(human.who)
-            if heard and self._store.pages.count(number, route, NOTHING_DONE) < MOST_ANSWERS:
-                said = "; ".join(f"{', '.join(dict.fromkeys(who))}: {NOTHING_DONE}: {why}" for why, who in heard.items())
-                self._store.pages.enqueue(number, route, PageKind.NOTE, said, now)
-
-    def _heard(self, number: int, human: Human) -> None:
-        """Act once on what somebody wrote or reacted; the thread is read again and again."""
-        now = self._clock()
-        if abs(now - human.at) > CLOCKS_AGREE:  # an acknowledgement counts from when it was heard, not by another's clock
-            human = replace(human, at=now)
-        with self._store.transaction():
-            if not self._store.receive(human.key, human.key, "thread", human.verb, now):
-                return
-            refused = self._outbox.act(number, human)
-            self._store.done(human.key, now, refused or human.verb)
-        if not refused:
-            log.info("INC-%d: %s by a reply or reaction", number, human.verb)
-
-
-def _thread(number: int, route: str) -> str:
-    return f"INC-{number}" if route == "slack" else f"INC-{number} on {route}"
+        await self.responses.listen()

@@ -160,10 +160,35 @@ class Pages:
     def thread(self, incident: int, route: str) -> tuple[str, str]:
         """(receipt, key) of the incident's first message at the channel; empty while there is none."""
         row = self._sql.execute(
-            "SELECT receipt, key FROM pages WHERE incident = ? AND route = ? AND kind = 'root' AND state = 'sent' ORDER BY id DESC LIMIT 1",
+            "SELECT receipt, key FROM pages WHERE incident = ? AND route = ? AND kind = 'root' AND state = 'sent' AND receipt != ''"
+            " ORDER BY id DESC LIMIT 1",
             [incident, route],
         ).fetchone()
         return (row[0], row[1]) if row else ("", "")
+
+    def threads(self) -> list[tuple[int, str, str]]:
+        """(incident, route, receipt) of every first message of what is not resolved, the newest first.
+
+        There are several of an incident where earlier ones were deleted: their threads may go on.
+        """
+        query = (
+            "SELECT p.incident, p.route, p.receipt FROM pages p JOIN incidents i ON i.id = p.incident"
+            " WHERE i.state != 'resolved' AND p.kind = 'root' AND p.state = 'sent' AND p.receipt != '' ORDER BY p.id DESC"
+        )
+        return [(row[0], row[1], row[2]) for row in self._sql.execute(query)]
+
+    def forget_thread(self, incident: int, receipt: str) -> None:
+        """It is gone at the channel."""
+        self._sql.execute("UPDATE pages SET receipt = '' WHERE incident = ? AND receipt = ? AND kind = 'root'", [incident, receipt])
+
+    def begins(self, page: int) -> None:
+        """This message opens the thread from now on: the one that it was to stand below is gone."""
+        self._sql.execute("UPDATE pages SET kind = 'root' WHERE id = ?", [page])
+
+    def is_opening(self, incident: int, route: str) -> bool:
+        """Whether a first message is on its way."""
+        query = f"SELECT 1 FROM pages WHERE incident = ? AND route = ? AND kind = 'root' AND state IN {UNFINISHED}"  # noqa: S608 - ours
+        return self._sql.execute(query, [incident, route]).fetchone() is not None
 
     def move(self, page: int, was: tuple[str, ...], state: str, **columns: object) -> bool:
         """Move a page on if it is still where we think; times are stamped. False when it is not."""

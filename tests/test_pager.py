@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,27 @@ async def test_slow_down_is_obeyed(tmp_path: Path) -> None:
         await w.run(6)
         assert [m for m, _ in w.slack.calls[calls:] if m == "chat.postMessage"] == []
         await w.run(6)
+        assert len(w.slack.waking()) == 1
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "soon"}, {"Retry-After": "nan"}])
+async def test_slow_down_without_a_time_is_waited_for_a_second_then_longer_and_never_half_a_minute(
+    headers: dict[str, str], tmp_path: Path
+) -> None:
+    async with world(tmp_path) as w:
+        asked: list[float] = []
+        w.slack.faults.add("json", "postMessage", times=5, value=(429, {"ok": False, "error": "ratelimited"}, headers))
+        w.x.post("acme", "We are sold.")
+        real = w.slack.faults.around
+
+        async def around(request: Any, answer: Any) -> Any:
+            asked.extend([w.elapsed] if "postMessage" in request.path else [])
+            return await real(request, answer)
+
+        w.slack.faults.around = around  # type: ignore[method-assign]
+        await w.run(40)
+        waited = [b - a for a, b in itertools.pairwise(asked)][:5]
+        assert waited == [1, 2, 4, 8, 15]
         assert len(w.slack.waking()) == 1
 
 

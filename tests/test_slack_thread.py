@@ -197,17 +197,25 @@ async def test_an_answer_survives_a_kill_and_is_given_once(tmp_path: Path) -> No
         assert len(answers(w, root)) == 1
 
 
-async def test_guests_strangers_and_bots_get_no_answer(tmp_path: Path) -> None:
+async def test_guests_and_strangers_are_told_once_each_why_it_did_nothing_and_bots_never(tmp_path: Path) -> None:
     async with world(tmp_path, extra=RESPONDERS) as w:
         root = await hijack(w)
-        for user in ("U03GUEST", "U04OTHER", "U05ALLY", "U99NOBODY"):
-            w.slack.say(user, "resolve this", root)
-            w.slack.say(user, "resolve: hijack", root)
-        w.slack.post_as_bot("ack", {}, root)
-        w.slack.post_as_bot("resolve: hijack", {}, root, ours=True)
-        await w.run(6)
+        for _ in range(5):
+            for user in ("U03GUEST", "U04OTHER", "U05ALLY", "U99NOBODY"):
+                w.slack.say(user, "hello", root)
+                w.slack.say(user, "resolve this", root)
+                w.slack.say(user, "resolve: hijack", root)
+                w.slack.react(user, root, "eyes")
+            w.slack.post_as_bot("ack", {}, root)
+            w.slack.post_as_bot("resolve: hijack", {}, root, ours=True)
+            await w.run(3)
         assert state(w) is State.OPEN
-        assert answers(w, root) == []
+        told = " ".join(m.text for m in w.slack.thread(root) if m.bot)
+        assert [told.count(f"({user})") for user in ("U03GUEST", "U04OTHER", "U05ALLY", "U99NOBODY")] == [1, 1, 1, 0]
+        assert "Slack says that you are a guest. Ask a member, or on the host `hijack-monitor incidents ack` works" in told
+        w.slack.say("U01ALICE", "ack it please", root)
+        await w.run(3)
+        assert "alice (U01ALICE)" in answers(w, root)[-1], "they have not used up the answers that others need"
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class Silence:
 class Human:
     """What somebody did: `verb` is acknowledge, hold ("still on it"), escalate, resolve or reopen.
 
-    A reply that did nothing is "unclear", "talk" or "refused", and `note` says why or what to write.
+    A reply that did nothing is "unclear", "talk" or "refused", and `note` says why or what to write. "deleted": the first message is gone.
 
     `via` says where, `user` is the channel's id of them, `cause` one of CAUSES or what the monitor knows.
     """

@@ -28,15 +28,20 @@ class Refusal(StrEnum):
     DESTINATION = "destination"  # likewise
     CONTENT = "content"  # our message is refused: send it plain
     LOST = "lost"  # the message to edit or answer is gone: open a new thread
+    ALONE = "alone"  # accepted, and not below the message it answers, which is gone: `receipt` says where
 
 
 class NotifierError(Exception):
-    """A send that did not succeed. The message is ours and holds no secret."""
+    """A send that did not succeed. The message is ours and holds no secret; `code` is the channel's own word for it.
 
-    def __init__(self, refusal: Refusal, message: str, retry_after: float = 0) -> None:
+    `retry_after` is in seconds; 0 where the channel does not say.
+    """
+
+    def __init__(self, refusal: Refusal, message: str, retry_after: float = 0, *, code: str = "", receipt: str = "") -> None:
         super().__init__(message)
         self.refusal = refusal
         self.retry_after = retry_after
+        self.code, self.receipt = code, receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class Notifier(Protocol):
         ...
 
     async def humans(self, root: str) -> tuple[Human, ...]:
-        """What people did in the thread; all of it each time, for acting twice changes nothing."""
+        """What people did in the thread, again and again: acting twice changes nothing. Raises LOST where the thread is gone."""
         ...
 
     async def check(self) -> str:

@@ -43,6 +43,7 @@ class Message:
     edits: int = 0
     channel: str = ""
     bot_id: str = "B0MONITOR"
+    deleted: bool = False  # what is left of it where its thread goes on
 
     def words(self) -> str:
         """Everything in it that a reader reads."""
@@ -55,6 +56,9 @@ class Message:
 
     def json(self, *, metadata: bool) -> dict[str, Any]:
         """As conversations.history gives it."""
+        if self.deleted:
+            return {"type": "message", "subtype": "tombstone", "user": "USLACKBOT", "text": "This message was deleted.", "hidden": True,
+                    "ts": self.ts, "thread_ts": self.ts}  # fmt: skip
         data: dict[str, Any] = {"type": "message", "ts": self.ts, "text": self.text, "user": self.user, "blocks": self.blocks}
         if self.bot:
             data["bot_id"], data["app_id"] = self.bot_id, "A0MONITOR" if self.bot_id == BOT else "A0OTHER"
@@ -75,6 +79,10 @@ class SlackWorld:
         self.beside = {"C0APPROVALS"}  # what is said here is in `elsewhere`
         self.channels = {channel, "C0BRAND", *self.beside}
         self.groups = {"S0SOCIAL": ["U01ALICE", "U02BOB"], "S0SECONDARY": ["U02BOB"], "S0COMMS": ["U01ALICE", "U02BOB", "U06CAROL"]}
+        self.disabled: set[str] = set()  # groups
+        self.private: dict[str, list[str]] = {}  # private channels, with their members
+        self.oddities: list[Any] = []  # shown in every thread, before and after what is in it
+        self.orphans = ""  # what a reply to a message that is gone is refused with; Slack itself takes it and posts it to the channel
         self.last_user = ""  # who acted last, whose modal it is
         self.messages: dict[str, Message] = {}
         self.elsewhere: dict[str, Message] = {}
@@ -109,6 +117,13 @@ class SlackWorld:
         """A reaction."""
         self.messages[ts].reactions.setdefault(name, []).append(user)
 
+    def delete(self, ts: str) -> None:
+        """Delete a message: a stone is left where others replied to it."""
+        if self.thread(ts):
+            self.messages[ts].deleted = True
+        else:
+            del self.messages[ts]
+
     def post_as_bot(self, text: str, metadata: dict[str, Any], thread_ts: str = "", *, ours: bool = False) -> Message:
         """Another app writes into the channel; or whoever stole our bot token does, `ours`. Metadata is readable, so copied."""
         user, bot = ("U0MONITOR", BOT) if ours else ("U0OTHERAPP", "B0OTHER")
@@ -120,7 +135,7 @@ class SlackWorld:
 
     def roots(self) -> list[Message]:
         """The monitor's messages that are no replies, oldest first."""
-        return [m for m in self.messages.values() if m.bot and not m.thread_ts]
+        return [m for m in self.messages.values() if m.bot and not m.thread_ts and not m.deleted]
 
     def thread(self, ts: str) -> list[Message]:
         """Everything said in a thread."""
@@ -183,8 +198,8 @@ class SlackWorld:
             "chat.getPermalink": lambda p: {"permalink": f"https://acme.slack.com/archives/{self.channel}/p{p.get('message_ts')}"},
             "users.info": self._user,
             "users.lookupByEmail": self._by_email,
-            "conversations.members": lambda _: {"members": [*self.people, "U0MONITOR"]},
-            "usergroups.list": lambda _: {"usergroups": [{"id": g, "handle": HANDLES.get(g, g.lower())} for g in self.groups]},
+            "conversations.members": self._members,
+            "usergroups.list": self._groups,
             "usergroups.users.list": self._group,
             **self.apps.answers(),
         }
@@ -202,7 +217,9 @@ class SlackWorld:
             return {"error": refused}
         thread = str(p.get("thread_ts") or "")
         if thread and thread not in self.messages:
-            return {"error": "thread_not_found"}
+            if self.orphans:
+                return {"error": self.orphans}
+            thread = ""
         message = Message(
             self._ts(), "\n".join(filter(None, [str(p.get("text") or ""), *_texts(p.get("attachments") or [])])), self.clock(), p.get("blocks") or [], p.get("metadata") or {}, thread,
             bool(p.get("reply_broadcast")), "U0MONITOR", channel=str(p["channel"]),
@@ -216,7 +233,7 @@ class SlackWorld:
 
     def _update(self, p: Params) -> dict[str, Any]:
         message = {**self.messages, **self.elsewhere}.get(str(p.get("ts")))
-        if message is None or p.get("channel") != (message.channel or self.channel):
+        if message is None or message.deleted or p.get("channel") != (message.channel or self.channel):
             return {"error": "message_not_found"}
         refused = _refused(p, 4_000)
         if refused:
@@ -237,7 +254,8 @@ class SlackWorld:
         ts = str(p.get("ts"))
         if ts not in self.messages:
             return {"error": "thread_not_found"}
-        return self._listed(p, [self.messages[ts], *self.thread(ts)])
+        answer = self._listed(p, [self.messages[ts], *self.thread(ts)])
+        return answer | {"messages": [*self.oddities, *answer["messages"], *self.oddities]}
 
     def _listed(self, p: Params, messages: list[Message]) -> dict[str, Any]:
         oldest, size = float(p.get("oldest") or 0), int(p.get("limit") or 100)
@@ -254,7 +272,29 @@ class SlackWorld:
     def _info(self, p: Params) -> dict[str, Any]:
         if p.get("channel") not in self.channels:
             return {"error": "channel_not_found"}
-        return {"channel": {"id": p["channel"], "name": "incidents", "is_member": True, "is_archived": False}}
+        private = p["channel"] in self.private
+        return {"channel": {"id": p["channel"], "name": "incidents", "is_member": True, "is_archived": False, "is_private": private}}
+
+    def _members(self, p: Params) -> dict[str, Any]:
+        there = self.private.get(str(p.get("channel")), list(self.people))
+        return self._paged(p, "members", [*there, "U0MONITOR"], 100)
+
+    def _paged(self, p: Params, key: str, found: list[Any], most: int) -> dict[str, Any]:
+        start, size = int(p.get("cursor") or 0), min(most, int(p.get("limit") or most))
+        more = start + size < len(found)
+        return {key: found[start : start + size], "response_metadata": {"next_cursor": str(start + size) if more else ""}}
+
+    def _groups(self, p: Params) -> dict[str, Any]:
+        """Disabled ones and members only where they are asked for."""
+        every, members = (str(p.get(key, "")).lower() in ("1", "true") for key in ("include_disabled", "include_users"))
+        return {
+            "usergroups": [
+                {"id": g, "handle": HANDLES.get(g, g.lower()), "date_delete": 1_795_000_000 if g in self.disabled else 0}
+                | ({"users": users} if members else {})
+                for g, users in self.groups.items()
+                if every or g not in self.disabled
+            ]
+        }
 
     def _reactions(self, p: Params) -> dict[str, Any]:
         message = self.messages.get(str(p.get("timestamp")))
@@ -265,11 +305,11 @@ class SlackWorld:
         return {"user": person} if person else {"error": "user_not_found"}
 
     def _by_email(self, p: Params) -> dict[str, Any]:
-        found = [person for person in self.people.values() if f"{person['name']}@acme.example" == p.get("email")]
+        found = [one for one in self.people.values() if p.get("email") in (f"{one['name']}@acme.example", one["profile"].get("email"))]
         return {"user": found[0]} if found else {"error": "users_not_found"}
 
     def _group(self, p: Params) -> dict[str, Any]:
-        members = self.groups.get(str(p.get("usergroup")))
+        members = None if p.get("usergroup") in self.disabled else self.groups.get(str(p.get("usergroup")))
         return {"users": members} if members is not None else {"error": "no_such_subteam"}
 
     def _ts(self) -> str:

@@ -110,7 +110,7 @@ class SlackApp:
         """`/hijack` something."""
         person = self.world.people[user]
         return await self.deliver("slash_commands", {
-            "command": "/hijack", "text": text, "user_id": user, "user_name": person["name"], "team_id": person["team_id"],
+            "command": "/hijack", "text": text, "user_id": user, "user_name": person["name"], "team_id": "T0ACME",
             "channel_id": self.world.channel, "trigger_id": self._trigger(), "response_url": self._response_url(user),
         })  # fmt: skip
 

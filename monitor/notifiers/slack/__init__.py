@@ -1,25 +1,26 @@
 """Slack: one channel. Pages as messages, threads as their story; what people answer without buttons is read too.
 
-`api.py` talks, `message.py` words, `seal.py` knows our own messages again, `thread.py` reads replies, `people.py` knows who may, `app.py` answers clicks, `commands.py` commands and the Home tab, `replies.py` is how.
+`api.py` talks, `message.py` words, `seal.py` knows our own messages again. `conversation.py` reads threads, `thread.py` what a reply means;
+`people.py` knows who may, `membership.py` who is one of us; `app.py` answers clicks, `commands.py` commands and the Home tab, `replies.py` is how.
 """
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from monitor import safe
 from monitor.model import Account, Approving, Human, PageKind, State
 from monitor.notifiers.interface import Letter, NotifierError, Refusal, Settings
-from monitor.notifiers.slack import seal, thread
+from monitor.notifiers.slack import seal
 from monitor.notifiers.slack.announcement import SlackAnnouncements
-from monitor.notifiers.slack.api import Api, next_cursor
+from monitor.notifiers.slack.api import Api, messages, next_cursor
 from monitor.notifiers.slack.app import SlackApp
+from monitor.notifiers.slack.conversation import Conversation, Memory
 from monitor.notifiers.slack.front import Front
 from monitor.notifiers.slack.message import Look, arguments, mention
 from monitor.notifiers.slack.people import People
@@ -29,10 +30,6 @@ from monitor.notifiers.slack.seal import Seal
 _NAMESPACE = uuid.UUID("6f3c6f0e-5d1a-4f0e-9d2b-0a3f1d6c7b11")
 CLOCKS_DIFFER = timedelta(minutes=15)  # a message may carry an earlier time of Slack's than our page
 _HISTORY_PAGES = 5
-_THREAD_PAGES = 10  # two thousand messages in one thread
-_MOST_REFUSED = 5_000  # replies remembered as refused; those beyond are asked about again
-_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
-_ACK_REACTIONS = frozenset({"eyes", "white_check_mark", "heavy_check_mark"})
 
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> SlackNotifier:
@@ -50,7 +47,7 @@ class SlackNotifier:
         self._api, self._channel, self._clock = api, channel, settings.clock
         self._channel_id = channel
         self.seal = Seal()
-        self._refused: dict[str, Human] = {}  # replies, by channel and time: Slack is not asked again for each
+        self._memory = Memory()
         responders, approvers = (tuple(settings.options.get(name) or ()) for name in ("responders", "approvers"))
         self.people = People(api, settings.clock, responders, approvers)
         self.look = Look(str(settings.options.get("runbook_url") or ""), _runbook(settings), pressed=pressed)
@@ -82,7 +79,7 @@ class SlackNotifier:
                 channel=self._channel_id, oldest=oldest, include_all_metadata=True, limit=200, cursor=cursor
             )
             answer = await self._api.call(call)
-            for message in answer.get("messages") or ():
+            for message in messages(answer):
                 payload = self.seal.payload(message, self._channel)
                 if not _same_thing(payload, letter):
                     continue
@@ -126,6 +123,8 @@ class SlackNotifier:
         self._channel_id = str(answer.get("channel") or self._channel)
         if not answer.get("ts"):
             raise NotifierError(Refusal.UNKNOWN, "Slack answered ok without saying where the message is")
+        if under and not _stands_below(answer):
+            raise _alone(str(answer["ts"]))
         return str(answer["ts"])
 
     def _metadata(self, letter: Letter, *, root: bool = False, thread: str = "") -> dict[str, Any]:
@@ -143,93 +142,49 @@ class SlackNotifier:
         return self.seal.metadata(payload, self._channel)
 
     async def find(self, letter: Letter) -> str:
-        """The message of ours whose metadata carries this page's key, by history or thread."""
+        """The message of ours whose metadata carries this page's key, by thread and history.
+
+        Raises NotifierError: ALONE for a reply that stands in the channel, below nothing.
+        """
         await self.people.introduced()
+        below = letter.root if letter.page.kind is not PageKind.ROOT else ""
+        try:
+            found = await self._found(letter, below)
+        except NotifierError as error:
+            if not below or error.refusal is not Refusal.LOST:
+                raise
+            found = None
+        found = found or (await self._found(letter, "") if below else None)
+        if found and below and not found.get("thread_ts"):
+            raise _alone(str(found["ts"]))
+        return str(found["ts"]) if found else ""
+
+    async def _found(self, letter: Letter, below: str) -> Mapping[str, Any] | None:
+        """The message of this page, in the thread `below` or among those of the channel. Raises NotifierError."""
         oldest = str((letter.page.created_at - CLOCKS_DIFFER).timestamp())
-        cursor = ""
+        web, cursor = self._api.web, ""
         for _ in range(_HISTORY_PAGES):
-            if letter.root and letter.page.kind is not PageKind.ROOT:
-                call = self._api.web.conversations_replies(
-                    channel=self._channel_id, ts=letter.root, oldest=oldest, include_all_metadata=True, limit=200,
-                    cursor=cursor,
-                )  # fmt: skip
-            else:
-                call = self._api.web.conversations_history(
-                    channel=self._channel_id, oldest=oldest, include_all_metadata=True, limit=200, cursor=cursor
-                )
-            answer = await self._api.call(call)
-            for message in answer.get("messages") or ():
+            asked: dict[str, Any] = {
+                "channel": self._channel_id,
+                "oldest": oldest,
+                "include_all_metadata": True,
+                "limit": 200,
+                "cursor": cursor,
+            }
+            answer = await self._api.call(web.conversations_replies(ts=below, **asked) if below else web.conversations_history(**asked))
+            for message in messages(answer):
                 ours = self.seal.payload(message, self._channel) if self.people.wrote(message) else {}
                 if ours.get("dedupe_key") == letter.page.key:
-                    return str(message["ts"])
+                    return message
             cursor = next_cursor(answer)
             if not cursor:
-                return ""
-        return ""
+                return None
+        return None
 
     async def humans(self, root: str) -> tuple[Human, ...]:
-        """What full members replied, understood or not, and their 👀 and ✅ on messages of ours."""
-        found: list[Human] = []
-        cursor = ""
-        await self.people.introduced()
-        asked: dict[tuple[str, str], tuple[str, str]] = {}  # whoever floods a thread must not use up what Slack lets us ask
-        for _ in range(_THREAD_PAGES):
-            call = self._api.web.conversations_replies(
-                channel=self._channel_id, ts=root, include_all_metadata=True, limit=200, cursor=cursor
-            )
-            answer = await self._api.call(call)
-            for message in answer.get("messages") or ():
-                await asyncio.sleep(0)  # two thousand of them are no reason to keep a page waiting
-                found += await (self._said(message, asked) if _by_a_person(message) else self._reacted(message, root))
-            cursor = next_cursor(answer)
-            if not cursor:
-                break
-        return tuple(found)
-
-    async def _said(self, message: Mapping[str, Any], asked: dict[tuple[str, str], tuple[str, str]]) -> list[Human]:
-        """The act of a reply; what was not understood, or not allowed, as a Human too: it is answered once."""
-        stamp, user = str(message.get("ts")), str(message.get("user", ""))
-        name = f"{self._channel_id}:{stamp}"
-        if refused := self._refused.get(name):
-            return [refused]
-        said = thread.read(str(message.get("text", "")))
-        act = (user, said.verb or "look")
-        try:
-            who, why = asked[act] = asked.get(act) or await self.people.judged(*act)
-        except NotifierError:  # it is read again
-            return []
-        when = datetime.fromtimestamp(float(stamp), UTC)
-        if said.verb and who:
-            return [Human(said.verb, who, "a reply in Slack", when, "", user, said.cause, f"reply:{name}")]
-        if not said.verb:
-            verb, key, note = ("unclear" if said.tries else "talk"), f"unclear:{name}", thread.WORDS
-            return [Human(verb, who, "a reply in Slack", when, note, user, key=key)] if who else []
-        member = await self.people.member(user)  # just asked; a guest or a stranger is told nothing
-        if not member:
-            return []
-        refused = Human("refused", member, "a reply in Slack", when, self.people.in_words(why), user, key=f"reply:{name}")
-        if len(self._refused) < _MOST_REFUSED:
-            self._refused[name] = refused
-        return [refused]
-
-    async def _reacted(self, message: Mapping[str, Any], root: str) -> list[Human]:
-        """On messages that are provably ours, and of this thread."""
-        ours = self.seal.payload(message, self._channel) if self.people.wrote(message) else {}
-        if not ours or ours.get("thread") != ("" if message.get("ts") == root else root):
-            return []
-        users = [
-            str(user)
-            for reaction in message.get("reactions") or ()
-            if reaction.get("name") in _ACK_REACTIONS
-            for user in reaction.get("users") or ()
-        ]
-        found = []
-        for user in users:
-            who, _ = await self.people.may(user, "acknowledge")
-            if who:
-                key = f"reaction:{self._channel_id}:{message.get('ts')}:{user}"
-                found.append(Human("acknowledge", who, "a reaction in Slack", self._clock(), user=user, key=key))
-        return found
+        """What people replied, understood or not, and their 👀 and ✅ on messages of ours."""
+        read = Conversation(self._api, self.people, self.seal, self._channel, self._channel_id, root, self._clock(), self._memory)
+        return await read.humans()
 
     async def check(self) -> str:
         """`auth.test` and whether we are in the channel."""
@@ -271,6 +226,18 @@ def _update(content: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in content.items() if k != "mrkdwn"} | ({} if "blocks" in content else {"blocks": []})
 
 
+def _stands_below(answer: Mapping[str, Any]) -> bool:
+    """Whether Slack put a reply where it belongs. Where the first message was deleted it posts it to the channel and says nothing of
+    it, except that the answer names no thread.
+    """
+    message = answer.get("message")
+    return bool((message if isinstance(message, Mapping) else answer).get("thread_ts"))
+
+
+def _alone(receipt: str) -> NotifierError:
+    return NotifierError(Refusal.ALONE, "the first message was deleted in Slack: this one stands in the channel", receipt=receipt)
+
+
 def _same_thing(payload: Mapping[str, Any], letter: Letter) -> bool:
     """Whether another monitor's message tells of the same account and the same first post."""
     ours = str(payload.get("dedupe_key")).startswith(letter.page.key.split(":", 1)[0])
@@ -280,8 +247,3 @@ def _same_thing(payload: Mapping[str, Any], letter: Letter) -> bool:
 def _first(letter: Letter) -> str:
     """The post that opened the incident."""
     return letter.posts[0].post.id if letter.posts and letter.page.kind in (PageKind.ROOT, PageKind.REPEAT, PageKind.SYNC) else ""
-
-
-def _by_a_person(message: Mapping[str, Any]) -> bool:
-    """Written by somebody themselves: no bot, no app in their name, nothing that Slack tells of them."""
-    return not any(message.get(key) for key in ("bot_id", "app_id", "metadata")) and message.get("subtype") in _SUBTYPES

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -27,6 +29,7 @@ from monitor.notifiers.interface import NotifierError, Refusal
 log = logging.getLogger("monitor.slack")
 
 DEADLINE_SECONDS = 10
+_STAMP = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
 
 # docs.slack.dev, chat.postMessage and chat.update errors, by what to do
 _SLOW = {"ratelimited", "rate_limited"}
@@ -92,7 +95,24 @@ class Api:
 
 def next_cursor(answer: Mapping[str, Any]) -> str:
     """Where the next part of a list begins, or an empty string."""
-    return str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+    more = answer.get("response_metadata")
+    return str(more.get("next_cursor") or "") if isinstance(more, Mapping) else ""
+
+
+def objects(answer: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The objects of a list in an answer; whatever else stands there is left out."""
+    found = answer.get(key)
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The messages of an answer that say when they were sent. `conversation.py` tells of the others."""
+    return [one for one in objects(answer, "messages") if is_stamp(one.get("ts"))]
+
+
+def is_stamp(value: object) -> bool:
+    """Whether this is a time of Slack's, `1795230000.000100`: the name of a message in its channel."""
+    return isinstance(value, str) and bool(_STAMP.fullmatch(value))
 
 
 def classified(response: Any) -> NotifierError:
@@ -110,18 +130,20 @@ def classified(response: Any) -> NotifierError:
         (Refusal.LOST, _LOST), (Refusal.NOT_ACCEPTED, _RETRY),
     ):  # fmt: skip
         if error in known:
-            return NotifierError(refusal, f"Slack answered {error}")
+            return NotifierError(refusal, f"Slack answered {error}", code=error)
     if status in (502, 503, 504) or (status == 200 and not error):
         return NotifierError(Refusal.NOT_ACCEPTED, f"Slack answered {status} without a decision")
-    return NotifierError(Refusal.UNKNOWN, f"Slack answered {status} {safe.for_log(error, 60)}")
+    return NotifierError(Refusal.UNKNOWN, f"Slack answered {status} {safe.for_log(error, 60)}", code=error[:60])
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
-    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), "30")
+    """Seconds; 0 where Slack does not say, or nothing that is a number of them."""
+    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), "")
     try:
-        return min(300.0, max(1.0, float(value)))
+        seconds = float(value)
     except ValueError:
-        return 30.0
+        return 0.0
+    return min(300.0, max(1.0, seconds)) if math.isfinite(seconds) and seconds >= 0 else 0.0
 
 
 # --- sockets ---------------------------------------------------------------------------------------

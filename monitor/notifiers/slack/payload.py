@@ -24,8 +24,9 @@ def user_of(payload: Payload) -> str:
 
 
 def team_of(payload: Payload) -> str:
-    """The workspace of whoever clicked, as the click names it."""
-    return str((payload.get("user") or {}).get("team_id") or payload.get("team_id") or "")
+    """The workspace of whoever clicked, as the click names it; a command names only the one it was given in."""
+    user = payload.get("user")
+    return str(user.get("team_id") or "") if isinstance(user, Mapping) else ""
 
 
 def read_json(text: object) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from typing import Any
 
 from monitor import safe
 from monitor.notifiers.interface import NotifierError, Refusal
-from monitor.notifiers.slack.api import Api
+from monitor.notifiers.slack import membership
+from monitor.notifiers.slack.api import Api, objects
+from monitor.notifiers.slack.membership import Person
 
 FRESH = timedelta(minutes=5)
-_OUTSIDE = ("is_bot", "deleted", "is_restricted", "is_ultra_restricted", "is_stranger")
+_NOBODY_THERE = ("user_not_found", "user_not_visible", "users_not_found")  # answers of Slack's about a user
+OUTSIDE = "only full members of our own workspace can do that; guests and people of connected workspaces cannot"
 APPROVING = ("approve", "plan", "withdraw", "silence alone")  # what excuses posts, or mutes a whole account
 LIGHT = ("look", "acknowledge", "hold", "escalate", "reopen", "test", "unsilence")  # says that somebody has it, or wakes more people
 # Light acts may rest on what Slack said up to five minutes ago, or last; all others ask it at the time: whoever was removed may no more.
@@ -34,14 +37,15 @@ class People:
     team: str = ""
     us: str = ""
     bot: str = ""
+    workspace: str = ""  # its name
     names: tuple[tuple[str, str], ...] = ()  # of groups, by their ids
-    _users: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+    _users: dict[str, tuple[datetime, Person]] = field(default_factory=dict)
     _groups: dict[str, tuple[datetime, frozenset[str]]] = field(default_factory=dict)
 
     async def introduce(self) -> dict[str, object]:
         """`auth.test`: whose token this is."""
         answer = await self.api.call(self.api.web.auth_test())
-        self.team, self.us, self.bot = (str(answer.get(key) or "") for key in ("team_id", "user_id", "bot_id"))
+        self.team, self.us, self.bot, self.workspace = (str(answer.get(key) or "") for key in ("team_id", "user_id", "bot_id", "team"))
         return dict(answer)
 
     async def introduced(self) -> None:
@@ -56,22 +60,36 @@ class People:
     async def learn_names(self) -> None:
         """What groups are called: an id says nothing at 03:00. Raises NotifierError."""
         answer = await self.api.call(self.api.web.usergroups_list())
-        self.names = tuple((str(g["id"]), f"@{safe.clean(str(g.get('handle', '')), 40)}") for g in answer.get("usergroups") or ())
+        groups = [g for g in objects(answer, "usergroups") if g.get("handle")]
+        self.names = tuple((str(g.get("id")), f"@{safe.clean(str(g['handle']), 40)}") for g in groups)
 
-    async def member(self, user: str, *, now: bool = False) -> str:
-        """Name and id of a full human member of our own workspace, or an empty string. Raises NotifierError."""
+    async def person(self, user: str, *, now: bool = False) -> Person:
+        """What Slack says of somebody, of us too. Raises NotifierError."""
         known = self._users.get(user)
         if known and not now and self.clock() - known[0] < FRESH:
             return known[1]
+        try:
+            found = membership.read(user, (await self.api.call(self.api.web.users_info(user=user))).get("user"))
+        except NotifierError as error:
+            if error.code not in _NOBODY_THERE:
+                raise
+            found = membership.UNKNOWN
+        self._users[user] = self.clock(), found
+        return found
+
+    async def member(self, user: str, *, now: bool = False) -> str:
+        """Name and id of a full human member of our own workspace, or an empty string. Raises NotifierError."""
+        person, why = await self._seen(user, now=now)
+        return "" if why else person.name
+
+    async def _seen(self, user: str, team: str = "", *, now: bool = False) -> tuple[Person, str]:
+        """(who it is, why they are not one of us). Raises NotifierError."""
         if not self.team:
             await self.introduce()
         if not user or user == self.us:
-            return ""
-        data = (await self.api.call(self.api.web.users_info(user=user))).get("user") or {}
-        ours = data.get("team_id") == self.team and not any(data.get(flag) for flag in _OUTSIDE)
-        name = safe.clean(str((data.get("profile") or {}).get("display_name") or data.get("name") or ""), 60)
-        self._users[user] = self.clock(), f"{name or user} ({user})" if ours else ""
-        return self._users[user][1]
+            return membership.UNKNOWN, membership.UNKNOWN.why
+        person = await self.person(user, now=now)
+        return person, person.refused(self.team, safe.clean(self.workspace, 60), team)
 
     async def may(self, user: str, verb: str, team: str = "") -> tuple[str, str]:
         """(their name, why not). One of them is empty. `team` is the workspace that the click names."""
@@ -84,34 +102,37 @@ class People:
 
     async def judged(self, user: str, verb: str, team: str = "") -> tuple[str, str]:
         """As `may`. Raises NotifierError where Slack cannot say it now: that is no refusal, ask again."""
-        who = "" if team and self.team and team != self.team else await self._known(user, verb)
-        if not who:
-            return "", "only full members of our own workspace can do that; guests and people of connected workspaces cannot"
+        person, why = await self._known(user, verb, team)
+        command = f"on the host `hijack-monitor {_COMMANDS.get(verb, 'incidents list')}` works"
+        if why:
+            return "", f"{OUTSIDE}. {why}. Ask a member, or {command}"
+        who = person.name
         if verb == "look" or (verb in LIGHT and not self.responders):
             return who, ""
         groups = self.approvers if verb in APPROVING else tuple(dict.fromkeys((*self.responders, *self.approvers)))
         if not groups:
             return "", _NO_APPROVERS if verb in APPROVING else _NOBODY.format(_COMMANDS.get(verb, "incidents"))
-        if await self._inside(user, groups, now=verb not in LIGHT):
+        if await self._inside(person, groups, now=verb not in LIGHT):
             return who, ""
         key = "" if self.responders or verb in APPROVING else "; set `responders` in [slack] to let others do it"
-        return "", f"only members of {_listed(groups)} can do that{key}"
+        return "", f"only members of {_listed(groups)} can do that{key}; {command}"
 
-    async def _known(self, user: str, verb: str) -> str:
-        """The member; for a light act an older answer will do when Slack gives none."""
+    async def _known(self, user: str, verb: str, team: str) -> tuple[Person, str]:
+        """Who it is; for a light act an older answer will do when Slack gives none."""
         try:
-            return await self.member(user, now=verb not in LIGHT)
+            return await self._seen(user, team, now=verb not in LIGHT)
         except NotifierError:
             if verb not in LIGHT or user not in self._users:
                 raise
-            return self._users[user][1]
+            person = self._users[user][1]
+            return person, person.refused(self.team, safe.clean(self.workspace, 60), team)
 
-    async def _inside(self, user: str, groups: tuple[str, ...], *, now: bool) -> bool:
+    async def _inside(self, person: Person, groups: tuple[str, ...], *, now: bool) -> bool:
         """Whether they are listed, or members of a listed group. Raises NotifierError when that cannot be known."""
-        if user in groups:
+        if person.ids & set(groups):
             return True
         states = await asyncio.gather(*(self._group(g, now=now) for g in groups if g.startswith("S")))
-        if any(user in members for members, _ in states):
+        if any(person.ids & members for members, _ in states):
             return True
         if not all(fresh for _, fresh in states):
             raise _NotNowError(
@@ -128,7 +149,8 @@ class People:
             answer = await self.api.call(self.api.web.usergroups_users_list(usergroup=group))
         except NotifierError:
             return (known[1] if known and not now else frozenset()), False
-        members = frozenset(str(u) for u in answer.get("users") or ())
+        listed = answer.get("users")
+        members = frozenset(str(u) for u in listed) if isinstance(listed, list) else frozenset()
         self._groups[group] = self.clock(), members
         return members, True
 
@@ -139,9 +161,15 @@ class People:
 
     async def by_email(self, address: str) -> str:
         """The user of our workspace with this address, or an empty string. Raises NotifierError."""
-        answer = await self.api.call(self.api.web.users_lookupByEmail(email=address))
-        user = answer.get("user") or {}
-        return str(user.get("id", "")) if await self.member(str(user.get("id", ""))) else ""
+        try:
+            answer = await self.api.call(self.api.web.users_lookupByEmail(email=address))
+        except NotifierError as error:
+            if error.code in _NOBODY_THERE:
+                return ""
+            raise
+        user = answer.get("user")
+        found = str(user.get("id") or "") if isinstance(user, Mapping) else ""
+        return found if await self.member(found) else ""
 
 
 class _NotNowError(NotifierError):
