@@ -70,7 +70,8 @@ class Announcer:
         with self._store.transaction():
             for batch in ended:
                 table.write(batch, now)
-            self._revision = table.changed_since(self._revision, now)
+            revision = table.changed_since(self._revision, now)
+        self._revision = revision
         waits = self._sent_at is not None and timedelta() <= now - self._sent_at < (BUSY if busy else GAP)
         if self._task is None and not waits and (one := table.due(now)):
             self._sent_at = now

@@ -85,7 +85,7 @@ class Closer:
             log.exception("what is shown again was not read", extra={"account": self.account.key})
         return {}
 
-    async def read_versions(self, accept: Callable[[Batch], Awaitable[None]]) -> None:
+    async def read_versions(self, accept: Callable[[Batch], Awaitable[object]]) -> None:
         """Judge the versions of edited posts that nobody has seen; those that cannot be had page. Raises sqlite3.Error."""
         key = self.account.key
         waiting = versions.unseen(self.store, key)

@@ -141,7 +141,7 @@ class Collector:
             if watch.retry_at and now < watch.retry_at <= now + timedelta(hours=1):
                 watch.finished_at = now
                 return
-            watch.intake.fresh = ()
+            watch.fresh = ()
             batch = await watch.poll()
             self.reads.tried(TIMELINE, key, watch.account.name, ok=batch is not None, why=watch.trouble)
             if batch is None:
@@ -165,7 +165,7 @@ class Collector:
         if self.listener is None or self.listener.open_since is None or self.hearing is None:
             return
         now, opened = self.clock(), self.listener.open_since
-        for item in watch.intake.fresh:
+        for item in watch.fresh:
             silent = isinstance(item, Post) and item.version == 1 and not self.hearing.was_told(item.account, item.id)
             if silent and now - item.created_at > GRACE and item.created_at > opened and self.listener.proof(item.account):
                 log.warning("the stream did not tell of a post", extra={"account": item.account, "post": item.id})
@@ -217,7 +217,6 @@ class Collector:
             try:
                 await hearing.take(self._heard)
             except sqlite3.Error:
-                hearing.forget(self._heard)
                 raise
             except BaseException:
                 self._heard = []

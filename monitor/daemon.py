@@ -214,9 +214,8 @@ def schedule(scheduler: Any, service: Service) -> None:
 
 
 async def _look_up(service: Service) -> None:
-    """Accounts whose id could not be looked up at the start."""
-    if service.pending:
-        await service.look_up()
+    """Accounts whose id could not be looked up at the start, or that the database did not take."""
+    await service.look_up()
 
 
 async def _round(service: Service) -> None:

@@ -219,6 +219,7 @@ class Vitals:
     stream: str = ""  # why nothing tells of posts by itself although something should
     stream_seconds: float = 0  # for how long
     missed_by_stream: int = 0  # posts of the last hour
+    rules: str = ""  # why the rules in the files are not those that judge
     step: float = 0  # by how much the clock was set a short while ago; forward also when the machine slept
 
 
@@ -243,6 +244,7 @@ OVER = {
     "blind:slack": "Slack can be used again",
     "blind:buttons": "Buttons work again",
     "blind:connections": "All connections are ours again",
+    "blind:rules": "The rules of the files judge again",
     "blind:engine": "Known posts are judged rightly again",
     "blind:drill": "A drill was acknowledged",
     "blind:clock": "The clocks agree again",
@@ -286,6 +288,8 @@ def symptoms(v: Vitals) -> tuple[Symptom, ...]:
 
 
 def _say_of_reading(v: Vitals, say: Callable[..., None]) -> None:
+    if v.rules:
+        say("rules", "Rules were not reloaded", f"{v.rules}. Posts are judged by the rules of before: mend it and reload once more")
     if abs(v.skew) > _SKEWED:
         reason = f"it is {abs(v.skew):.0f} s {'behind' if v.skew > 0 else 'ahead of'} X's: whatever says when something happened is wrong by that. Mend NTP"
         say("clock", "The clock is wrong", reason)

@@ -7,9 +7,11 @@ and what is read then is judged. A deletion, a changed profile or a line that no
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sqlite3
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -74,38 +76,48 @@ class Hearing:
             move(one, by, "begun", "until", "next_at")
 
     async def take(self, heard: list[Told]) -> None:
-        """Everything a stream said since the last time. Raises nothing but sqlite3.Error."""
+        """Everything a stream said. Raises nothing but sqlite3.Error: handed in again, what is not written down yet is taken then."""
         accused: dict[str, list[tuple[Post | Unreadable, bytes]]] = {}
         self._judge.refresh(self._clock())
-        fresh, piece = [], Slice()
+        fresh: dict[str, tuple[Told, Watch]] = {}
+        piece = Slice()
         for told in heard:
             if piece.is_over():
                 await piece.give_back()
             if told.odd.startswith(_ODD_LINES):
                 self._hurry(())  # whatever it was: the poll is the truth
             watch = self._watch(told.account)
-            if watch is None or _again(self._events, told.key):
+            if watch is None or not told.key or told.key in self._events or told.key in fresh:
                 continue
-            fresh.append((told, watch))
-            if told.item and self._accuses(told, watch):
-                accused.setdefault(told.account, []).append((told.item, told.line))
+            fresh[told.key] = told, watch
+            with self._alone(told.account):
+                if told.item and self._accuses(told, watch):
+                    accused.setdefault(told.account, []).append((told.item, told.line))
         for key, found in accused.items():
             watch = self._watch(key)
             if watch:
                 await watch.sight(Batch(tuple(i for i, _ in found), None, tuple(line for _, line in found)))
-        for told, watch in fresh:  # a deletion comes after what it deletes
-            await self._rest(told, watch)
+        for told, watch in fresh.values():  # a deletion comes after what it deletes
+            with self._alone(told.account):
+                await self._rest(told, watch)
+            _remember(self._events, told.key)
 
-    def forget(self, heard: list[Told]) -> None:
-        """These could not be written down: they will be told again."""
-        for told in heard:
-            self._events.pop(told.key, None)
+    @contextlib.contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Whatever goes wrong with one event stops no other one; only what was not written down is tried again."""
+        try:
+            yield
+        except sqlite3.Error:
+            raise
+        except Exception:
+            log.exception("what the stream told could not be handled; the account is polled", extra={"account": key})
+            self._hurry((key,))
 
     def _accuses(self, told: Told, watch: Watch) -> bool:
         """Whether the event alone is enough to judge; else the post waits until it has been read."""
         item = told.item
         assert item is not None
-        _again(self._posts, (told.account, item.id))
+        _remember(self._posts, (told.account, item.id))
         if self._store.knows(item) or (told.account, item.id) in self._waiting:
             return False
         if isinstance(item, Post) and item.kind in OWN_KINDS:
@@ -124,17 +136,17 @@ class Hearing:
 
     async def _rest(self, told: Told, watch: Watch) -> None:
         """Everything an event says beside a post."""
+        place, known = (told.account, told.deleted), self._store.profile(told.account)
         if told.deleted:
-            waiting = self._waiting.pop((told.account, told.deleted), None)
-            if waiting:
-                await self._give_up(waiting)
+            if place in self._waiting:
+                await self._give_up(self._waiting[place])
+                self._waiting.pop(place, None)
             watch.gone((told.deleted,))
         if told.notice:
             log.warning("%s: %s", watch.account.key, told.notice)
             with self._store.transaction():
                 event = Event(watch.account.key, watch.account.name, Severity.NOTIFY, "Authorisation revoked", told.notice, self._clock())
                 self._outbox.happened(event, self._clock())
-        known = self._store.profile(told.account)
         if told.changed or (told.profile and known and _merged(known, told) != known and self._is_newer(told, watch)):
             self._faces.setdefault(told.account, []).append(told)
 
@@ -149,11 +161,17 @@ class Hearing:
             await self._look_up([w for w in self._waiting.values() if w.next_at <= now or w.next_at - now > PATIENCE][:100], now)
         if self._faces and abs(now - self._looked_at) >= BETWEEN_LOOKS:
             self._looked_at = now
-            faces, self._faces = self._faces, {}
-            seen = await self._look(tuple(faces))
-            for key, events in faces.items():
-                for told in events:
+            faces = [(key, told) for key, events in self._faces.items() for told in events]
+            seen = await self._look(tuple(self._faces))
+            for key, told in faces:
+                with self._alone(key):
                     self._compare(key, told, seen=key in seen)
+                self._compared(key, told)  # not before it is written down
+
+    def _compared(self, key: str, told: Told) -> None:
+        self._faces[key].remove(told)
+        if not self._faces[key]:
+            del self._faces[key]
 
     async def _look_up(self, waiting: list[_Waiting], now: datetime) -> None:
         """Ask for the posts by their ids; after ten seconds without an answer, accuse by what was told."""
@@ -161,20 +179,7 @@ class Hearing:
             return
         self._looked_up_at = now
         watches = {w.told.account: watch for w in waiting if (watch := self._watch(w.told.account))}
-        gone: frozenset[str] = frozenset()
-        ids = tuple(dict.fromkeys(w.item.id for w in waiting if not w.item.id.startswith("unreadable")))
-        try:
-            if ids:
-                found = await self._source.posts(tuple(w.account for w in watches.values()), ids)
-                gone = found.gone
-                for key, watch in watches.items():
-                    mine = tuple(i for i in found.items if i.account == key)
-                    if mine:
-                        await watch.sight(Batch(mine, None, found.bodies))
-        except SourceError as error:
-            log.warning("posts that were told of are not read: %s", error)
-            for one in waiting:  # it is X that fails: rather a page half a minute late than one about a planned picture
-                one.until = one.begun + PATIENCE_WITH_X
+        gone = await self._ask_for(waiting, watches)
         self._hurry_for_versions(watches)
         now = self._clock()
         for one in waiting:
@@ -182,10 +187,28 @@ class Hearing:
             if self._store.has(*place):
                 self._waiting.pop(place, None)
             elif one.item.id in gone or now >= one.until:
-                self._waiting.pop(place, None)
                 await self._give_up(one)
+                self._waiting.pop(place, None)  # not before it is written down
             else:
                 one.next_at = now + AGAIN
+
+    async def _ask_for(self, waiting: list[_Waiting], watches: Mapping[str, Watch]) -> frozenset[str]:
+        """Read these posts; the ids that the platform calls gone."""
+        ids = tuple(dict.fromkeys(w.item.id for w in waiting if not w.item.id.startswith("unreadable")))
+        try:
+            if ids:
+                found = await self._source.posts(tuple(w.account for w in watches.values()), ids)
+                for key, watch in watches.items():
+                    mine = tuple(i for i in found.items if i.account == key)
+                    with self._alone(key):
+                        if mine:
+                            await watch.sight(Batch(mine, None, found.bodies))
+                return found.gone
+        except SourceError as error:
+            log.warning("posts that were told of are not read: %s", error)
+            for one in waiting:  # it is X that fails: rather a page half a minute late than one about a planned picture
+                one.until = one.begun + PATIENCE_WITH_X
+        return frozenset()
 
     def _hurry_for_versions(self, watches: Mapping[str, Watch]) -> None:
         """A poll reads the versions of edited posts that nobody has seen. To hurry nobody would hurry all."""
@@ -227,12 +250,7 @@ def _merged(known: Profile, told: Told) -> Profile:
     return replace(known, **{f: getattr(told.profile, f) for f in told.shown})
 
 
-def _again(memory: OrderedDict, key: object) -> bool:  # type: ignore[type-arg]
-    """Whether it was there before; it is from now on."""
-    if not key:
-        return True
-    known = key in memory
+def _remember(memory: OrderedDict, key: object) -> None:  # type: ignore[type-arg]
     memory[key] = None
     if len(memory) > REMEMBERED:
         memory.popitem(last=False)
-    return known

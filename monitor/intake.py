@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from monitor import safe, versions
+from monitor.connection import is_busy
 from monitor.context import remember
 from monitor.incidents import DRILL, REPLIES, Event
 from monitor.judging import Judge
@@ -65,7 +66,6 @@ class Intake:
         self.account, self._store, self._judge = account, store, judge
         self._outbox, self._clock, self._wake = outbox, clock, wake
         self.polled_at: datetime | None = None
-        self.fresh: tuple[Item, ...] = ()  # what the last poll found that nobody had told
         self.face_at = clock()  # when the profile was last read
         self.unwritten: tuple[str, ...] = ()
         self._turn = asyncio.Lock()  # a poll and a stream do not take in the same posts at once
@@ -74,28 +74,28 @@ class Intake:
         self.unseen = False  # whether what was taken in last names versions of posts that nobody has judged
         self._told_missed = 0  # the incident in which it was said that not everything is read yet
 
-    async def accept(self, batch: Batch) -> None:
-        """Judge and write down everything new in a batch, in slices. Accepting it twice changes nothing.
+    async def accept(self, batch: Batch) -> tuple[Item, ...]:
+        """Judge and write down everything new in a batch, in slices; returns it, but for a baseline. Accepting it twice changes nothing.
 
         Every slice is a transaction of its own, and the cursor moves with the last: whatever ends us in between, the
         same posts are read again and those that are written down are known.
         """
         async with self._turn:
             try:
-                await self._accept(batch)
+                return await self._accept(batch)
             except BaseException as error:
                 self._judge.start_over()
                 if isinstance(error, sqlite3.Error):
                     self.unwritten = tuple(self._in_words(batch.items))
                 raise
 
-    async def _accept(self, batch: Batch) -> None:
+    async def _accept(self, batch: Batch) -> tuple[Item, ...]:
         row = self._store.account(self.account.key, self.account.handle)
         baseline = row["first_seen"] is None
         if baseline and batch.cursor is None:
-            return  # the first poll says what was there before us
+            return ()  # the first poll says what was there before us
         self._hashed, self.unseen, self._overdue = {}, False, None if baseline else batch.overdue
-        waiting, new, piece, paged = deque(batch.items), list[Item](), Slice(), baseline
+        waiting, new, piece, paged, told = deque(batch.items), list[Item](), Slice(), baseline, self._told_missed
         while True:
             before, now = len(new), self._clock()
             with self._store.transaction():
@@ -103,49 +103,55 @@ class Intake:
                 left = len(waiting)
                 while waiting and (len(waiting) == left or not piece.is_over()):  # at least one, however long the lock took
                     item = waiting.popleft()
-                    if self._store.knows(item):  # asked one by one: a batch may name a post twice
-                        self._notice(item, now, baseline=baseline)
-                        continue
-                    new.append(item)
-                    severity = self._take(item, batch, now, baseline=baseline).severity
-                    self._notice(item, now, baseline=baseline)
-                    if severity is Severity.PAGE and not paged:
+                    if self._take_new(item, batch, now, new, baseline=baseline) and not paged:
                         paged = True  # the first that pages does not wait for the others
                         break
                 if not waiting:
-                    self._finish(batch, now, new, baseline=baseline)
+                    told = self._finish(batch, now, new, baseline=baseline)
             if len(new) > before:
                 self._wake()
             if not waiting:
                 break
             await piece.give_back()
+        self._told_missed = told  # only what was committed has been done
+        if batch.cursor is not None:
+            self.polled_at = now
         if batch.missed:
             log.warning("not everything read yet: %s", batch.missed, extra={"account": self.account.key})
+        return () if baseline else tuple(new)
+
+    def _take_new(self, item: Item, batch: Batch, now: datetime, new: list[Item], *, baseline: bool) -> bool:
+        """Take it, unless it is known: asked one by one, for a batch may name a post twice. Whether it pages."""
+        pages = False
+        if not self._store.knows(item):
+            new.append(item)
+            pages = self._take(item, batch, now, baseline=baseline).severity is Severity.PAGE
+        self._notice(item, now, baseline=baseline)
+        return pages
 
     def _notice(self, item: Item, now: datetime, *, baseline: bool) -> None:
         """With the post that names them: versions that nobody has judged."""
         if not baseline and versions.notice(self._store, self.account.key, (item,), now):
             self.unseen = True
 
-    def _finish(self, batch: Batch, now: datetime, new: list[Item], *, baseline: bool) -> None:
-        """With the last slice: how far we have read."""
+    def _finish(self, batch: Batch, now: datetime, new: list[Item], *, baseline: bool) -> int:
+        """With the last slice: how far we have read. Returns the incident in which it was said that this is not everything."""
         if batch.cursor is not None:
             self._store.read_ok(self.account.key, now, batch.cursor, batch.missed)
-            self.polled_at = now
-            self.fresh = () if baseline else tuple(new)
         if baseline:
             self._store.audit(now, "monitor", "baseline", self.account.key, posts=len(new))
         if batch.lost:
             self._never_read(batch.lost, now)
-        if batch.missed:
-            self._say_missed(batch.missed, now)
+        return self._say_missed(batch.missed, now) if batch.missed else self._told_missed
 
-    def _say_missed(self, missed: str, now: datetime) -> None:
+    def _say_missed(self, missed: str, now: datetime) -> int:
         """Whoever deals with a flood is told, once, that not all of it was read yet."""
         incident = self._store.open_incident(self.account.key)
-        if incident and incident.id != self._told_missed:
-            self._told_missed = incident.id
+        if incident is None:
+            return self._told_missed
+        if incident.id != self._told_missed:
             self._outbox.mention(incident.id, f"not everything posted has been read yet: {missed}; all of it will be judged", now)
+        return incident.id
 
     def _never_read(self, lost: str, now: datetime) -> None:
         """A gap that stays: somebody has to look at the account by hand, and close this by hand."""
@@ -174,6 +180,7 @@ class Intake:
         """One item; whatever goes wrong with it becomes a page and stops nothing else."""
         if self._is_late(item):
             self._store.audit(now, "monitor", "post shown late", f"{self.account.key}/{item.id}")
+        revision = self._judge.revision
         try:
             with self._store.savepoint():
                 context = self._judge.context(item, self.account)
@@ -181,11 +188,13 @@ class Intake:
                 self._write(item, verdict, batch, now, baseline=baseline, context=context)
                 remember(self._store, self.account, item, verdict, baseline=baseline)
         except Exception as error:
-            if self._store.sql.in_transaction is False:
-                raise  # the transaction itself is gone (disk full): nothing more can be written
+            busy = isinstance(error, sqlite3.Error) and is_busy(error)  # which says nothing of the post: it is written the next time
+            if busy or self._store.sql.in_transaction is False:
+                raise  # where the transaction itself is gone (disk full) nothing more can be written
+            self._judge.taken_back(revision, now)
             log.exception("not written", extra={"account": self.account.key, "post": item.id})
             reason = f"it could not be written down ({type(error).__name__})"
-            unreadable = Unreadable(self.account.key, item.id, reason, now)
+            unreadable = Unreadable(self.account.key, item.id, reason, now, version=getattr(item, "version", 1))
             verdict = judge_unreadable(unreadable)
             self._hashed = {}  # what was kept for it was taken back
             self._write(unreadable, verdict, batch, now, baseline=baseline)
@@ -303,7 +312,6 @@ class Intake:
     def _accept_profile(
         self, profile: Profile, bodies: tuple[bytes, ...], now: datetime, brief: ProfileChange | None, pinned: Original | None
     ) -> None:  # fmt: skip
-        self.face_at = now
         with self._store.transaction():
             self._judge.refresh(now)
             changed = self._changed(profile, now, brief, pinned)
@@ -331,6 +339,7 @@ class Intake:
                         context=contexts.get(getattr(t.item, "field", ""), NO_CONTEXT),
                     )
                 )
+        self.face_at = now
         if changed:
             log.warning("profile changed: %s", ", ".join(c.field for c in changed), extra={"account": self.account.key})
             self._wake()

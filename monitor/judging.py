@@ -50,38 +50,57 @@ class Judge:
         self.digest = ""
 
     def know(self, accounts: tuple[Account, ...], now: datetime) -> None:
-        """Judge posts of these accounts."""
-        self._accounts = accounts
-        self.take(self.rulebook, now)
+        """Judge posts of these accounts. Raises sqlite3.Error, and then judges as before."""
+        self._adopt(self.rulebook, accounts, now)
 
     def take(self, rulebook: Rulebook, now: datetime) -> None:
-        """Judge by these rules from now on; what a verdict refers to is kept for ever."""
-        self.rulebook = rulebook
+        """Judge by these rules from now on. Raises sqlite3.Error, and then judges as before."""
+        self._adopt(rulebook, self._accounts, now)
+
+    def knows(self, accounts: tuple[Account, ...]) -> bool:
+        """Whether these are the accounts that verdicts refer to."""
+        return bool(self.digest) and self._accounts == accounts
+
+    def _adopt(self, rulebook: Rulebook, accounts: tuple[Account, ...], now: datetime) -> None:
+        """What a verdict refers to is kept for ever, so it is written down before the first verdict refers to it."""
         context = json.dumps(
             {
                 "rules": {str(s.path.name): s.file.model_dump() for s in rulebook.sources},
                 "company": asdict(self.company),
-                "accounts": [asdict(a) for a in self._accounts],
+                "accounts": [asdict(a) for a in accounts],
                 "approvals": asdict(self._approving),
                 "words": words.version(),
             },
             sort_keys=True,
         )
-        self.digest = hashlib.sha256(context.encode()).hexdigest()
+        digest = hashlib.sha256(context.encode()).hexdigest()
         with self._store.transaction():
-            self._store.keep_rulebook(self.digest, context, now)
+            self._store.keep_rulebook(digest, context, now)
+        self.rulebook, self._accounts, self.digest = rulebook, accounts, digest
 
     def start_over(self) -> None:
         """Forget the queue: what it took over may belong to a transaction that was rolled back."""
         self._queue, self._revision = Queue((), self._approving, words.load()), 0
 
+    @property
+    def revision(self) -> int:
+        """Up to which change of registrations the queue is current."""
+        return self._revision
+
+    def taken_back(self, revision: int, now: datetime) -> None:
+        """A part of a transaction was rolled back: what was taken over since `revision` never was."""
+        if self._revision != revision:
+            self.start_over()
+            self.refresh(now)
+
     def refresh(self, now: datetime) -> None:
         """Take over registrations made, used or withdrawn since, by whichever process, and forget those long
         over: years of them cost nothing, and the queue is what it was whenever a verdict is computed again.
         """
-        changed, self._revision = self._store.registrations.since(self._revision, now)
+        changed, newest = self._store.registrations.since(self._revision, now)
         for one in changed:
             self._queue.add(one)
+        self._revision = newest
         self._queue.forget(now - REMEMBERED)
 
     def wants_pictures(self, item: Item) -> bool:

@@ -55,9 +55,9 @@ class Newest:
         before = self._unseen.get(key) if self.unseen(key) else None
         if before and before.id != newest:
             await self._ask(before.id, watch)
-            self._unseen.pop(key, None)
             if not self._store.has(key, before.id):
                 watch.vanished(before.id)
+            self._unseen.pop(key, None)
         if not newest or self._store.has(key, newest) or watch.intake.polled_at is None:
             return
         if before is None or before.id != newest:

@@ -73,7 +73,7 @@ def item(text: str) -> Item:
         return ProfileChange(**{**data, "seen_at": _moment(data["seen_at"]), "original": _original(data.get("original"))})
     data["created_at"] = _moment(data["created_at"])
     if noun == "Unreadable":
-        return Unreadable(**data)
+        return Unreadable(**{"version": 1, **data})
     lists: dict[str, Any] = {name: tuple(data.get(name, ())) for name in ("links", "versions", "unread")}
     lists |= {"media": tuple(Media(**m) for m in data.pop("media")), "forms": tuple(map(Kind, data.get("forms", ())))}
     lists |= {name: _pairs(data.get(name, ())) for name in ("unwound", "shown")}

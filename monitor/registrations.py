@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from monitor import record
-from monitor.model import ApprovedPost, Post
+from monitor.model import ApprovedPost
 from monitor.record import stamp
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Registrations:
         """As they stood when a post was judged: made before, not yet used by a later post, not yet
         withdrawn, confirmed only if that was before. What makes a verdict recomputable.
         """
-        version = kept.post.version if isinstance(kept.post, Post) else 1
+        version = getattr(kept.post, "version", 1)
         row = self._sql.execute(
             "SELECT rowid FROM posts WHERE account = ? AND id = ? AND version = ?", [kept.post.account, kept.post.id, version]
         ).fetchone()

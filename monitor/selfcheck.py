@@ -62,6 +62,7 @@ class SelfCheck:
         self.tells_of_profile: Callable[[str], bool] = lambda _: False  # whether a stream does, of this account
         self.step: Callable[[], float] = lambda: 0.0
         self._unwatched: dict[str, datetime] = {}  # names of accounts and platforms: when they last counted as not being watched
+        self.rules: Callable[[], str] = lambda: ""
         self.engine = ""
         self._tried_at: datetime | None = None
         self._ran: float | None = None
@@ -134,7 +135,7 @@ class SelfCheck:
         late = self._late[1] if now - self._late[0] <= LATE_REMEMBERED else 0.0
         return Vitals(
             late, shutil.disk_usage(self._store.path.parent).free / 1e6, why, slack_seconds, deaf, connections, expected, self.engine,
-            tuple(self._slow_routes(now, slack_is_told=bool(why))), self.drill(now), step=self.step(), **self.collecting(now),
+            tuple(self._slow_routes(now, slack_is_told=bool(why))), self.drill(now), step=self.step(), rules=self.rules(), **self.collecting(now),
         )  # fmt: skip
 
     def _slow_routes(self, now: datetime, *, slack_is_told: bool) -> Iterator[tuple[str, float]]:

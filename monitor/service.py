@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from monitor import desk, drill, health, incidents, journal, rulebook, selfcheck, silences, standing
-from monitor.assembly import load_rules
+from monitor import desk, drill, health, incidents, journal, selfcheck, silences, standing
 from monitor.collector import Collector, listen
 from monitor.config import Config, ConfigError
 from monitor.connection import is_busy
@@ -26,6 +25,7 @@ from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pictures import Pictures
 from monitor.reads import BLOCK_LIST, PROFILE, SCHEDULE, THREAD, Reads
+from monitor.reloading import Reloading
 from monitor.selfcheck import SelfCheck
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
@@ -78,6 +78,7 @@ class Service:
     steps: Steps = field(default_factory=Steps)
     balance: float | None = None
     unwritten: Unwritten = field(init=False)
+    rules: Reloading = field(init=False)
     x_settings: incoming.Settings | None = None
     _told_at: datetime | None = None
     _reported: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -85,6 +86,8 @@ class Service:
     _shouting: set[asyncio.Future[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.rules = Reloading(self.config, self.judge)
+        self.check.rules = lambda: self.rules.why
         self.unwritten = Unwritten(self.store.path, self.pager.notifiers, self.clock)
 
     def mind_clock(self, monotonic: float, wall: datetime) -> bool:
@@ -165,8 +168,8 @@ class Service:
                     continue
                 self._watch(table, identifier)
                 self.pending.remove(table)
-        if len(self.watches) > known or not self.judge.digest:
-            self.judge.know(tuple(w.account for w in self.watches), self.clock())
+        if not self.judge.knows(self.accounts()):
+            self.judge.know(self.accounts(), self.clock())
         return self.watches[known:]
 
     async def _resolved(self, platform: str, handles: tuple[str, ...]) -> dict[str, str | SourceError]:
@@ -254,6 +257,7 @@ class Service:
         try:
             await collector.look_at_profiles()
         except sqlite3.Error as error:
+            self._swept.pop(collector.platform, None)  # what was seen and not written down is looked at again at once
             self._cannot_write(error, tuple(words for w in self.watches for words in w.intake.unwritten))
 
     async def sweep(self) -> None:
@@ -314,6 +318,8 @@ class Service:
                 self._feed(self.clock(), 0)
 
     def _check_health(self, now: datetime) -> None:
+        if self.rules.again(now):
+            self.check.forget_engine()
         self.check.try_engine(self.config.company, self.judge.rulebook.rules, now=now)
         silences.expire(self.store, self.outbox, now)
         with contextlib.suppress(sqlite3.Error):  # what was not written is written the next time
@@ -424,12 +430,8 @@ class Service:
     def reload(self) -> None:
         """SIGHUP: the rules whole, or not at all."""
         journal.notify(f"RELOADING=1\nMONOTONIC_USEC={int(asyncio.get_running_loop().time() * 1e6)}")
-        try:
-            book = load_rules(self.config)
-        except rulebook.RuleError as error:
-            log.error("rules not reloaded, the old ones stay: %s", error)  # noqa: TRY400 - the message says it all
-        else:
-            self.judge.take(book, self.clock())
+        if self.rules.reload(self.clock()):
             self.check.forget_engine()
-            log.info("rules reloaded: %d", len(book.sources))
-        journal.notify("READY=1\nSTATUS=" + self.status())
+        journal.notify("READY=1")  # whatever came of it: systemd must not wait for the end of a reload
+        with contextlib.suppress(sqlite3.Error):
+            journal.notify("STATUS=" + self.status())

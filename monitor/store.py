@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from monitor.model import (
     Profile,
     ProfileChange,
     Silence,
+    Unreadable,
     Verdict,
 )
 from monitor.pages import Pages
@@ -197,23 +198,34 @@ class Store:
 
     def knows(self, item: Item) -> bool:
         """Whether this version of this post was already judged."""
-        key = [item.account, item.id, _version(item)]
+        key = [item.account, item.id, self._version(item)]
         found = self.sql.execute("SELECT 1 FROM posts WHERE account = ? AND id = ? AND version = ?", key)
         return found.fetchone() is not None
 
     def keep_post(self, kept: Kept) -> None:
         """Write a judged post down. An id already known raises sqlite3.IntegrityError."""
-        item = kept.post
+        item, version = kept.post, self._version(kept.post)
+        item = replace(item, version=version) if isinstance(item, Unreadable) else item
         kind = item.kind if isinstance(item, Post) else Kind.PROFILE if isinstance(item, ProfileChange) else "unreadable"
         self.sql.execute(
             "INSERT INTO posts(account, id, version, kind, created_at, seen_at, post, severity, verdict, rulebook,"
             " evidence, baseline, incident, context) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [item.account, item.id, _version(item), str(kind), stamp(item.created_at), stamp(kept.seen_at), record.dump(item),
+            [item.account, item.id, version, str(kind), stamp(item.created_at), stamp(kept.seen_at), record.dump(item),
              int(kept.verdict.severity), record.dump_verdict(kept.verdict), kept.rulebook, kept.evidence,
              kept.baseline, kept.incident, record.dump_context(kept.context)],
         )  # fmt: skip
         said = record.digests(record.dump(item), record.dump_verdict(kept.verdict), kept.evidence, kept.rulebook)
-        self.audit(kept.seen_at, "monitor", "post judged", f"{item.account}/{item.id}", version=_version(item), **said)
+        self.audit(kept.seen_at, "monitor", "post judged", f"{item.account}/{item.id}", version=version, **said)
+
+    def _version(self, item: Item) -> int:
+        """Its number. An unreadable post says none: where a readable one is known it is another version, until it can be read again."""
+        if not isinstance(item, Unreadable) or item.version:
+            return getattr(item, "version", 1)
+        query = "SELECT version, kind, min(version) OVER () AS least FROM posts WHERE account = ? AND id = ? ORDER BY rowid DESC LIMIT 1"
+        newest = self.sql.execute(query, [item.account, item.id]).fetchone()
+        if newest is None:
+            return 1
+        return int(newest["version"]) if newest["kind"] == "unreadable" else min(0, newest["least"]) - 1
 
     def posts(self, where: str = "1", args: tuple[object, ...] = (), limit: int = 1000) -> list[Kept]:
         """Posts that satisfy a condition of ours (never of a user's), oldest first; a limit of -1 is none."""
@@ -424,10 +436,6 @@ class Store:
                 return int(row["id"])
             previous = row["hash"]
         return None
-
-
-def _version(item: Item) -> int:
-    return item.version if isinstance(item, Post) else 1
 
 
 def _kept(row: sqlite3.Row) -> Kept:

@@ -16,6 +16,7 @@ from monitor.judging import Judge
 from monitor.model import (
     Account,
     Exact,
+    Item,
     Original,
     PageKind,
     Post,
@@ -53,6 +54,7 @@ class Watch:
         self.searched_at: datetime | None = None  # when a search found what timelines did not show
         self.finished_at = clock()
         self.trouble = ""  # why the last poll failed
+        self.fresh: tuple[Item, ...] = ()  # what the last poll found and nobody had told
         with store.transaction():
             store.account(account.key, account.handle)
 
@@ -62,9 +64,8 @@ class Watch:
         batch: Batch | None
         try:
             batch = await self._source.read(self.account, row["cursor"], self._pages())
-            if row["cursor"] is not None:
-                batch = await self._completed(batch, row["cursor"])
-            await self.accept(batch)
+            batch, others = await self._completed(batch) if row["cursor"] is not None else (batch, ())
+            self.fresh = others + await self.accept(batch)
             await self._look_for_deleted(batch)
         except SourceError as error:
             if error.seen:
@@ -79,7 +80,7 @@ class Watch:
             batch = None
         finally:
             self.finished_at = self._clock()
-        await self.closer.read_versions(self.accept)
+        await self.closer.read_versions(self.intake.accept)
         return batch
 
     def _pages(self) -> int:
@@ -88,25 +89,26 @@ class Watch:
 
     async def sight(self, batch: Batch) -> None:
         """Take in what was seen in another way than by a poll. Raises nothing but sqlite3.Error."""
-        await self.accept(await self._completed(batch, None))
+        await self.accept((await self._completed(batch))[0])
 
-    async def _completed(self, batch: Batch, cursor: str | None) -> Batch:
+    async def _completed(self, batch: Batch) -> tuple[Batch, tuple[Item, ...]]:
         """The batch with what is needed to excuse a post fetched: pictures and quoted authors where a registration asks for
         them, and which post of ours another one shows again.
 
         Everything else is judged first: looking closer at one post delays no page about another, but for what
-        stands below it, where the order of a thread's parts counts.
+        stands below it, where the order of a thread's parts counts; returned is what of it was new. Only the batch itself,
+        which is accepted last, says how far we have read.
         """
         self._judge.refresh(self._clock())
         posts = [i for i in batch.items if isinstance(i, Post)]
         closer = [p for p in posts if self.closer.wanted(p) and not self._store.knows(p)]
         if not closer:
-            return batch
+            return batch, ()
         begun = {p.conversation or p.id for p in closer}
         others = tuple(i for i in batch.items if i not in closer and not (isinstance(i, Post) and i.conversation in begun))
-        await self.accept(replace(batch, items=others, cursor=cursor))
+        new = await self.accept(replace(batch, items=others, cursor=None, missed="", lost=""))
         seen = await self.closer.look(closer)
-        return replace(batch, items=tuple(seen.get(i.id, i) for i in batch.items))
+        return replace(batch, items=tuple(seen.get(i.id, i) for i in batch.items)), new
 
     async def _sight_of(self, key: str, batch: Batch) -> None:
         """A post of another account of ours, met while looking at one of this account."""
@@ -131,11 +133,12 @@ class Watch:
             self._store.read_failed(self.account.key, self._clock(), error.trouble.value, str(error))
         log.warning("not read: %s", error, extra={"account": self.account.key})
 
-    async def accept(self, batch: Batch) -> None:
-        """Judge and write down everything new in a batch. Accepting it twice changes nothing."""
+    async def accept(self, batch: Batch) -> tuple[Item, ...]:
+        """Judge and write down everything new in a batch; see `Intake.accept`."""
+        new = await self.intake.accept(batch)
         if batch.cursor is not None:
             self.retry_at, self.second_look = None, ""
-        await self.intake.accept(batch)
+        return new
 
     # --- what vanishes, what the profile shows ---------------------------------------------------
 

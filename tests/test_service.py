@@ -30,6 +30,11 @@ from monitor.simulator.x import XWorld
 from monitor.store import Store
 from tests.conftest import CONFIG, START, Clock, wait_for, world
 
+OWN_RULE = (
+    "id: own-rule\nversion: 1\ntitle: Our own\nstatus: live\nseverity: page\nwhy: Because we say so.\ndo: Look at it, please.\n"
+    "match: {phrases: [bananas]}\ntests:\n  - {text: bananas, matches: true}\n  - {text: apples, matches: false}\n"
+)
+
 
 @pytest.mark.parametrize(
     ("kind", "value", "words", "seconds"),
@@ -235,10 +240,7 @@ async def test_rules_reload_whole_or_not_at_all(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.config.file.monitor.rules.append(str(rules))
         count = len(w.service.judge.rulebook.sources)
-        good = (
-            "id: own-rule\nversion: 1\ntitle: Our own\nstatus: live\nseverity: page\nwhy: Because we say so.\ndo: Look at it, please.\n"
-            "match: {phrases: [bananas]}\ntests:\n  - {text: bananas, matches: true}\n  - {text: apples, matches: false}\n"
-        )
+        good = OWN_RULE
         (rules / "own.yaml").write_text(good)
         w.service.reload()
         assert len(w.service.judge.rulebook.sources) == count + 1
@@ -248,9 +250,43 @@ async def test_rules_reload_whole_or_not_at_all(tmp_path: Path) -> None:
         (rules / "own.yaml").write_text(good.replace("text: bananas", "text: cherries"))
         w.service.reload()
         assert len(w.service.judge.rulebook.sources) == count + 1, "a rule whose own tests fail is no rule"
+        await w.run(6)
+        (notice,) = w.slack.roots()
+        assert "Rules were not reloaded" in notice.words()
+        assert "rules/own" in notice.words(), "whoever changed it learns which file"
+        (rules / "own.yaml").write_text(good)
+        w.service.reload()
+        await w.run(6)
+        assert w.service.store.unresolved() == ()
         w.x.reply("acme", "@jo bananas")
         await w.run(3)
         assert "Our own" in w.slack.waking()[0].words()
+
+
+async def test_a_reload_while_another_process_holds_the_database_ends_and_is_done_when_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    said.bind(str(tmp_path / "notify"))
+    said.settimeout(5)
+    async with world(tmp_path) as w:
+        w.service.store.sql.execute("PRAGMA busy_timeout = 1")
+        before = w.service.judge.digest
+        w.config.file.monitor.rules.append(str(tmp_path / "rules"))
+        (tmp_path / "rules").mkdir()
+        (tmp_path / "rules" / "own.yaml").write_text(OWN_RULE)
+        other = sqlite3.connect(w.config.database, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        w.service.reload()
+        assert [said.recv(999).partition(b"=")[0] for _ in range(2)] == [b"RELOADING", b"READY"]
+        assert w.service.judge.digest == before, "what judges is what verdicts can be computed again by"
+        other.execute("ROLLBACK")
+        monkeypatch.delenv("NOTIFY_SOCKET")
+        await w.run(6)
+        assert w.service.judge.digest != before
+        assert not w.slack.roots(), "what mended itself is nobody's business"
+    said.close()
 
 
 @pytest.mark.parametrize("hours", [-1, 1, 12])

@@ -122,7 +122,8 @@ class Post:
 class Unreadable:
     """Something was there and could not be parsed, or not be believed. It pages: it may be the hijack.
 
-    `text` is what it says, where that much could be read.
+    `text` is what it says, where that much could be read. `version` is 0 where it is not known; one that came in place of
+    something readable is kept under a number below 0, which no readable version ever has.
     """
 
     account: str
@@ -130,6 +131,7 @@ class Unreadable:
     reason: str
     created_at: datetime
     text: str = ""
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def unshown(page: dict[str, Any], account: str, theirs: datetime) -> list[Unread
         beside = "referenced" in str(error.get("parameter"))
         if error.get("resource_type") in ("tweet", "post") and is_id(identifier) and identifier not in shown and not beside:
             found[identifier] = Unreadable(
-                account, identifier, "X names it and does not show it (withheld, or for subscribers only?)", theirs
+                account, identifier, "X names it and does not show it (withheld, or for subscribers only?)", theirs, version=1
             )
     return list(found.values())
 
