@@ -131,7 +131,7 @@ async def choose_stream(wanted: str, settings: Settings, secrets: Mapping[str, s
         try:
             await build_edge(sources, name, settings, secrets).probe()
         except SourceError as error:
-            if error.helps_to_wait and "404" not in str(error):  # it may well be there: the listener goes on asking
+            if error.helps_to_wait and "X answered 404" not in str(error):  # it may well be there: the listener goes on asking
                 return name, f"{title}, although it could not be asked for yet: {error}"
             found.append(f"{title} is not to be had ({error})")
             continue

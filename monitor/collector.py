@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ from monitor.outbox import Outbox
 from monitor.reads import EDITS, STREAM, TIMELINE, Reads
 from monitor.record import stamp
 from monitor.rounds import Rounds
-from monitor.sources.interface import Batch, Clock, Faces, Settings, Source, SourceError, Told, Trouble
+from monitor.sources.interface import LONGEST_WAIT, Batch, Clock, Faces, Settings, Source, SourceError, Told, Trouble
 from monitor.store import Store
 from monitor.watch import Watch
 
@@ -138,7 +138,7 @@ class Collector:
         """One read of one account, unless the platform has asked us to wait."""
         now, key, batch, again_at = self.clock(), watch.account.key, None, None
         try:
-            if watch.retry_at and now < watch.retry_at <= now + timedelta(hours=1):
+            if watch.retry_at and now < watch.retry_at <= now + LONGEST_WAIT:
                 watch.finished_at = now
                 return
             watch.fresh = ()
@@ -180,7 +180,7 @@ class Collector:
         self._looked_second = now
         doubtful = [w for w in self.watches.values() if self._is_doubtful(w)]
         try:
-            faces = await self.source.profiles(tuple(w.account for w in doubtful))
+            faces = self._completed(await self.source.profiles(tuple(w.account for w in doubtful)))
         except SourceError:
             for one in doubtful:
                 one.second_look = "failed"
@@ -193,7 +193,7 @@ class Collector:
 
     def _is_doubtful(self, watch: Watch) -> bool:
         row = self.store.account(watch.account.key, watch.account.handle)
-        kind = row["error_kind"] in (Trouble.GONE.value, Trouble.CREDENTIALS.value) or "404" in str(row["last_error"])
+        kind = row["error_kind"] in (Trouble.GONE.value, Trouble.CREDENTIALS.value) or "X answered 404" in str(row["last_error"])
         return kind and row["failures"] >= 2
 
     # --- the stream -------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class Collector:
         """What accounts look like, a hundred at a time; returns those that were seen. Never raises SourceError."""
         watches = [self.watches[k] for k in keys or self.watches if k in self.watches]
         try:
-            faces = await self.source.profiles(tuple(w.account for w in watches))
+            faces = self._completed(await self.source.profiles(tuple(w.account for w in watches)))
         except SourceError as error:
             log.warning("profiles of %s not read: %s", self.platform, error)
             self._profiles_failed = error.trouble is not Trouble.RATE_LIMITED
@@ -277,6 +277,13 @@ class Collector:
             if isinstance(profile, Profile):
                 await self.newest.named(self.watches[key], faces.newest.get(key, ""))
         return frozenset(k for k, p in faces.found.items() if isinstance(p, Profile))
+
+    def _completed(self, faces: Faces) -> Faces:
+        found = {
+            key: self.watches[key].intake.complete(one, faces.unseen) if isinstance(one, Profile) else one
+            for key, one in faces.found.items()
+        }
+        return replace(faces, found=found)
 
     async def _look_at_pinned(self, pinned: Mapping[str, str], faces: Faces) -> None:
         """Profiles that pin a post of which nothing is on record: it may be older than our watch. All others were judged before."""
@@ -324,11 +331,13 @@ class Collector:
         except SourceError as error:
             log.warning("nor can posts be searched for: %s", error)
             return
+        if found.missed:
+            log.warning("a search did not find everything: %s", found.missed)
         for watch in failing:
             mine = tuple(i for i in found.items if i.account == watch.account.key)
             if mine:
                 await watch.sight(Batch(mine, None, found.bodies))
-            watch.searched_at = now
+            watch.searched_at = watch.searched_at if found.missed else now
 
     def _needs_search(self, watch: Watch, now: datetime) -> bool:
         row = self.store.account(watch.account.key, watch.account.handle)

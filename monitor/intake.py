@@ -279,6 +279,20 @@ class Intake:
 
     # --- what the profile shows --------------------------------------------------------------------
 
+    def complete(self, profile: Profile, unseen: frozenset[str]) -> Profile:
+        """The profile with what the platform does not give now as we know it. What it gives for the first time is no change."""
+        name, known = f"never seen: {self.account.key}", self._store.profile(self.account.key)
+        never = frozenset(self._store.kept(name).split())
+        if not unseen and not never:
+            return profile
+        still = never & unseen if known else unseen
+        if still != never:
+            with self._store.transaction():
+                if known:
+                    self._store.keep_profile(replace(known, **{f: getattr(profile, f) for f in never - still}))
+                self._store.keep(name, " ".join(sorted(still)))
+        return replace(profile, **{f: getattr(known, f) for f in unseen}) if known else profile
+
     def pins_unknown(self, profile: Profile) -> str:
         """The id of a newly pinned post of which nothing is on record; else an empty string."""
         known = self._store.profile(self.account.key)

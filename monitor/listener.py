@@ -17,7 +17,7 @@ from typing import Any
 
 from monitor.model import Account
 from monitor.sources._lines import Backoff, Lines
-from monitor.sources.interface import Clock, Prepared, SourceError, Stream, Told, Trouble
+from monitor.sources.interface import LONGEST_WAIT, Clock, Prepared, SourceError, Stream, Told, Trouble
 from monitor.steps import move
 
 log = logging.getLogger("monitor.listener")
@@ -91,7 +91,7 @@ class Listener:
     def _connect_if_due(self, now: datetime) -> None:
         while self._connects and now - self._connects[0] > WINDOW:
             self._connects.popleft()
-        early = now < self.next_at <= now + timedelta(hours=1)  # further ahead only when the clock was set back
+        early = now < self.next_at <= now + LONGEST_WAIT  # further ahead only when the clock was set back
         if early or not self._is_prepared or len(self._connects) >= self._stream.connects * 0.9:
             return
         self._connects.append(now)

@@ -6,7 +6,9 @@ posts counts again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sqlite3
 import statistics
 from collections import deque
 from collections.abc import Iterable
@@ -23,6 +25,8 @@ from monitor.store import Store
 log = logging.getLogger("monitor.observed")
 
 MOST_TOLD = 20  # oddities that somebody is told of; more are counted
+MOST_KEPT = 200  # with a sample each: X must not fill our disk with words that are always new
+NO_DATA = "an answer without data: "
 _SAMPLE = 200_000  # bytes
 
 
@@ -44,6 +48,7 @@ class Observed:
     _new: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _known: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _odd: dict[str, _Odd] = field(default_factory=dict)
+    _learnt: dict[str, str] = field(default_factory=dict)
     _offsets: deque[float] = field(default_factory=lambda: deque(maxlen=9))
 
     def billed(self, kind: str, identifiers: Iterable[str]) -> None:
@@ -58,8 +63,25 @@ class Observed:
 
     def odd(self, what: str, sample: bytes) -> None:
         """Counted; the first of a kind is kept and told."""
-        found = self._odd.setdefault(what, _Odd(0, sample[:_SAMPLE]))
-        found.seen += 1
+        self._note(what, sample)
+
+    def evidence(self, what: str, sample: bytes) -> None:
+        """Counted; the first of a kind is kept."""
+        self._note(f"{NO_DATA}{what}", sample)
+
+    def _note(self, what: str, sample: bytes) -> None:
+        if what in self._odd or len(self._odd) < MOST_KEPT:
+            self._odd.setdefault(what, _Odd(0, sample[:_SAMPLE])).seen += 1
+
+    def remember(self, name: str, value: str) -> None:
+        """Written down with the next flush."""
+        self._learnt[name] = value
+
+    def recall(self, name: str) -> str:
+        """Nothing where the database cannot be read: then it is learnt again."""
+        with contextlib.suppress(sqlite3.Error):
+            return self._learnt.get(name) or self.store.kept(name)
+        return ""
 
     def dated(self, theirs: datetime) -> None:
         """Their clock, which has whole seconds."""
@@ -72,7 +94,7 @@ class Observed:
 
     def flush(self) -> bool:
         """Write it down; whether somebody is told of something. Raises sqlite3.Error; what was not written stays for the next time."""
-        if not self._new and not self._odd:
+        if not self._new and not self._odd and not self._learnt:
             return False
         now = self.clock()
         told = False
@@ -81,7 +103,9 @@ class Observed:
                 self._bill(day, kind, resources)
             for what, odd in self._odd.items():
                 told |= self._keep(what, odd, now)
-        self._new, self._odd = {}, {}
+            for name, value in self._learnt.items():
+                self.store.keep(name, value)
+        self._new, self._odd, self._learnt = {}, {}, {}
         return told
 
     def _bill(self, day: str, kind: str, resources: set[str]) -> None:
@@ -96,13 +120,16 @@ class Observed:
 
     def _keep(self, what: str, odd: _Odd, now: datetime) -> bool:
         """Count it; tell of it the first time ever."""
-        known = self.store.sql.execute("SELECT count(*), count(*) FILTER (WHERE what = ?) FROM oddities", [what]).fetchone()
+        counted = "SELECT count(*), count(*) FILTER (WHERE what = ?), count(*) FILTER (WHERE what NOT LIKE ?) FROM oddities"
+        known = self.store.sql.execute(counted, [what, f"{NO_DATA}%"]).fetchone()
         at = stamp(now)
+        if not known[1] and known[0] >= MOST_KEPT:
+            return False
         self.store.sql.execute(
             "INSERT INTO oddities VALUES(?, ?, ?, ?, ?) ON CONFLICT(what) DO UPDATE SET seen = seen + excluded.seen, last_at = excluded.last_at",
             [what, odd.seen, at, at, None if known[1] else self.store.keep_evidence(odd.sample, now)],
         )
-        if known[1] or known[0] >= MOST_TOLD:
+        if known[1] or what.startswith(NO_DATA) or known[2] >= MOST_TOLD:
             return False
         log.warning("unlike the documentation: %s", what)
         reason = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from monitor.sources.interface import Limit
+from monitor.sources.interface import LONGEST_WAIT, Limit
 from monitor.steps import move
 
 SHARE = 0.9  # of what the platform allows; the rest is for restarts and people
@@ -84,7 +84,7 @@ class Rounds:
 
     def due(self, now: datetime, urgent: frozenset[str] = frozenset()) -> list[str]:
         """Those to read now, marked as being read; `urgent` ones (in an incident) and hurried ones take turns with the others."""
-        if self._until and now < self._until <= now + timedelta(minutes=16):
+        if self._until and now < self._until <= now + LONGEST_WAIT:
             return []
         self._refill(now)
         waiting = [(key, place) for key, place in self._places.items() if self._is_due(place, now)]

@@ -226,4 +226,6 @@ def _money(bill: spending.Bill, config: Config, reading_now: dict[str, dict[str,
 
 def _oddities(store: Store) -> Iterable[str]:
     for row in store.sql.execute("SELECT * FROM oddities ORDER BY last_at DESC LIMIT 5"):
-        yield f"unlike X's documentation, {row['seen']} time(s), last {row['last_at'][:16]}: {row['what']} (sample: evidence {str(row['sample'])[:12]})"
+        what = str(row["what"])
+        kind = "X gave" if what.startswith(observed.NO_DATA) else "unlike X's documentation"
+        yield f"{kind}, {row['seen']} time(s), last {row['last_at'][:16]}: {what} (sample: evidence {str(row['sample'])[:12]})"

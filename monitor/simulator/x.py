@@ -18,6 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from monitor.simulator.faults import Faults
+from monitor.simulator.x_fields import Fields
 from monitor.simulator.x_pages import Paging
 from monitor.simulator.x_push import Push
 from monitor.sources._x_payload import time_id
@@ -80,7 +81,7 @@ class XWorld:
         self.skew = timedelta()  # of X's clock against the world's
         self.balance: float | None = None  # dollars; None: this app may not ask
         self.push = Push(clock, self.bill, self.users)
-        self.dialect, self.paging = "tweet", Paging()
+        self.dialect, self.paging, self.fields = "tweet", Paging(), Fields()
         self._serial, self._short = itertools.count(1), itertools.count(1)
 
     # --- what people do ---------------------------------------------------------------------------
@@ -253,15 +254,16 @@ class XWorld:
             async def answer() -> web.StreamResponse:
                 if request.headers.get("Authorization") not in self.tokens():
                     return web.json_response(UNAUTHORIZED, status=401)
-                limited = self._limited(family)
-                if limited:
-                    return limited
+                refused = self._limited(family) or self.fields.refusal(request)
+                if refused:
+                    return refused
                 found = handler(request)
                 found = await found if inspect.isawaitable(found) else found
                 return found if isinstance(found, web.StreamResponse) else self._good(found, family)
 
             made = await self.faults.around(request, answer)
             if not made.prepared:
+                made.headers["x-transaction-id"] = "0"
                 made.headers["Date"] = format_datetime((self.clock() + self.skew).astimezone(UTC), usegmt=True)
             return made
 
@@ -317,14 +319,11 @@ class XWorld:
         page, meta = self.paging.cut(ids, query.get("pagination_token", ""), int(query.get("max_results", 10)))
         posts = [user.posts[str(i)] for i in page]
         self.paging.between()
-        return ({"data": [self._spoken(p) for p in posts]} if posts else {}) | {"meta": meta} | self._includes(posts)
-
-    def _spoken(self, post: dict[str, Any]) -> dict[str, Any]:
-        """In the dialect of 2.166 (tweet) or 2.167 (post)."""
-        if self.dialect == "tweet":
-            return post
-        names = {"edit_history_tweet_ids": "edit_history_post_ids", "note_tweet": "note_post", "referenced_tweets": "referenced_posts"}
-        return {names.get(k, k): v for k, v in post.items()}
+        return (
+            ({"data": [self.fields.given(p, request, self.dialect) for p in posts]} if posts else {})
+            | {"meta": meta}
+            | self._includes(posts)
+        )
 
     def _includes(self, posts: list[dict[str, Any]]) -> dict[str, Any]:
         keys = [k for p in posts for k in (p.get("attachments") or {}).get("media_keys", ())]
@@ -349,7 +348,7 @@ class XWorld:
         asked = request.query.get("ids", "").split(",")
         seen = [(i, self.users.get(i)) for i in asked]
         errors = [e for i, u in seen if (e := self._hidden(u, i, "ids"))]
-        data = [self._shown(u) for i, u in seen if u and not self._hidden(u, i, "ids")]
+        data = [self.fields.given(self._shown(u), request, "tweet") for i, u in seen if u and not self._hidden(u, i, "ids")]
         return ({"data": data} if data else {}) | ({"errors": errors} if errors else {})
 
     def _shown(self, user: User) -> dict[str, Any]:
@@ -376,7 +375,9 @@ class XWorld:
         found = [p for p in found if start <= p["created_at"] < end and "RT @" not in p["text"][:4]]
         found = sorted(found, key=lambda p: int(p["id"]), reverse=True)[: int(request.query.get("max_results", 10))]
         return (
-            ({"data": [self._spoken(p) for p in found]} if found else {}) | {"meta": {"result_count": len(found)}} | self._includes(found)
+            ({"data": [self.fields.given(p, request, self.dialect) for p in found]} if found else {})
+            | {"meta": {"result_count": len(found)}}
+            | self._includes(found)
         )
 
     def _usage(self, request: web.Request) -> dict[str, Any]:  # noqa: ARG002
@@ -394,14 +395,14 @@ class XWorld:
              "detail": f"Could not find tweet with ids: [{i}].", "type": _PROBLEMS + "resource-not-found"}
             for i in asked if i not in known
         ]  # fmt: skip
-        data = [self._spoken(known[i]) for i in asked if i in known]
+        data = [self.fields.given(known[i], request, self.dialect) for i in asked if i in known]
         answer: dict[str, Any] = ({"data": data} if data else {}) | ({"errors": errors} if errors else {})
         expanded = request.query.get("expansions", "")
         if "attachments.media_keys" in expanded:
             answer |= self._includes([known[i] for i in asked if i in known])
         if "author_id" in expanded:
             authors = {known[i]["author_id"] for i in asked if i in known}
-            answer["includes"] = {"users": [self.users[a].profile | {"id": a} for a in sorted(authors)]}
+            answer.setdefault("includes", {})["users"] = [self.users[a].profile | {"id": a} for a in sorted(authors)]
         return answer
 
 

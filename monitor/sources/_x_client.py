@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,18 +21,21 @@ import aiohttp
 from tweepy.asynchronous import AsyncClient
 
 from monitor import bounded_http, bounded_json
+from monitor.sources._x_dialect import words_of
 from monitor.sources.interface import Limit, Settings, SourceError, Trouble
 
 DEADLINE_SECONDS = 10
+_NUMBERS = re.compile(r"\d{4,}")  # ids and times, which make the same words new each time
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer, read whole."""
+    """One HTTP answer, read whole. `unseen` is what the question left out of a post, in words."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    unseen: tuple[str, ...] = ()
 
     @property
     def dated(self) -> datetime | None:
@@ -89,6 +93,8 @@ class Client(AsyncClient):  # type: ignore[misc]
         self._note_time(answer)
         error = refusal(answer, self._clock())
         if error:
+            if error.trouble is not Trouble.RATE_LIMITED:
+                self._observer.evidence(_NUMBERS.sub("#", str(error)), answer.body)
             raise error
         try:
             page = bounded_json.read(answer.body)
@@ -175,35 +181,93 @@ def billed(page: dict[str, Any]) -> dict[str, list[str]]:
 # --- errors: section 3 of X's documentation, and what edges and proxies really send ----------------
 
 
-def refusal(answer: Answer, now: datetime) -> SourceError | None:  # noqa: PLR0911 - one return per status
+_FROM_X = ("x-transaction-id", "x-response-time", "x-access-level", "x-rate-limit-limit", "api-version")
+_GENERAL = ("Unauthorized", "Forbidden", "Not Found", "Too Many Requests", "Service Unavailable", "Invalid Request")
+_USUAL = "x-rate-limit"
+
+
+def refusal(answer: Answer, now: datetime) -> SourceError | None:
     """The error an HTTP status means, or None for 200."""
-    status = answer.status
-    if status in (200, 201):
+    if answer.status in (200, 201):
         return None
-    said = _said(answer.body)
-    match status:
-        case 400:
-            return SourceError(Trouble.REJECTED, "X rejected the request as invalid (400)")
+    page = _problem_page(answer)
+    stranger = page is None and answer.status in (400, 401, 403, 404, 422, 429)
+    error = _in_front(answer, now) if stranger else _meaning(answer, page or {}, now)
+    error.page, error.body = page or {}, answer.body
+    return error
+
+
+def _problem_page(answer: Answer) -> dict[str, Any] | None:
+    """What X says is wrong; None where this is not of its shape. X itself sends some 404s without a body, and with its headers."""
+    headers = {name.lower() for name in answer.headers}
+    if not answer.body.strip():
+        return {} if headers & set(_FROM_X) else None
+    try:
+        page = bounded_json.read(answer.body)
+    except (ValueError, bounded_json.TooMuchError):
+        return None
+    known = isinstance(page, dict) and (isinstance(page.get("errors"), list) or isinstance(page.get("title"), str))
+    return page if known else None
+
+
+def _in_front(answer: Answer, now: datetime) -> SourceError:
+    """Says nothing of our token, nor of the account: a proxy or a firewall, ours or theirs, did not let us through."""
+    what = "a web page" if _said(answer.body).lstrip().startswith("<") else "an answer that is not X's"
+    again = now + timedelta(seconds=60) if answer.status == 429 else None
+    message = f"something in front of X refuses this host: status {answer.status} with {what} (a proxy, a firewall or a blocked address?)"
+    return SourceError(Trouble.UNAVAILABLE, message, again)
+
+
+def _meaning(answer: Answer, page: dict[str, Any], now: datetime) -> SourceError:  # noqa: PLR0911 - one return per status
+    said, body = words_of(page), _said(answer.body)
+    why = f": {said}" if said and said not in _GENERAL else ""
+    match answer.status:
+        case 400 | 422:
+            return SourceError(Trouble.REJECTED, f"X rejected the request as invalid ({answer.status}){why}")
         case 401:
-            return SourceError(Trouble.CREDENTIALS, "X refused the bearer token (401): revoked, or never valid")
+            return SourceError(Trouble.CREDENTIALS, f"X refused the bearer token (401): revoked, or never valid{why}")
         case 402:
-            return SourceError(Trouble.CREDITS, "X says the credits are used up (402)")
+            return SourceError(Trouble.CREDITS, f"X says the credits are used up (402){why}")
         case 403:
-            return SourceError(Trouble.CREDENTIALS, "X forbids this app to read (403): suspended, or not enrolled")
+            return SourceError(Trouble.CREDENTIALS, f"X forbids this app to read (403): suspended, or not enrolled{why}")
         case 404:
-            return SourceError(Trouble.UNAVAILABLE, "X answered 404 for this account")
-        case 429 if "usage-capped" in said or "UsageCapExceeded" in said:
+            return SourceError(Trouble.UNAVAILABLE, f"X answered 404 for this account{why}")
+        case 429 if "usage-capped" in body or "UsageCapExceeded" in body:
             return SourceError(Trouble.CREDITS, "X says the monthly usage cap is reached (429)")
-        case 429 if "TooManyConnections" in said:
+        case 429 if "TooManyConnections" in body:
             return SourceError(Trouble.RATE_LIMITED, "X says that this app has its most connections open already (429)")
         case 429:
-            limit = limit_of(answer)
-            at = limit.reset_at if limit and limit.reset_at > now else now + timedelta(seconds=60)
-            until = f"until {at:%H:%M:%S} UTC" if limit else "without saying until when"
-            at = min(at, now + timedelta(minutes=16))
-            return SourceError(Trouble.RATE_LIMITED, f"X limits the rate {until} (429)", at, for_all=limit is not None)
-    kind = "with a page instead of data" if said.lstrip().startswith("<") else "with an error"
-    return SourceError(Trouble.UNAVAILABLE, f"X answered {status} {kind}")
+            return _limited(answer, now)
+    kind = "with a page instead of data" if body.lstrip().startswith("<") else "with an error"
+    return SourceError(Trouble.UNAVAILABLE, f"X answered {answer.status} {kind}{why}")
+
+
+def _limited(answer: Answer, now: datetime) -> SourceError:
+    """Of several limits that are used up, the one that ends last is waited for."""
+    known = [(min(at, now + _longest(name)), name, used_up) for at, name, used_up in _resets(answer) if at > now]
+    resets = [one for one in known if one[2]] or [one for one in known if one[1] == _USUAL]
+    if not resets:
+        over = limit_of(answer) is not None
+        until = f"until {now + timedelta(seconds=60):%H:%M:%S} UTC" if over else "without saying until when"
+        return SourceError(Trouble.RATE_LIMITED, f"X limits the rate {until} (429)", now + timedelta(seconds=60), for_all=over)
+    at, name, _ = max(resets)
+    until = f"{at:%H:%M:%S} UTC" if name == _USUAL else f"{at:%Y-%m-%d %H:%M:%S} UTC, when {name} is reset"
+    return SourceError(Trouble.RATE_LIMITED, f"X limits the rate until {until} (429)", at, for_all=True)
+
+
+def _resets(answer: Answer) -> Iterator[tuple[datetime, str, bool]]:
+    """(when it is reset, its name, whether it is used up) for every limit that the headers name."""
+    headers = {k.lower(): v for k, v in answer.headers.items()}
+    for header, value in headers.items():
+        name = header.removesuffix("-reset")
+        if name != header and name.startswith("x-") and "limit" in name:
+            with contextlib.suppress(ValueError, OverflowError, OSError):
+                yield datetime.fromtimestamp(int(value), UTC), name, headers.get(f"{name}-remaining", "").strip() == "0"
+
+
+def _longest(name: str) -> timedelta:
+    """That a limit of this name can last: what goes beyond it is not believed."""
+    return timedelta(minutes=16) if name == _USUAL else timedelta(hours=24, minutes=16)
 
 
 def _said(body: bytes) -> str:
@@ -224,6 +288,12 @@ def listed(page: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """The objects under a name that should hold a list of them."""
     found = page.get(name)
     return [f for f in found if isinstance(f, dict)] if isinstance(found, list) else []
+
+
+def next_token(page: Mapping[str, Any]) -> str:
+    """What names the next page, or an empty string."""
+    meta = page.get("meta")
+    return str(meta.get("next_token") or "") if isinstance(meta, dict) else ""
 
 
 def last_segment(error: dict[str, Any]) -> str:

@@ -50,14 +50,15 @@ class Includes:
     media: dict[str, dict[str, Any]]
     polls: dict[str, dict[str, Any]]
     posts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()  # what of each post was not asked for
 
 
-def includes(page: dict[str, Any]) -> Includes:
+def includes(page: dict[str, Any], unseen: tuple[str, ...] = ()) -> Includes:
     """The expansions of a page, whatever of them is usable."""
     given = page.get("includes")
     given = given if isinstance(given, dict) else {}
     posts = _keyed(given.get("tweets") or given.get("posts"), "id")
-    return Includes(_keyed(given.get("media"), "media_key"), _keyed(given.get("polls"), "id"), posts)
+    return Includes(_keyed(given.get("media"), "media_key"), _keyed(given.get("polls"), "id"), posts, unseen)
 
 
 def _keyed(items: Any, key: str) -> dict[str, dict[str, Any]]:
@@ -95,7 +96,7 @@ def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
     if not is_id(identifier):
         raise ValueError("id")
     history = tuple(dict.fromkeys((*_history(data), identifier)))
-    kind, referenced, author, forms = _kind(data, account)
+    kind, referenced, author, forms = _kind(data, account, more)
     note = _first(data, "note_tweet", "note_post") or {}
     escaped = str(note.get("text") or data["text"])
     entities = note.get("entities") or data.get("entities") or {}
@@ -122,7 +123,7 @@ def _post(data: dict[str, Any], account: str, more: Includes) -> Post:
         poll=bool((data.get("attachments") or {}).get("poll_ids")),
         forms=forms,
         versions=history,
-        unread=_unread(data),
+        unread=_unread(data, more),
         original=_original(referenced, account, more) if kind is Kind.REPOST else None,
         url=f"https://x.com/i/web/status/{identifier}",
         unwound=_unwound(urls),
@@ -137,12 +138,12 @@ def _first(data: dict[str, Any], *names: str) -> Any:
     return next((data[n] for n in names if data.get(n)), None)
 
 
-def _kind(data: dict[str, Any], account: str) -> tuple[Kind, str, str, tuple[Kind, ...]]:
+def _kind(data: dict[str, Any], account: str, more: Includes) -> tuple[Kind, str, str, tuple[Kind, ...]]:
     """Kind, referenced id, referenced author, and other kinds that it has or whose look was typed.
 
     Only a reference of X's makes a repost, a quote or a reply: `RT @` and a leading `@name`, for which X names
     somebody answered too, can be typed. A reply to oneself is a post: it stands on the timeline like one, and replies are
-    judged more gently. So a reply that quotes is a quote, and a reply besides.
+    judged more gently; so is one where X does not say to whom. And a reply that quotes is a quote, and a reply besides.
     """
     refs = {r.get("type"): str(r.get("id", "")) for r in _first(data, "referenced_tweets", "referenced_posts") or ()}
     reposted = _RT.match(str(data.get("text", "")))
@@ -150,6 +151,8 @@ def _kind(data: dict[str, Any], account: str) -> tuple[Kind, str, str, tuple[Kin
         return Kind.REPOST, refs["retweeted"], reposted[1] if reposted else "", ()
     to, above = str(data.get("in_reply_to_user_id") or ""), _first(data, "in_reply_to_tweet_id", "in_reply_to_post_id")
     answered = refs.get("replied_to", str(above) if above else None)  # events name it beside the references
+    if answered and not to:
+        to = str(more.posts.get(answered, {}).get("author_id") or account.rsplit(":", 1)[-1])
     itself = bool(to) and to in (str(data.get("author_id") or ""), account.rsplit(":", 1)[-1])
     if "quoted" in refs:
         return Kind.QUOTE, refs["quoted"], "", (Kind.REPLY,) if answered is not None and not itself else ()
@@ -231,12 +234,12 @@ def _own_article(data: dict[str, Any], urls: Any) -> set[str]:
 _BODIES = ("text", "plain_text")  # of an article, where X gives one: by default it gives the title alone
 
 
-def _unread(data: dict[str, Any]) -> tuple[str, ...]:
+def _unread(data: dict[str, Any], more: Includes) -> tuple[str, ...]:
     """What a reader of this post sees and X does not give."""
     article = data.get("article")
     if article is None or (isinstance(article, dict) and any(article.get(k) for k in _BODIES)):
-        return ()
-    return ("the body of its article",)
+        return more.unseen
+    return ("the body of its article", *more.unseen)
 
 
 def _options(data: dict[str, Any], more: Includes) -> list[str]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.model import Account, Post, Unreadable
-from monitor.sources._x_client import Answer, limit_of, posts_of
+from monitor.sources._x_client import Answer, limit_of, next_token, posts_of
 from monitor.sources._x_payload import id_time, includes, is_id, time_id
 from monitor.sources._x_truth import AHEAD, is_ahead, true_post, unshown
 from monitor.sources.interface import Batch, Limit, SourceError
@@ -84,7 +84,7 @@ class Walk:
 
     def add(self, page: dict[str, Any], answer: Answer, theirs: datetime) -> list[int]:
         """Take one page in; its ids as they came. Raises SourceError for a page that says nothing."""
-        self.theirs, self.limit, more = theirs, limit_of(answer), includes(page)
+        self.theirs, self.limit, more = theirs, limit_of(answer), includes(page, answer.unseen)
         given, wrong = posts_of(page)
         items = [true_post(d, self.account.key, self.account.id, more, theirs) for d in given]
         kept_back = unshown(page, self.account.key, theirs)
@@ -149,7 +149,7 @@ class _Step:
 
     def ends(self, page: dict[str, Any], came: list[int], fresh: list[int], found: Walk, known: int) -> bool:
         """Go on from this page; whether the walk is over."""
-        token = str((page.get("meta") or {}).get("next_token") or "")
+        token = next_token(page)
         self._barren = 0 if fresh else self._barren + 1
         self._ordered = self._ordered and came == sorted(came, reverse=True)
         if not token or (not fresh and token in self._tokens):  # a token that comes again leads nowhere

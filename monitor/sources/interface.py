@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], datetime]
 PAGES = 10  # of one read; the rest is read by the next one
+LONGEST_WAIT = timedelta(hours=25)  # that a platform may ask for: some limits are for a day
 
 
 class Trouble(StrEnum):
@@ -42,6 +43,8 @@ class SourceError(Exception):
         self.retry_at = retry_at
         self.seen: Batch | None = None  # what came all the same: it is judged, and moves no cursor
         self.for_all = for_all  # the platform named a time at which it answers anybody of ours again
+        self.page: Mapping[str, Any] = {}  # what the platform said instead, where it can be read
+        self.body = b""  # and as it came
 
     @property
     def helps_to_wait(self) -> bool:
@@ -82,22 +85,28 @@ class Batch:
 class Faces:
     """What accounts look like, by account key; a SourceError where one cannot be seen.
 
-    `newest` is the id of the newest post of each, where the platform says it.
+    `newest` is the id of the newest post of each, where the platform says it. `unseen` are fields of profiles that the
+    platform does not give now: their values say nothing.
     """
 
     found: dict[str, Profile | SourceError]
     bodies: tuple[bytes, ...] = ()
     newest: dict[str, str] = field(default_factory=dict)
     limit: Limit | None = None
+    unseen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What asking for posts by id gave: each with its newest version, and which of the ids are gone."""
+    """What asking for posts by id gave: each with its newest version, and which of the ids are gone.
+
+    `missed` says in words why a search did not come to its end.
+    """
 
     items: tuple[Post | Unreadable, ...] = ()
     gone: frozenset[str] = frozenset()
     bodies: tuple[bytes, ...] = ()
+    missed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +157,20 @@ class Observer(Protocol):
         """Something unlike the documentation, in words that stay the same for the same oddity."""
         ...
 
+    def evidence(self, what: str, sample: bytes) -> None:
+        """The body of a read that failed, kept once for the same words; nobody is told of it."""
+        ...
+
     def dated(self, theirs: datetime) -> None:
         """What time the platform says it is."""
+        ...
+
+    def remember(self, name: str, value: str) -> None:
+        """Something small that the edge has learnt, to be recalled after a restart."""
+        ...
+
+    def recall(self, name: str) -> str:
+        """What was remembered under this name, or an empty string."""
         ...
 
 
@@ -162,8 +183,18 @@ class Unobserved:
     def odd(self, what: str, sample: bytes) -> None:
         """Nothing."""
 
+    def evidence(self, what: str, sample: bytes) -> None:
+        """Nothing."""
+
     def dated(self, theirs: datetime) -> None:
         """Nothing."""
+
+    def remember(self, name: str, value: str) -> None:
+        """Nothing."""
+
+    def recall(self, name: str) -> str:  # noqa: ARG002
+        """Nothing."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

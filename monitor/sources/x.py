@@ -8,7 +8,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.model import Account, Post, Profile, Unreadable
-from monitor.sources._x_client import Answer, Client, TooLargeError, answered, last_segment, limit_of, listed, posts_of, problem
+from monitor.sources._x_client import (
+    Answer,
+    Client,
+    TooLargeError,
+    answered,
+    last_segment,
+    limit_of,
+    listed,
+    next_token,
+    posts_of,
+    problem,
+)
+from monitor.sources._x_dialect import missing, unseen_fields
+from monitor.sources._x_ladder import Ladder, Send
 from monitor.sources._x_payload import id_time, includes, is_id, newest_version, read_profile, time_id
 from monitor.sources._x_timeline import Cursor, Walk, walk
 from monitor.sources._x_truth import is_ahead, true_post
@@ -22,22 +35,6 @@ FIRST_SIGHT = 20  # posts of the baseline
 
 SEARCH_BEHIND = timedelta(seconds=11)  # a search may not end later than ten seconds ago
 _QUERY = 512  # characters of a search
-_EXPECTED = ("author_id", "created_at", "conversation_id")  # of every post, as asked for
-POST_FIELDS = (
-    "author_id,created_at,entities,attachments,referenced_tweets,note_tweet,article,card_uri,edit_controls,"
-    "edit_history_tweet_ids,conversation_id,in_reply_to_user_id,reply_settings,community_id,lang,"
-    "possibly_sensitive,withheld,scopes,display_text_range,media_metadata,geo,paid_partnership"
-)
-FIELDS = {
-    "tweet_fields": POST_FIELDS,
-    "expansions": "attachments.media_keys,attachments.poll_ids",
-    "media_fields": "type,url,preview_image_url,alt_text",
-    "poll_fields": "options",
-}
-_USER_FIELDS = (
-    "name,username,description,location,url,entities,profile_image_url,profile_banner_url,pinned_tweet_id,"
-    "verified_type,affiliation,protected,most_recent_tweet_id,public_metrics"
-)
 
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> XSource:
@@ -46,11 +43,13 @@ def build(settings: Settings, secrets: Mapping[str, str]) -> XSource:
 
 
 class XSource:
-    """See `Source`. Keeps no state between calls but the account ids it was given."""
+    """See `Source`. Keeps no state between calls but in which words X takes questions."""
 
     def __init__(self, client: Client, settings: Settings) -> None:
         self.client = client
         self._clock, self._observer = settings.clock, settings.observer
+        self._timelines, self._lookup = Ladder("timelines", settings), Ladder("posts by id", settings)
+        self._recent, self._profiles = Ladder("search", settings), Ladder("profiles", settings, patience=2)
 
     async def resolve(self, handles: tuple[str, ...]) -> dict[str, str | SourceError]:
         """One request per hundred handles: X allows 300 requests in fifteen minutes."""
@@ -134,13 +133,13 @@ class XSource:
         async def fetch(where: dict[str, str | None]) -> tuple[dict[str, Any], Answer, datetime]:
             while True:
                 try:
-                    page, answer = await self.client.ask(self.client.get_users_tweets(account.id, max_results=sizes[0], **where, **FIELDS))
+                    asked = {"max_results": str(sizes[0])} | {k: v for k, v in where.items() if v is not None}
+                    page, answer, _ = await self._timelines.ask(self._get(f"/2/users/{account.id}/tweets", asked))
                 except TooLargeError:
                     if len(sizes) == 1:
                         raise
                     del sizes[0]
                 else:
-                    self._compare(page, answer.body)
                     return page, answer, self._dated(answer)
 
         return await walk(fetch, account, since, until, most, known)
@@ -149,23 +148,23 @@ class XSource:
         """X's clock when it answered; ours where it does not say."""
         return answer.dated or self._clock()
 
-    def _compare(self, page: dict[str, Any], body: bytes) -> None:
-        """Whether the fields we asked for arrived: X drops what it does not know, silently."""
-        posts = [d for d in listed(page, "data") if "text" in d]
-        for name in _EXPECTED:
-            if posts and not all(name in d for d in posts):
-                self._observer.odd(f"posts without {name}", body)
-        if posts and not all("edit_history_tweet_ids" in d or "edit_history_post_ids" in d for d in posts):
-            self._observer.odd("posts without their edit history", body)
+    def _get(self, route: str, asked: Mapping[str, str]) -> Send:
+        """Asks this of X, in whatever form it is told to."""
+
+        async def send(form: Mapping[str, str]) -> tuple[dict[str, Any], Answer]:
+            return await self.client.ask(self.client.request("GET", route, params={**asked, **form}))
+
+        return send
 
     async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
         """One request per hundred accounts."""
         out: dict[str, Profile | SourceError] = {}
-        bodies, newest, limit = [], {}, None
+        bodies, newest, limit, unseen = [], {}, None, frozenset[str]()
         for start in range(0, len(accounts), 100):
             some = {a.id: a.key for a in accounts[start : start + 100]}
-            page, answer = await self.client.ask(self.client.get_users(ids=list(some), user_fields=_USER_FIELDS))
+            page, answer, form = await self._profiles.ask(self._get("/2/users", {"ids": ",".join(some)}))
             answered(page)
+            unseen |= unseen_fields(form, missing(form, page))
             bodies.append(answer.body)
             limit = limit_of(answer)
             users = listed(page, "data")
@@ -182,7 +181,7 @@ class XSource:
                     out[hidden] = problem({"errors": [error]}) or SourceError(Trouble.GONE, "X does not show it")
         unsaid = SourceError(Trouble.UNAVAILABLE, "X said nothing of its profile")
         out = {a.key: out.get(a.key, unsaid) for a in accounts}
-        return Faces(out, tuple(bodies), {k: v for k, v in newest.items() if is_id(v)}, limit)
+        return Faces(out, tuple(bodies), {k: v for k, v in newest.items() if is_id(v)}, limit, unseen)
 
     async def author(self, post: Post) -> str:
         """One post and its author, asked for by id: billed as both, so only where a registration needs it."""
@@ -196,13 +195,15 @@ class XSource:
         page, answer = await self._by_id(identifiers)
         newer = {n for d in listed(page, "data") if (n := newest_version(d)) and n not in identifiers}
         pages = [(page, answer), *([await self._by_id(tuple(newer)[:100])] if newer else [])]
+        if len(accounts) > 1 and not _say_whose(pages):
+            raise SourceError(Trouble.UNAVAILABLE, "X does not say whose the posts are that were asked for by their ids")
         absent = [e for e in listed(page, "errors") if last_segment(e) == "resource-not-found"]
         gone = {str(e.get("value") or e.get("resource_id")) for e in absent} & set(identifiers)
         self._count(page, identifiers, answer.body)
-        return Found(_of(accounts, ((p, self._dated(a)) for p, a in pages)), frozenset(gone), tuple(a.body for _, a in pages))
+        return Found(self._of(accounts, pages), frozenset(gone), tuple(a.body for _, a in pages))
 
     async def _by_id(self, identifiers: tuple[str, ...]) -> tuple[dict[str, Any], Answer]:
-        page, answer = await self.client.ask(self.client.get_tweets(list(identifiers[:100]), **FIELDS))
+        page, answer, _ = await self._lookup.ask(self._get("/2/tweets", {"ids": ",".join(identifiers[:100])}))
         answered(page)
         return page, answer
 
@@ -213,27 +214,57 @@ class XSource:
         if not set(identifiers[:100]) <= named:
             self._observer.odd("an answer by ids that leaves some of them out", body)
 
+    def _of(self, accounts: tuple[Account, ...], pages: Iterable[tuple[dict[str, Any], Answer]]) -> tuple[Post | Unreadable, ...]:
+        """The posts of these accounts, oldest first, each once. Of somebody else there is none among what was asked for: such
+        a one is unreadable, and the first account's where nobody can say whose it should be.
+        """
+        ours = {a.id: a for a in accounts}
+        found = {}
+        for page, answer in pages:
+            more = includes(page, answer.unseen)
+            for data in listed(page, "data") if accounts else ():
+                author = str(data.get("author_id") or "")
+                if author or len(accounts) == 1:
+                    owner = ours.get(author, accounts[0])
+                    item = true_post(data, owner.key, owner.id, more, self._dated(answer))
+                    found[(item.id, type(item))] = item
+        return tuple(sorted(found.values(), key=lambda i: (i.created_at, len(i.id), i.id)))
+
     async def search(self, accounts: tuple[Account, ...], since: datetime) -> Found:
         """Recent search: another backend than the timelines. Ten seconds late, and without reposts since May 2026."""
         now = self.client.now()
-        start, end = max(since, now - timedelta(days=6)), now - SEARCH_BEHIND
+        span = {"start_time": _stamp(max(since, now - timedelta(days=6))), "end_time": _stamp(now - SEARCH_BEHIND), "max_results": "100"}
         pages: list[tuple[dict[str, Any], Answer]] = []
+        missed = ""
         for query in queries(accounts, _QUERY):
-            token = None
-            for _ in range(PAGES):
-                page, answer = await self.client.ask(
-                    self.client.search_recent_tweets(
-                        query, max_results=100, start_time=_stamp(start), end_time=_stamp(end), next_token=token, **FIELDS
-                    )
-                )
-                posts, wrong = posts_of(page)
-                if wrong and not posts:
-                    raise wrong
-                pages.append((page, answer))
-                token = (page.get("meta") or {}).get("next_token")
-                if not token or not posts:
-                    break
-        return Found(_of(accounts, ((p, self._dated(a)) for p, a in pages)), frozenset(), tuple(a.body for p, a in pages if p.get("data")))
+            found, why = await self._searched({"query": query} | span)
+            pages += found
+            missed = missed or why
+        if len(accounts) > 1 and not _say_whose(pages):
+            missed = "X's search does not say whose the posts are"
+        return Found(self._of(accounts, pages), frozenset(), tuple(a.body for p, a in pages if p.get("data")), missed)
+
+    async def _searched(self, asked: dict[str, str]) -> tuple[list[tuple[dict[str, Any], Answer]], str]:
+        """The pages of one search, and why they may not be all. An empty page with a token does not end it, a repeated one does."""
+        pages: list[tuple[dict[str, Any], Answer]] = []
+        seen, tokens = set[str](), set[str]()
+        while True:
+            page, answer, _ = await self._recent.ask(self._get("/2/tweets/search/recent", asked))
+            posts, wrong = posts_of(page)
+            if wrong and not posts:
+                raise wrong
+            pages.append((page, answer))
+            token = next_token(page)
+            if not token:
+                return pages, str(wrong or "")
+            ids = {str(p.get("id")) for p in listed(page, "data")}
+            if token in tokens or (ids and ids <= seen):
+                return pages, "X's search shows a page again"
+            if len(pages) >= PAGES:
+                return pages, f"more posts than {PAGES} pages of a search"
+            seen |= ids
+            tokens.add(token)
+            asked = asked | {"next_token": token}
 
     async def balance(self) -> float | None:
         """Best effort: X answers this to some apps only, and its description does not have it yet."""
@@ -262,22 +293,6 @@ def queries(accounts: tuple[Account, ...], most: int) -> list[str]:
 
 def _stamp(when: datetime) -> str:
     return f"{when:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _of(accounts: tuple[Account, ...], pages: Iterable[tuple[dict[str, Any], datetime]]) -> tuple[Post | Unreadable, ...]:
-    """The posts of these accounts, oldest first, each once; `pages` with X's clock. Of somebody else there is none among
-    what was asked for: such a one is unreadable, and the first account's where nobody can say whose it should be.
-    """
-    ours = {a.id: a for a in accounts}
-    found = {}
-    for page, theirs in pages:
-        for data in listed(page, "data") if accounts else ():
-            author = str(data.get("author_id") or "")
-            if author or len(accounts) == 1:
-                owner = ours.get(author, accounts[0])
-                item = true_post(data, owner.key, owner.id, includes(page), theirs)
-                found[(item.id, type(item))] = item
-    return tuple(sorted(found.values(), key=lambda i: (i.created_at, len(i.id), i.id)))
 
 
 def _parsed(cursor: str) -> Cursor:
@@ -324,9 +339,13 @@ def _when(identifier: str) -> str:
     return f"{id_time(identifier):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _say_whose(pages: list[tuple[dict[str, Any], Answer]]) -> bool:
+    return all("author_id" in d for page, _ in pages for d in listed(page, "data"))
+
+
 def _has_posted(user: dict[str, Any]) -> bool:
     metrics = user.get("public_metrics")
-    return isinstance(metrics, dict) and bool(metrics.get("tweet_count"))
+    return isinstance(metrics, dict) and bool(metrics.get("tweet_count") or metrics.get("post_count"))
 
 
 def _profile(user: dict[str, Any], key: str) -> Profile | SourceError:

@@ -6,17 +6,20 @@ Deletions, profiles and live broadcasts are not in it. Rules: docs.x.com, x-api/
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Any
 
 from monitor.model import Account
-from monitor.sources._x_client import Client, listed
+from monitor.sources._x_client import Answer, Client, listed
+from monitor.sources._x_dialect import unseen_parts
 from monitor.sources._x_events import read_event
+from monitor.sources._x_ladder import Ladder
 from monitor.sources.interface import Prepared, Settings, Told
-from monitor.sources.x import FIELDS, queries
+from monitor.sources.x import queries
 
 TAG = "hijack-monitor"
 _RULE = 1_024  # characters of one
-_PARAMETERS = {name.replace("_fields", ".fields"): value for name, value in FIELDS.items()}
 
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> Filtered:
@@ -33,6 +36,7 @@ class Filtered:
         self._client, self._clock, self._observer = client, settings.clock, settings.observer
         self._tag = f"{TAG} {settings.options.get('install', '')}".strip()  # another monitor of this app has rules of its own
         self._keys: dict[str, str] = {}
+        self._ladder = Ladder("the filtered stream", settings)
 
     async def probe(self) -> str:
         """Lists the rules."""
@@ -54,13 +58,24 @@ class Filtered:
                 await self._client.ask(self._client.request("POST", "/2/tweets/search/stream/rules", json=body))
         return Prepared(frozenset(a.key for a in accounts))
 
-    def connect(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncIterator[bytes]]:
         """The one connection that X allows."""
-        return self._client.stream("/2/tweets/search/stream", _PARAMETERS)
+        opened: list[AsyncIterator[bytes]] = []
+        async with AsyncExitStack() as stack:
+
+            async def send(form: Mapping[str, str]) -> tuple[dict[str, Any], Answer]:
+                opened.append(await stack.enter_async_context(self._client.stream("/2/tweets/search/stream", form)))
+                return {}, Answer(200, {}, b"")
+
+            await self._ladder.ask(send)
+            yield opened[-1]
 
     def read(self, line: bytes) -> Told:
-        """A post, and what it cost."""
+        """A post, and what it cost; one that X gives in part is asked for by its id."""
         told = read_event(line, self._keys, self._client.now())
+        if told.item and unseen_parts(self._ladder.form):
+            told = replace(told, partial=True)
         if told.item:
             self._observer.billed("post", (told.item.id,))
         if told.odd:

@@ -18,7 +18,7 @@ from rapidfuzz import fuzz
 from monitor.model import ONE_IS_ENOUGH, ApprovedPost, Approving, Exact, Kind, Match, Near, NoMatch, Post, ProfileChange
 from monitor.verdict.confirmed import fresh, waits
 from monitor.verdict.critical import bare, signature
-from monitor.verdict.parts import caveats, doubt
+from monitor.verdict.parts import caveats, doubt, unread_caveats
 from monitor.verdict.resemblance import explained
 from monitor.verdict.shown_pictures import media_note, unregistered_alt
 from monitor.verdict.slips import reads_as_itself, slip
@@ -185,7 +185,7 @@ class Queue:
         what = "answers under a registered post" if one.conversation else f"{post.kind}s of @{one.author} are registered"
         what = what if one.conversation or one.author else "the repost of that post is registered"
         # a reply that nobody registered would not even be told: there a young registration excuses nothing
-        told = fresh(one, post.created_at, self._approving) if post.kind is not Kind.REPLY else ()
+        told = (*unread_caveats(post), *fresh(one, post.created_at, self._approving)) if post.kind is not Kind.REPLY else ()
         return Exact(one.id, what, words=False, caveats=told)
 
     def _near(self, text: str, post: Post, names: frozenset[str]) -> Near | None:

@@ -35,7 +35,12 @@ def caveats(one: ApprovedPost, post: Post, expected: tuple[str, ...] = ()) -> tu
 def _caveats(one: ApprovedPost, post: Post, expected: tuple[str, ...]) -> Iterator[str]:
     yield from part_caveats(one, post, (*expected, "answers") if one.after else expected)
     yield from picture_caveats(one, post)
-    yield from (f"{part} was not compared: the platform does not give it" for part in post.unread)
+    yield from unread_caveats(post)
+
+
+def unread_caveats(post: Post) -> Iterator[str]:
+    """What a reader sees of this post and the platform does not give."""
+    return (f"{part} was not compared: the platform does not give it" for part in post.unread)
 
 
 def _another_post(one: ApprovedPost, post: Post) -> Doubt | None:

@@ -19,10 +19,10 @@ from monitor.model import Account, Kind, Post, Profile, Unreadable
 from monitor.simulator import x as stand_in
 from monitor.simulator.demo import serve
 from monitor.simulator.x import XWorld
+from monitor.sources import _x_client, interface, x, x_activity, x_stream
 from monitor.sources import _x_payload as payload
-from monitor.sources import interface, x, x_activity, x_stream
 from monitor.sources.interface import SourceError, Trouble
-from tests.conftest import SECRETS, START, Clock
+from tests.conftest import SECRETS, START, Clock, world
 
 ACCOUNT = Account("x", "1", "acme")
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -145,6 +145,67 @@ async def test_a_rate_limit_says_when_to_come_back(wired: Wired) -> None:
     with pytest.raises(SourceError) as raised:
         await wired.read()
     assert raised.value.retry_at == START + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429])
+@pytest.mark.parametrize(
+    "body", [b"<html>You have been blocked</html>", b'{"message": "Forbidden"}', b"", b"[]", b"{", b"nginx", b'{"status": 404}']
+)
+def test_a_refusal_that_is_not_of_x_is_no_sign_of_a_dead_token_nor_of_a_lost_account(status: int, body: bytes) -> None:
+    found = _x_client.refusal(_x_client.Answer(status, {"server": "proxy"}, body), START)
+    assert found is not None
+    assert "something in front of X refuses this host" in str(found)
+    assert (found.trouble, found.helps_to_wait) == (Trouble.UNAVAILABLE, True)
+    theirs = _x_client.refusal(_x_client.Answer(status, {"X-Transaction-Id": "1"}, b""), START)
+    assert theirs is not None
+    assert "in front of" not in str(theirs)
+
+
+async def test_a_blocked_host_is_said_to_be_one_and_no_account_to_be_gone(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for path in ("/2/users", "/2/tweets"):
+            w.x.faults.add("html", path, times=100_000, value=403)
+        await w.run(75)
+        (page,) = w.slack.waking()
+        assert "omething in front of X refuses this host" in page.words()
+        assert "bearer token" not in page.words()
+        kept = w.service.store.sql.execute("SELECT seen FROM oddities WHERE what LIKE '%in front of X%'").fetchall()
+        assert len(kept) == 1
+        assert kept[0]["seen"] > 10
+
+
+@given(st.lists(st.tuples(st.sampled_from(["x-rate-limit", "x-app-limit-24hour", "x-user-limit-24hour"]), st.integers(1, 80_000), st.booleans()),
+                min_size=1, max_size=3, unique_by=lambda limit: limit[0]))  # fmt: skip
+def test_of_several_limits_that_are_used_up_the_one_that_ends_last_is_waited_for(limits: list[tuple[str, int, bool]]) -> None:
+    headers: dict[str, str] = {}
+    for name, seconds, used_up in limits:
+        headers |= {
+            f"{name}-reset": str(int(START.timestamp()) + seconds),
+            f"{name}-remaining": "0" if used_up else "7",
+            f"{name}-limit": "9",
+        }
+    found = _x_client.refusal(_x_client.Answer(429, headers, json.dumps(stand_in.RATE_LIMITED).encode()), START)
+    assert found is not None
+    assert found.retry_at is not None
+    used = [limit for limit in limits if limit[2]] or [limit for limit in limits if limit[0] == "x-rate-limit"]
+    waits = [min(s, 960) if n == "x-rate-limit" else s for n, s, _ in used] or [60]
+    assert (found.retry_at - START).total_seconds() == max(waits)
+    assert f"{found.retry_at:%H:%M:%S}" in str(found) or waits == [60]
+
+
+async def test_a_limit_for_a_day_is_waited_for(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        at = int(w.clock().timestamp()) + 8 * 3_600
+        headers = {"x-rate-limit-remaining": "5", "x-app-limit-24hour-remaining": "0", "x-app-limit-24hour-reset": str(at)}
+        w.x.faults.add("json", "/2/users/", value=(429, stand_in.RATE_LIMITED, headers))
+        await w.run(5)
+        asked = sum("/2/users/" in r for r in w.x.requests)
+        await w.run(7_200)
+        assert sum("/2/users/" in r for r in w.x.requests) == asked
+        assert any("x-app-limit-24hour is reset" in m.words() for m in w.slack.waking())
+        w.clock.move(6 * 3_600)
+        await w.run(5)
+        assert sum("/2/users/" in r for r in w.x.requests) > asked
 
 
 @pytest.mark.parametrize(("state", "words"), [("suspended", "suspended"), ("gone", "does not exist")])

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.model import ApprovedPost, Exact, Kind, NoMatch, Post, Severity
+from monitor.sources._x_dialect import LADDERS, unseen_parts
 from monitor.sources._x_payload import Includes, read_post
-from monitor.sources.x import FIELDS, POST_FIELDS
 from monitor.verdict import judge
 from monitor.verdict.approved import Queue
 from monitor.verdict.shown_parts import UNREAD, parts
@@ -242,8 +242,10 @@ def test_only_the_handles_that_x_itself_put_before_a_reply_are_its_own(text: str
     assert read(text=text, display_text_range=reaches).automatic == 0, "no reply"
 
 
-def test_every_field_is_asked_for() -> None:
-    asked = POST_FIELDS.split(",")
+@pytest.mark.parametrize("rung", [0, 1])
+def test_every_field_is_asked_for_in_either_dialect(rung: int) -> None:
+    form = LADDERS["timelines"][rung]
+    asked = form.params["tweet.fields" if rung == 0 else "post.fields"].split(",")
     assert {
         "community_id",
         "geo",
@@ -254,5 +256,6 @@ def test_every_field_is_asked_for() -> None:
         "display_text_range",
         "conversation_id",
     } <= set(asked)
-    assert "attachments.poll_ids" in FIELDS["expansions"]
-    assert "options" in FIELDS["poll_fields"]
+    assert "attachments.poll_ids" in form.params["expansions"]
+    assert "options" in form.params["poll.fields"]
+    assert not unseen_parts(form)
