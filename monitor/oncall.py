@@ -6,13 +6,17 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import aiohttp
 
+from monitor import safe
+from monitor.foreign import ics
 from monitor.foreign.bounds import ForeignError
 from monitor.foreign.sandbox import Sandbox
-from monitor.foreign.shifts import USER
+from monitor.foreign.summary import USER
 from monitor.store import Store
 
 log = logging.getLogger("monitor.oncall")
@@ -22,38 +26,72 @@ DEADLINE_SECONDS = 20
 STALE = timedelta(days=2)  # an old copy may no longer be true: then the group is paged without a name
 
 
+@dataclass(frozen=True)
+class Duty:
+    """Who is on call at a moment: names of the schedule with their ids in the channel, those that the channel does not know, and
+    what of the schedule was skipped.
+    """
+
+    known: dict[str, str]
+    unknown: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def words(self) -> str:
+        """A sentence for people. The names are the schedule's: clean them for where they go."""
+        there = ", ".join(f"{name} ({identifier})" if name != identifier else name for name, identifier in self.known.items())
+        strange = f"; not known to Slack: {', '.join(self.unknown)}" if self.unknown else ""
+        return f"on call now: {there or 'nobody that Slack knows, so that pages wake everybody in `mention`'}{strange}"
+
+
 class Schedule:
-    """`lookup` turns an address into the channel's id of a person, or an empty string."""
+    """`lookup` turns an address into the channel's id of a person, or an empty string. `home` is the zone of times without one."""
 
     def __init__(
-        self, url: str, store: Store, session: aiohttp.ClientSession, lookup: Callable[[str], Awaitable[str]], sandbox: Sandbox
-    ) -> None:
+        self, url: str, store: Store, session: aiohttp.ClientSession, lookup: Callable[[str], Awaitable[str]], sandbox: Sandbox,
+        home: str = "",
+    ) -> None:  # fmt: skip
         self._url, self._store, self._session, self._lookup, self._sandbox = url, store, session, lookup, sandbox
+        self._home = home
+        self._told: tuple[str, ...] = ()
+        self.duty = Duty({}, (), ())
         self.trouble = ""  # why it could not be read the last time
 
     async def now(self, now: datetime) -> tuple[str, ...]:
         """The people on call; empty when nobody is, or nobody knows: then the group is paged."""
         self.trouble = ""
-        names = await self._named(await self._fetched(), now)
-        if names is None:
+        found = await self._read(await self._fetched(), now)
+        if found is None:
             old = json.loads(self._store.kept("schedule") or "[]")
             good = bool(old) and timedelta() <= now - datetime.fromisoformat(old[0]) <= STALE
-            names = await self._named(old[1].encode(), now, keep=False) if good else None
-        return tuple(dict.fromkeys(filter(None, [await self._person(name) for name in names or ()])))
+            found = await self._read(old[1].encode(), now, keep=False) if good else None
+        names = [one for one in found or () if isinstance(one, str)]
+        notes = tuple(str(one["note"]) for one in found or () if isinstance(one, dict))
+        ids = {name: await self._person(name) for name in names}
+        self.duty = Duty({n: i for n, i in ids.items() if i}, tuple(n for n, i in ids.items() if not i), notes)
+        self._tell()
+        return tuple(dict.fromkeys(self.duty.known.values()))
 
-    async def _named(self, body: bytes, now: datetime, *, keep: bool = True) -> list[str] | None:
-        """Whom the calendar names, or None when it cannot be read. Only what could be read is kept."""
+    def _tell(self) -> None:
+        """What is new of what was skipped, and of names that Slack does not know."""
+        told = (*self.duty.notes, *(f"{name} is on call and not known to Slack" for name in self.duty.unknown))
+        for note in told:
+            if note not in self._told:
+                log.warning("the schedule: %s", safe.for_log(note, 300))
+        self._told = told
+
+    async def _read(self, body: bytes, now: datetime, *, keep: bool = True) -> list[Any] | None:
+        """What `shifts.read` says of it, or None when it cannot be read. Only what could be read is kept."""
         if not body:
             return None
         try:
-            names = await self._sandbox.read("shifts", "the schedule", body, now=now.isoformat())
+            found = await self._sandbox.read("shifts", "the schedule", body, now=now.isoformat(), home=self._home)
         except ForeignError as error:
-            log.warning("the schedule could not be read: %s", error)
+            log.warning("the schedule could not be read: %s", safe.for_log(str(error), 300))
             self.trouble = self.trouble or str(error)
             return None
         if keep:
-            self._store.keep("schedule", json.dumps([now.isoformat(), body.decode("utf-8", "replace")]))
-        return list(map(str, names))
+            self._store.keep("schedule", json.dumps([now.isoformat(), ics.decoded(body)]))
+        return found
 
     async def _person(self, name: str) -> str:
         if USER.fullmatch(name):
@@ -61,7 +99,7 @@ class Schedule:
         try:
             return await self._lookup(name)
         except Exception as error:  # noqa: BLE001 - without a name the group is paged
-            log.warning("on call, and not found in Slack: %s", type(error).__name__)
+            log.warning("on call, and not looked up in Slack: %s", type(error).__name__)
             return ""
 
     async def _fetched(self) -> bytes:
@@ -71,7 +109,7 @@ class Schedule:
                 body = await answer.content.read(MOST_BYTES + 1)
                 while len(body) <= MOST_BYTES and (more := await answer.content.read(MOST_BYTES + 1 - len(body))):
                     body += more
-                if answer.status != 200 or len(body) > MOST_BYTES or b"BEGIN:VCALENDAR" not in body:
+                if answer.status != 200 or len(body) > MOST_BYTES or b"BEGIN:VCALENDAR" not in body.replace(b"\0", b"").upper():
                     raise ValueError(f"status {answer.status}, {len(body)} bytes")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             self.trouble = f"it could not be fetched ({type(error).__name__})"

@@ -172,6 +172,18 @@ def _say_approving(config: Config) -> None:
         )
 
 
+async def _say_duty(built: Service) -> None:
+    """Who is on call now, and what of the schedule was not understood."""
+    if built.oncall is None:
+        return
+    await built.look_at_schedule()
+    if built.oncall.trouble:
+        click.echo(f"warning: the schedule: {safe.for_terminal(built.oncall.trouble, 300)}")
+    click.echo(f"live           {safe.for_terminal(built.oncall.duty.words(), 500)}")
+    for note in built.oncall.duty.notes:
+        click.echo(f"warning: the schedule: {safe.for_terminal(note, 300)}")
+
+
 async def _ask_everybody(built: Service) -> None:
     for name, notifier in built.pager.notifiers().items():
         try:
@@ -183,6 +195,7 @@ async def _ask_everybody(built: Service) -> None:
             click.echo(f"live           {await built.front.check()}")
         except NotifierError as error:
             raise ConfigError(f"slack_app_token: {error}: it needs connections:write and Socket Mode switched on") from error
+    await _say_duty(built)
     for platform, source in built.sources.items():
         handles = tuple(t.handle for t in built.config.file.accounts if t.platform == platform and not t.id)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import pydantic
 
@@ -52,6 +53,12 @@ def _public(address: str) -> str:
     if "@" in urlsplit(found).netloc:
         raise ValueError("expected an address without a name and password before the host: the file is no place for secrets")
     return found
+
+
+def _zone(name: str) -> str:
+    if name and name not in available_timezones():
+        raise ValueError("expected the name of a time zone, like Europe/Berlin")
+    return name
 
 
 class Strict(pydantic.BaseModel):
@@ -227,6 +234,7 @@ class OncallTable(Strict):
 
     url: Annotated[str, pydantic.AfterValidator(lambda url: url and _public(url))] = ""
     refresh_minutes: float = pydantic.Field(default=5, ge=0.1, le=1440)
+    zone: Annotated[str, pydantic.AfterValidator(_zone)] = ""
 
 
 class DeadmanTable(Strict):

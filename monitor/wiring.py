@@ -106,7 +106,7 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
         url = secrets.get("oncall_url", "") or file.oncall.url
         if not url or not slack:
             raise ConfigError(f"{config.path}: oncall: needs a [slack] table and an address: the secret oncall_url or the key url")
-        made.oncall = Schedule(url, made.store, session, slack.people.by_email, made.sandbox)
+        made.oncall = Schedule(url, made.store, session, slack.people.by_email, made.sandbox, file.oncall.zone)
     if file.deadman:
         alive = routes["alertmanager"].alive if file.deadman.alertmanager and "alertmanager" in routes else None
         try:

@@ -1,0 +1,234 @@
+"""A schedule names only people on shift, whatever else is in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.foreign import ics, shifts
+from monitor.foreign.bounds import ForeignError
+from monitor.foreign.summary import named
+
+NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
+
+
+def at(hours: float) -> str:
+    """A time so many hours from now, in UTC."""
+    return f"{NOW + timedelta(hours=hours):%Y%m%dT%H%M%SZ}"
+
+
+def event(*lines: str, times: tuple[str, ...] = (f"DTSTART:{at(-2)}", f"DTEND:{at(10)}")) -> str:
+    """An event that lasts over now."""
+    return "\r\n".join(["BEGIN:VEVENT", *times, *lines, "END:VEVENT", ""])
+
+
+def calendar(*events: str, head: str = "") -> str:
+    """A calendar of these events."""
+    return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{head}{''.join(events)}END:VCALENDAR\r\n"
+
+
+ANN, BEN = "SUMMARY:Social on-call: ann@acme.example", "SUMMARY:Swap: ben@acme.example covers"
+WEEKLY = (f"DTSTART:{at(-2 - 14 * 24)}", f"DTEND:{at(10 - 14 * 24)}", "RRULE:FREQ=WEEKLY")
+THIS_WEEK = (f"RECURRENCE-ID:{at(-2)}", f"DTSTART:{at(-2)}", f"DTEND:{at(10)}")
+
+
+@pytest.mark.parametrize(
+    ("events", "names"),
+    [
+        ([event("UID:1", ANN, times=WEEKLY)], ["ann"]),
+        ([event("UID:1", ANN, times=WEEKLY), event("UID:1", ANN, "STATUS:CANCELLED", times=THIS_WEEK), event("UID:2", BEN)], ["ben"]),
+        ([event("UID:1", ANN, "STATUS:CANCELLED", times=WEEKLY), event("UID:1", ANN, times=THIS_WEEK)], []),
+        ([event("UID:1", ANN, times=WEEKLY), event("UID:1", BEN, times=THIS_WEEK)], ["ben"]),
+        ([event("UID:1", ANN, times=WEEKLY), event("UID:1", "STATUS:CANCELLED", times=(f"RECURRENCE-ID;RANGE=THISANDFUTURE:{at(-2 - 7 * 24)}", *THIS_WEEK[1:]))], []),
+        ([event("UID:1", ANN, f"EXDATE:{at(-2)}", times=WEEKLY)], []),
+        ([event("UID:1", ANN, "SEQUENCE:0"), event("UID:1", ANN, "SEQUENCE:2", "STATUS:CANCELLED")], []),
+        ([event(ANN, "STATUS:cancelled"), event(BEN, "STATUS:CONFIRMED")], ["ben"]),
+        ([event(ANN, "STATUS:TENTATIVE")], ["ann"]),
+        ([event("ATTENDEE;PARTSTAT=DECLINED:mailto:ann@acme.example", 'ATTENDEE;CN="Ben: "x"":MAILTO:Ben@acme.example', ANN)], ["ben"]),
+        ([event("ATTENDEE;PARTSTAT=DECLINED:mailto:ann@acme.example", ANN)], []),
+        ([event('ATTENDEE;PARTSTAT=DELEGATED;DELEGATED-TO="mailto:ben@acme.example":mailto:ann@acme.example', BEN)], ["ben"]),
+        ([event("ATTENDEE;CUTYPE=ROOM:mailto:room@acme.example", "ATTENDEE;CUTYPE=GROUP:mailto:all@acme.example", ANN)], ["ann"]),
+        ([event("ATTENDEE;ROLE=NON-PARTICIPANT:mailto:boss@acme.example", "ATTENDEE:mailto:ann@acme.example")], ["ann"]),
+        ([event("ORGANIZER:mailto:boss@acme.example", "ATTENDEE:mailto:boss@acme.example", "ATTENDEE;PARTSTAT=DECLINED:mailto:ann@acme.example")], []),
+        ([event("ORGANIZER:mailto:boss@acme.example", "DESCRIPTION:questions to boss@acme.example", "SUMMARY:Social on-call")], []),
+        ([event(ANN, "BEGIN:VALARM", "ATTENDEE:mailto:boss@acme.example", "SUMMARY:on call: boss@acme.example", "END:VALARM")], ["ann"]),
+        ([event(ANN, times=(f"DTSTART:{at(-9)}", f"DTEND:{at(0)}")), event(BEN, times=(f"DTSTART:{at(0)}", "DURATION:PT9H"))], ["ben"]),
+        ([event(ANN), event(BEN)], ["ann", "ben"]),
+    ],
+)  # fmt: skip
+def test_only_who_is_on_shift_is_named(events: list[str], names: list[str]) -> None:
+    assert shifts.on_call(calendar(*events), NOW) == tuple(f"{name}@acme.example" for name in names)
+
+
+def test_a_shift_that_everybody_declined_is_told() -> None:
+    found = shifts.look(calendar(event("ATTENDEE;PARTSTAT=DECLINED:mailto:ann@acme.example", "SUMMARY:Social")), NOW)
+    assert found == shifts.Found((), ("the shift “Social” names nobody now: whoever was asked declined",))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        event("SUMMARY:Holiday freeze", times=()),
+        event("SUMMARY:Holiday freeze", times=("DTSTART:soon",)),
+        event("SUMMARY:Holiday freeze", times=("DTSTART:20261399T000000Z",)),
+        event("SUMMARY:Holiday freeze", times=(f"DTSTART:{at(1)}", f"DTEND:{at(-1)}")),
+        event("SUMMARY:Holiday freeze", "RRULE:FREQ=SECONDLY"),
+        event("SUMMARY:Holiday freeze", "RRULE:FREQ=NEVER;BYDAY=XX"),
+        event("SUMMARY:Holiday freeze", f"EXDATE:{','.join([at(-2)] * 5_000)}"),
+        event("SUMMARY:Holiday freeze", "DURATION:P1Y", times=(f"DTSTART:{at(-2)}",)),
+        "BEGIN:VEVENT\r\nSUMMARY:Holiday freeze\r\n",
+    ],
+)
+def test_a_broken_event_is_skipped_and_said_and_loses_nothing_else(broken: str) -> None:
+    for events in ([broken, event(ANN)], [event(ANN), broken, event(BEN)]):
+        found = shifts.look(calendar(*events), NOW)
+        assert "ann@acme.example" in found.names
+        assert len(found.notes) == 1
+        assert found.notes[0].startswith("“Holiday freeze” was skipped: it")
+    with pytest.raises(ForeignError, match="Holiday freeze"):
+        shifts.look(calendar(broken), NOW)
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour"),
+    [
+        ("Pacific Time (US & Canada)", 19), ("(UTC-08:00) Pacific Time (US & Canada)", 19), ("W. Europe Standard Time", 4), ('"Europe/Berlin"', 4),
+        ("/mozilla.org/20050126_1/Europe/Berlin", 4), ("europe/berlin", 4), ("Berlin", 4), ("UTC+01:00", 4), ("UTC", 3), ("Office zone", 4),
+    ],
+)  # fmt: skip
+def test_a_zone_is_understood_by_the_names_calendars_use(zone: str, hour: int) -> None:
+    custom = "BEGIN:VTIMEZONE\r\nTZID:Office zone\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:+0100\r\nTZOFFSETTO:+0100\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n"
+    day = 25 if hour == 19 else 26
+    local, quoted = f"202611{day}T{hour:02}0000", zone if zone.startswith('"') else f'"{zone}"'
+    for head, times in (
+        (custom, (f"DTSTART;TZID={quoted}:{local}", "DURATION:PT1S")),
+        (f"{custom}X-WR-TIMEZONE:{zone}\r\n", (f"DTSTART:{local}", "DURATION:PT1S")),
+        (custom, (f"DTSTART;TZID={quoted}:{local}", "DURATION:PT1S", "RRULE:FREQ=DAILY;UNTIL=20270101T000000")),
+    ):
+        assert shifts.look(calendar(event(ANN, times=times), head=head), NOW) == shifts.Found(("ann@acme.example",), ())
+
+
+def test_a_time_without_a_zone_is_at_home_else_in_utc_with_a_note() -> None:
+    text = calendar(event(ANN, times=("DTSTART:20261126T040000", "DURATION:PT1S")), head="X-WR-TIMEZONE:Nowhere/Else\r\n")
+    found = shifts.look(text, NOW, "Europe/Berlin")
+    assert found == shifts.Found(("ann@acme.example",), ("the calendar's zone is not known",))
+    assert shifts.look(text, NOW + timedelta(hours=1)).names == ("ann@acme.example",)
+    assert "times without a zone are taken for UTC: set `zone` in [oncall]" in shifts.look(text, NOW).notes
+
+
+@pytest.mark.parametrize("times", [
+    ("DTSTART;VALUE=DATE:20261126", "DTEND;VALUE=DATE:20261127"), ("DTSTART;VALUE=DATE:20261126",), ("DTSTART;VALUE=DATE:20261126", "DTEND;VALUE=DATE:20261126"),
+    ("DTSTART;VALUE=DATE:20261119", "RRULE:FREQ=WEEKLY;UNTIL=20261126"),
+])  # fmt: skip
+def test_a_shift_of_a_whole_day_is_that_day_at_home(times: tuple[str, ...]) -> None:
+    text = calendar(event(ANN, times=times))
+    ends = {NOW.replace(hour=0) - timedelta(hours=1): True, NOW.replace(hour=0) - timedelta(hours=1, seconds=1): False,
+            NOW.replace(hour=22, minute=59): True, NOW.replace(hour=23): False}  # fmt: skip
+    for moment, on in ends.items():
+        assert bool(shifts.on_call(text, moment, "Europe/Berlin")) == on, moment
+    if len(times) == 2 and "RRULE" in times[1]:
+        assert not shifts.on_call(calendar(event(ANN, "EXDATE;VALUE=DATE:20261126", times=times)), NOW, "Europe/Berlin")
+
+
+def test_a_nightly_shift_keeps_its_hours_when_the_clocks_change() -> None:
+    text = calendar(
+        event(ANN, times=("DTSTART;TZID=Europe/Berlin:20261001T200000", "DTEND;TZID=Europe/Berlin:20261002T080000", "RRULE:FREQ=DAILY"))
+    )
+    hours = {"2026-10-24T05:59": True, "2026-10-24T06:00": False, "2026-10-26T06:59": True, "2026-10-26T07:00": False}
+    for moment, on in hours.items():
+        assert bool(shifts.on_call(text, datetime.fromisoformat(f"{moment}+00:00"))) == on, moment
+
+
+@pytest.mark.parametrize("body", [
+    b"\xef\xbb\xbf" + calendar(event(ANN)).encode(), b"\xef\xbb\xbf" + calendar(event(ANN)).replace("\r\n", "\n").encode(), calendar(event(ANN)).encode("utf-16"),
+    calendar(event(ANN)).replace("acme", "ac\r\n me").encode(), calendar(event(ANN)).replace("BEGIN", "begin").encode(),
+    calendar(event(ANN, "LOCATION:Zürich")).encode().replace("ü".encode(), b"\xc3\r\n \xbc"), calendar(event(ANN)).replace("\r\nEND:VCALENDAR", "").encode(),
+])  # fmt: skip
+def test_how_a_file_was_saved_changes_nothing(body: bytes) -> None:
+    assert shifts.on_call(ics.decoded(body), NOW) == ("ann@acme.example",)
+
+
+@pytest.mark.parametrize(
+    ("summary", "names"),
+    [
+        ("ann@acme.example", "ann"), ("Social on-call: ann@acme.example", "ann"), ("Swap: ben@acme.example covers", "ben"),
+        ("Swap: ben@acme.example covers for ann@acme.example", "ben"), ("Primary: ann@acme.example, secondary: ben@acme.example", "ann ben"),
+        ("On call - Ann Lee <ann@acme.example> and ben@acme.example by night", "ann ben"), ("Week 48 on duty ann@acme.example 18:00-06:00", "ann"),
+        ("On-call: ann@acme.example (Social)", "ann"), ("Ann (ann@acme.example)", "ann"),
+        ("Questions to boss@acme.example", ""), ("Social on-call, ping boss@acme.example", ""), ("On call (escalate to boss@acme.example)", ""),
+        ("Swap: Ben covers for ann@acme.example", ""), ("ann@acme.example -> ben@acme.example", ""), ("ann@acme.example on holiday", ""),
+        ("Off duty: ann@acme.example", ""), ("Lunch with boss@acme.example", ""), ("Swap ann@acme.example with ben@acme.example", ""), ("Social on-call", ""),
+    ],
+)  # fmt: skip
+def test_a_summary_names_somebody_only_in_words_about_the_duty(summary: str, names: str) -> None:
+    assert named(summary) == [f"{name}@acme.example" for name in names.split()]
+
+
+@pytest.mark.parametrize("line", ["ATTENDEE:mailto:" + "a" * 40_000, "SUMMARY:" + "a.-" * 40_000, "SUMMARY:" + "on call " * 20_000, 'ATTENDEE;CN="' + '";"' * 20_000,
+                                  "X-NOTE:" + "a@" * 40_000, "DTSTART;TZID=" + "a/" * 20_000 + ":20261126T000000", "SUMMARY:" + "a@a." * 40_000])  # fmt: skip
+def test_a_line_without_end_costs_nothing(line: str) -> None:
+    text = calendar(event(ANN, "X:Y"), *[event(line)] * 20)
+    assert all(len(one.value) + sum(map(len, one.params.values())) <= ics.LONGEST for e in ics.read(text).events for one in e.properties)
+    assert shifts.on_call(text, NOW) == ("ann@acme.example",)
+
+
+# --- calendars nobody thought of ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What a shift is, before anybody writes it down."""
+
+    name: str
+    on: bool
+    lines: tuple[str, ...]
+
+
+_WHO = st.sampled_from(["ann", "ben", "cat", "dan"])
+_NOISE = st.sampled_from([
+    "DESCRIPTION:ask boss@acme.example", "ORGANIZER;CN=Boss:mailto:boss@acme.example", "LOCATION:boss@acme.example", "TRANSP:TRANSPARENT", "CLASS:PRIVATE",
+    "ATTENDEE;CUTYPE=ROOM:mailto:boss@acme.example", "X-ODD;=:boss@acme.example", "SEQUENCE:x", "COMMENT:on call: boss@acme.example", "\\", ":", ";;", "BEGIN:VALARM\r\nATTENDEE:boss@acme.example\r\nEND:VALARM",
+])  # fmt: skip
+
+
+@st.composite
+def _shifts(draw: st.DrawFn) -> list[Shift]:
+    made = []
+    for number, name in enumerate(draw(st.lists(_WHO, max_size=4, unique=True))):
+        how = draw(st.sampled_from(["on", "cancelled", "declined", "over", "instance cancelled", "excepted"]))
+        times = WEEKLY if how in ("instance cancelled", "excepted") or draw(st.booleans()) else (f"DTSTART:{at(-2)}", f"DTEND:{at(10)}")
+        times = (f"DTSTART:{at(-30)}", f"DTEND:{at(-20)}") if how == "over" else times
+        status = {"cancelled": ("STATUS:CANCELLED",), "excepted": (f"EXDATE:{at(-2)}",)}.get(how, ())
+        part = draw(st.sampled_from(["", ";PARTSTAT=ACCEPTED", ";CUTYPE=INDIVIDUAL;PARTSTAT=NEEDS-ACTION"]))
+        by_summary = how != "declined" and draw(st.booleans())
+        who = (
+            f"SUMMARY:On-call: {name}@acme.example"
+            if by_summary
+            else f"ATTENDEE{';PARTSTAT=DECLINED' if how == 'declined' else part}:mailto:{name}@acme.example"
+        )
+        noise = draw(st.lists(_NOISE, max_size=3))
+        lines = [event(f"UID:{number}", who, *status, *noise, times=times)]
+        if how == "instance cancelled":
+            lines.append(event(f"UID:{number}", who, "STATUS:CANCELLED", times=THIS_WEEK))
+        made.append(Shift(name, how == "on", tuple(draw(st.permutations(lines)))))
+    return made
+
+
+@settings(max_examples=80)
+@given(
+    _shifts(),
+    st.lists(st.text(max_size=30) | st.sampled_from([event("SUMMARY:broken", times=()), "BEGIN:VEVENT", "END:VTIMEZONE"]), max_size=3),
+)
+def test_known_shifts_among_noise_name_exactly_who_is_on(known: list[Shift], noise: list[str]) -> None:
+    events = [line for shift in known for line in shift.lines]
+    good = shifts.on_call(calendar(*events), NOW) if events else ()
+    assert sorted(good) == sorted(f"{shift.name}@acme.example" for shift in known if shift.on)
+    try:
+        spoilt = shifts.on_call(calendar(*events, *(f"{line}\r\n" for line in noise)), NOW)
+    except ForeignError:
+        return
+    assert set(spoilt) <= set(good)
