@@ -29,6 +29,14 @@ def who_may(config: Config) -> Iterator[str]:
         yield f"approve        {host}"
 
 
+def meant(config: Config) -> Iterator[str]:
+    """Hosts that are compared otherwise than they are written."""
+    table, company = config.file.company, config.company
+    for written, used in zip((*table.domains, *table.shorteners), (*company.domains, *company.shorteners), strict=True):
+        if written != used:
+            yield f"note: [company] {written} is taken as {used}: its subdomains, www among them, are ours too"
+
+
 def warnings(config: Config, secrets: Mapping[str, str]) -> Iterator[str]:
     """What is missing or cannot be right, with what to do."""
     yield from _of_company(config.company)

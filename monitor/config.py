@@ -16,6 +16,7 @@ from monitor.complaints import explain
 from monitor.model import Account, Approving, Company, Kind, Paging, Severity
 from monitor.spending import PRICES
 from monitor.tables import FORMS, ROUTES, AccountPaging, AccountTable, File, Route, Step, fetchable
+from monitor.verdict.links import own_domain
 
 DEFAULT_PATH = "/etc/hijack-monitor/hijack-monitor.toml"
 SECRETS = (
@@ -108,9 +109,8 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: {explain(error, File, dict(FORMS.values()))}") from error
     _check(path, file)
     paging = _paging(file)
-    company = Company(
-        file.company.name, *(tuple(x) for x in (file.company.domains, file.company.wallets, file.company.handles, file.company.shorteners))
-    )
+    ours, shorteners = (tuple(map(own_domain, written)) for written in (file.company.domains, file.company.shorteners))
+    company = Company(file.company.name, ours, tuple(file.company.wallets), tuple(file.company.handles), shorteners)
     return Config(path, file, _data_dir(file), company, paging)
 
 

@@ -149,6 +149,8 @@ def _say_paging(config: Config) -> None:
         click.echo(
             "warning: Slack is the only route that wakes anybody; the last resort is the journal. Add [pagerduty], [smtp] or another"
         )
+    for line in advice.meant(config):
+        click.echo(safe.for_terminal(line, 300))
     for line in advice.who_may(config):
         click.echo(line)
     for warning in advice.warnings(config, secrets()):

@@ -8,20 +8,20 @@ from zoneinfo import available_timezones
 
 import pydantic
 
+from monitor.verdict.links import own_domain
+
 ROUTES = ("pagerduty", "alertmanager", "webhook", "smtp", "apprise")  # beside Slack, in the order they are tried
 Worth = Literal["clear", "record", "notify", "page"]
 FORMS = {  # what a value has to look like, and how to say so to whoever wrote another one
     "mention": (r"^(channel|[SUW][A-Z0-9]{1,20})$", "the id of a Slack user group (S…) or user (U…), or channel"),
     "member": (r"^[UW][A-Z0-9]{2,20}$", "the id of a Slack user (U…): in their profile, ⋮, Copy member ID"),
     "allowed": (r"^[SUW][A-Z0-9]{1,20}$", "the id of a Slack user group (S…) or user (U…)"),
-    "domain": (r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", "a host in small letters, like acme.example, without https:// and path"),
     "channel": (r"^[CGD][A-Z0-9]{2,20}$", "the id of a Slack channel (C…): open it, its name, at the very bottom"),
     "handle": (r"^[A-Za-z0-9_.]{1,64}$", "a handle without @"),
 }
 Mention = Annotated[str, pydantic.Field(pattern=FORMS["mention"][0])]
 Member = Annotated[str, pydantic.Field(pattern=FORMS["member"][0])]
 Allowed = Annotated[str, pydantic.Field(pattern=FORMS["allowed"][0])]
-Domain = Annotated[str, pydantic.Field(pattern=FORMS["domain"][0])]
 Channel = Annotated[str, pydantic.Field(pattern=FORMS["channel"][0])]
 Route = Annotated[str, pydantic.Field(pattern=r"^(slack(:[CGD][A-Z0-9]{2,20})?|" + "|".join(ROUTES) + ")$")]
 
@@ -55,6 +55,11 @@ def _public(address: str) -> str:
     return found
 
 
+def _domain(written: str) -> str:
+    own_domain(written)
+    return written
+
+
 def _zone(name: str) -> str:
     if name and name not in available_timezones():
         raise ValueError("expected the name of a time zone, like Europe/Berlin")
@@ -68,6 +73,7 @@ class Strict(pydantic.BaseModel):
 
 
 Url = Annotated[str, pydantic.AfterValidator(_public)]
+Domain = Annotated[str, pydantic.AfterValidator(_domain)]
 Handle = Annotated[str, pydantic.Field(pattern=FORMS["handle"][0])]
 
 
@@ -127,7 +133,7 @@ class UnapprovedTable(Strict):
 class CanaryTable(Strict):
     """`[accounts.canary]`: somebody posts `text` and a number there at intervals; that it is seen proves the whole chain."""
 
-    text: str = pydantic.Field(min_length=5, max_length=200)
+    text: Annotated[str, pydantic.StringConstraints(strip_whitespace=True, min_length=5, max_length=200)]
     every_minutes: float = pydantic.Field(default=240, gt=0)
     within_seconds: float = pydantic.Field(default=60, gt=0)
 

@@ -255,6 +255,28 @@ def _fold_dots(text: str) -> str:
     return _FORMED.sub(lambda m: "".join([unicodedata.normalize("NFKC", c)[:3] for c in m[0]]), text)
 
 
+def own_domain(written: str) -> str:
+    """A domain of ours as hosts are compared with it: the bare name, Unicode as punycode.
+
+    Raises ValueError, which says what to write, for what is no host, or one below which anybody may have a name.
+    """
+    name = unicodedata.normalize("NFKC", _fold_dots(written.strip()).lower())
+    bare = host_of(name.removeprefix("*."))
+    if bare and name != bare and own_domain(bare):
+        why = "its subdomains are ours anyway" if name == f"*.{bare}" else "only the host counts"
+        raise ValueError(f"write {bare!r}: {why}")
+    host = ".".join(map(_in_ascii, name.split(".")))
+    if re.fullmatch(r"[0-9.]+", host) or not all(map(_LABEL.fullmatch, host.split("."))):
+        raise ValueError("expected the name of a host, like acme.example")
+    if "." not in host or _suffixes().publicsuffix(host) == host:
+        raise ValueError(f"expected a name that is yours, like acme.{host}: anybody may have one below {host}")
+    shorter = host.removeprefix("www.")
+    return shorter if "." in shorter and _suffixes().publicsuffix(shorter) != shorter else host
+
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+
+
 def is_shortener(host: str) -> bool:
     """Whether a host only leads elsewhere."""
     return host == _WRAPPER or host.removeprefix("www.") in _SHORTENERS
@@ -262,6 +284,10 @@ def is_shortener(host: str) -> bool:
 
 def place(host: str, company: Company) -> Place:
     """Whose `host` is, seen from `company`."""
+    if not host.isascii():
+        written = ".".join(map(_in_ascii, host.split(".")))
+        if any(written == d or written.endswith(f".{d}") for d in company.domains):
+            return Place.OURS
     if any(host == d or host.endswith(f".{d}") for d in company.domains):
         return Place.OURS
     bare = host.removeprefix("www.")
