@@ -1,10 +1,8 @@
-"""Makes the parts from the configuration: edges found by their names, the HTTP session, rules, lists, the lock."""
+"""Makes the parts from the configuration: edges found by their names, the HTTP session, rules, lists."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import importlib
 import os
 import socket
@@ -12,13 +10,12 @@ import ssl
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from monitor import install_key, notifiers, private, rulebook, sources
+from monitor import install_key, notifiers, rulebook, sources
 from monitor.blocklists import Blocklists
 from monitor.bounded_http import Response, Socket
 from monitor.config import Config, ConfigError, options
@@ -98,23 +95,6 @@ def block_lists(config: Config) -> Blocklists:
     return Blocklists(
         tuple(config.path.parent / name for name in config.file.monitor.block_lists), config.file.monitor.block_list_stale_days
     )
-
-
-@contextlib.contextmanager
-def locked(directory: Path) -> Any:
-    """One daemon per data directory: two would send every page twice. Raises ConfigError."""
-    private.folder(directory)
-    private.create(directory / "lock")
-    with (directory / "lock").open("r+") as file:
-        _lock(file, directory)
-        yield
-
-
-def _lock(file: IO[str], directory: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise ConfigError(f"{directory}: another hijack-monitor is running on this data_dir; stop it first") from error
 
 
 async def choose_stream(wanted: str, settings: Settings, secrets: Mapping[str, str]) -> tuple[str, str]:

@@ -92,33 +92,12 @@ def drill(config: Config, wait: int, who: str | None) -> None:
 @as_json
 @configured
 def status(config: Config, as_json: bool) -> None:  # noqa: FBT001
-    """What is watched, last read, lag, open incidents, undelivered pages. Exit 1 if anything is wrong."""
-    from monitor import drill, preflight, safe, show
+    """Whether the daemon runs, what is watched and read, open incidents, undelivered pages. Exit 1 if anything is wrong."""
+    from monitor import preflight
+    from monitor import status as standing
 
-    store = open_store(config)
-    found = show.standing(store, config, utc_now(), preflight.list_notes(config, utc_now()))
-    if as_json:
-        click.echo(
-            safe.for_json(
-                {
-                    "accounts": found.lines,
-                    "wrong": found.wrong,
-                    "notes": found.notes,
-                    "spending": found.spending,
-                    "last_drill": drill.words(store),
-                },
-                indent=1,
-            )
-        )
-    else:
-        columns = ("account", "handle", "last_read", "lag", "stream", "error")
-        show.table("Accounts", columns, [[line[c] for c in columns] for line in found.lines])
-        from monitor import safe
-
-        for line in [*found.notes, *(found.wrong or ["all is well"])]:
-            click.echo(safe.for_terminal(line))
-        click.echo(f"last drill: {safe.for_terminal(drill.words(store))}")
-    sys.exit(1 if found.wrong else 0)
+    lists = preflight.list_notes(config, utc_now())
+    sys.exit(standing.of_file(config, utc_now(), lists, lambda: open_store(config), as_json=as_json))
 
 
 @main.command()

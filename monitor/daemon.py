@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monitor import journal, standing, steps, vision
-from monitor.assembly import locked
 from monitor.config import Config
 from monitor.connection import is_busy
+from monitor.lock import locked
 from monitor.service import Service, utc_now
 from monitor.unwritten import tell_stuck, wait_until_writable
 from monitor.wiring import opened
@@ -108,7 +108,7 @@ async def _helpers(service: Service, secrets: Mapping[str, str]) -> Any:
         if service.config.file.metrics:
             from monitor import metrics
 
-            figures = metrics.Figures(service.store, service.clock, lambda: service.check.vitals, service.audit, service.config.prices)
+            figures = metrics.Figures(service.store, service.clock, service.check, service.reads, service.config.prices)
             starting.append(asyncio.create_task(_serve_figures(figures, service, stack)))
         starting += [asyncio.create_task(_open_streams(service, secrets))]
         starting += [asyncio.create_task(collector.hear()) for collector in service.collectors.values()]
@@ -125,7 +125,7 @@ async def _serve_figures(figures: Any, service: Service, stack: contextlib.Async
     port, said = service.config.file.metrics.port if service.config.file.metrics else 0, False
     while True:
         try:
-            await metrics.serve(figures, service.audit, port, stack)
+            await metrics.serve(figures, port, stack)
         except OSError as error:
             if not said:
                 log.warning("metrics.port: %d cannot be used (%s): no figures until it can", port, error.strerror)

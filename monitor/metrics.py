@@ -15,8 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from monitor import observed, record, spending
-from monitor.health import Vitals
 from monitor.incidents import DRILL
+from monitor.reads import Reads, age
+from monitor.selfcheck import SelfCheck
 from monitor.store import Store
 
 BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)  # seconds: to page, to acknowledge
@@ -27,19 +28,19 @@ class Figures(Collector):
     """Figures of the store and of the daemon. Real incidents and drills are told apart."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], datetime], vitals: Callable[[], Vitals], wrong: Callable[[], tuple[str, ...]],
-        prices: Mapping[str, float] = spending.PRICES,
+        self, store: Store, clock: Callable[[], datetime], check: SelfCheck, going: Reads, prices: Mapping[str, float] = spending.PRICES
     ) -> None:  # fmt: skip
-        self._store, self._clock, self._vitals, self._wrong, self._prices = store, clock, vitals, wrong, prices
+        self._store, self._clock, self.check, self._reads, self._prices = store, clock, check, going, prices
 
     def collect(self) -> Iterator[Metric]:
         """Everything, fresh."""
         yield from self._accounts()
+        yield self._ages()
         yield from self._pages()
         yield from self._times()
         yield from self._rules()
         yield from self._money()
-        vitals = self._vitals()
+        vitals = self.check.vitals
         yield GaugeMetricFamily("hijack_monitor_tick_lateness_seconds", "The worst of the last minute.", vitals.late)
         yield GaugeMetricFamily("hijack_monitor_slack_deaf_seconds", "How long no click could have come through.", vitals.deaf_seconds)
         yield GaugeMetricFamily("hijack_monitor_clock_skew_seconds", "By how much the platform's clock is ahead of ours.", vitals.skew)
@@ -48,8 +49,19 @@ class Figures(Collector):
         )
         yield GaugeMetricFamily("hijack_monitor_disk_free_bytes", "Where the database is.", vitals.disk_free_mb * 1e6)
         yield GaugeMetricFamily(
-            "hijack_monitor_healthy", "1 while the audit passes: what the dead-man's switch is held by.", float(not self._wrong())
+            "hijack_monitor_healthy", "1 while the audit passes: what the dead-man's switch is held by.", float(not self.check.outcome())
         )
+
+    def _ages(self) -> Metric:
+        found = GaugeMetricFamily(
+            "hijack_monitor_read_age_seconds",
+            "For how long a read that is wanted has failed; 0 while it works.",
+            labels=["read", "of", "name"],
+        )
+        for state in self._reads.states():
+            unread = age(state, self._clock(), self._reads.every.get(state.read, 0))
+            found.add_metric([state.read, state.about, state.name], unread.total_seconds())
+        return found
 
     def _accounts(self) -> Iterator[Metric]:
         lag = GaugeMetricFamily("hijack_monitor_account_lag_seconds", "Since the account was last read.", labels=["account", "handle"])
@@ -100,17 +112,13 @@ class Figures(Collector):
 
     def _rules(self) -> Iterator[Metric]:
         hits = CounterMetricFamily("hijack_monitor_rule_hits", "Posts that a rule accused, baseline excluded.", labels=["rule"])
-        query = (
-            "SELECT json_extract(f.value, '$.rule'), count(*) FROM posts, json_each(posts.verdict, '$.findings') f"
-            " WHERE baseline = 0 AND account != ? GROUP BY 1"
-        )
-        for row in self._store.sql.execute(query, [DRILL]):
-            hits.add_metric([row[0]], row[1])
+        for rule, posts in self._store.hits.by_rule().items():
+            hits.add_metric([rule], posts)
         yield hits
 
 
-async def serve(figures: Figures, wrong: Callable[[], tuple[str, ...]], port: int, stack: AsyncExitStack) -> int:
-    """Answer on 127.0.0.1 until the stack is closed; returns the port. Raises OSError when it is taken."""
+async def serve(figures: Figures, port: int, stack: AsyncExitStack) -> int:
+    """Answer on 127.0.0.1 until the stack is closed; returns the port. Raises OSError when it is taken. Writes nothing."""
     registry = CollectorRegistry()
     registry.register(figures)
 
@@ -122,8 +130,9 @@ async def serve(figures: Figures, wrong: Callable[[], tuple[str, ...]], port: in
     async def healthz(request: web.Request) -> web.Response:
         if request.url.host not in _LOCAL:
             raise web.HTTPForbidden
-        found = wrong()
-        return web.json_response({"ok": not found, "wrong": list(found)}, status=503 if found else 200)
+        found = figures.check.outcome()
+        unread = [f"{blind.in_words()}: {blind.why}" for blind in figures.check.blind]
+        return web.json_response({"ok": not found, "wrong": list(found), "unread": unread}, status=503 if found else 200)
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)

@@ -275,6 +275,20 @@ def _sixth(db: Database) -> None:
             db.execute(statement)
 
 
+_FOURTEENTH = """
+CREATE TABLE rule_hits(rule TEXT PRIMARY KEY, posts INT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO rule_hits SELECT json_extract(f.value, '$.rule'), count(*) FROM posts, json_each(posts.verdict, '$.findings') f
+  WHERE baseline = 0 AND account != 'replay::drill' GROUP BY 1;
+"""
+
+
+@_migrations(name="0014_rule_hits")
+def _fourteenth(db: Database) -> None:
+    for statement in _FOURTEENTH.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
 def connect(path: Path, patience: int = PATIENT) -> Connection:
     """Open the file, bring it up to date, and make every commit durable. A write waits `patience` milliseconds for its turn.
 

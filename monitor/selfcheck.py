@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,6 +31,7 @@ CANARY_EVERY = timedelta(days=1)
 DRILL_LASTS = timedelta(hours=1)
 WAITED, WAITED_SLACK = timedelta(seconds=60), timedelta(seconds=150)  # of a waking page on one route
 LATE_REMEMBERED = timedelta(minutes=1)
+STALE = timedelta(minutes=1)  # an outcome of the audit
 _PLANNED = "Canary: our planned maintenance begins on Monday at 10:00 UTC."
 _CAME_TO = {0: "approved", 1: "only recorded", 2: "told", 3: "paged"}
 _SCAM = "Canary: send any amount of BTC to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa and get double back! Claim at https://canary-airdrop.xyz"
@@ -67,6 +69,8 @@ class SelfCheck:
         self._tried_at: datetime | None = None
         self._ran: float | None = None
         self._late: tuple[datetime, float] = (started, 0.0)
+        self._audited_at: datetime | None = None
+        self._outcome: tuple[str, ...] = ()
         self.blind: tuple[health.Blindness, ...] = ()
         self.vitals = Vitals()
 
@@ -81,6 +85,7 @@ class SelfCheck:
         if by < timedelta():
             move(self, by, "_started", "_tried_at")
             self._late = self._late[0] + by, self._late[1]
+            move(self, by, "_audited_at")
         self._unwatched = {name: when + by for name, when in self._unwatched.items()}
         if excused:
             self._started = self._clock()
@@ -203,16 +208,33 @@ class SelfCheck:
         return f"{total} post(s), {listed}" if total else "nothing was posted"
 
     def audit(self) -> tuple[str, ...]:
-        """Why whoever waits outside must not be told that all is well. Writes, to know that it can."""
+        """Why whoever waits outside must not be told that all is well. Writes, to know that it can. Never raises sqlite3.Error."""
         now = self._clock()
-        with self._store.transaction():
-            self._store.beat(now)
-        steps = {
-            i.id: incidents.next_due(i, self._outbox.paging(i.subject))
-            for i in self._store.unresolved()
-            if i.severity is Severity.PAGE and not i.silence
-        }
-        return health.audit(self.blind, steps, self._pager.overdue(now), self.vitals, self._pager.ticked_at, now)
+        try:
+            with self._store.transaction():
+                self._store.beat(now)
+            steps = {
+                i.id: incidents.next_due(i, self._outbox.paging(i.subject))
+                for i in self._store.unresolved()
+                if i.severity is Severity.PAGE and not i.silence
+            }
+            found = health.audit(self.blind, steps, self._pager.overdue(now), self.vitals, self._pager.ticked_at, now)
+        except sqlite3.Error as error:
+            return self.cannot_write(error)
+        self._audited_at, self._outcome = now, found
+        return found
+
+    def cannot_write(self, error: sqlite3.Error) -> tuple[str, ...]:
+        """That is what the audit would have come to."""
+        self._audited_at, self._outcome = self._clock(), (f"the database cannot be written: {error}",)
+        return self._outcome
+
+    def outcome(self) -> tuple[str, ...]:
+        """What the last audit came to, or that it is too long ago. Writes nothing and asks nobody."""
+        if self._audited_at is None:
+            return ("nothing has been audited yet",)
+        waited = self._clock() - self._audited_at
+        return self._outcome if timedelta() <= waited <= STALE else (f"the audit has not run for {waited.total_seconds():.0f} s",)
 
 
 def reading(

@@ -313,6 +313,7 @@ class Service:
         try:
             self._check_health(self.clock())
         except sqlite3.Error as error:
+            self.check.cannot_write(error)
             self._cannot_write(error)
             if self.unwritten.waits:  # a restart would wait for it as well, and know less
                 self._feed(self.clock(), 0)
@@ -333,6 +334,7 @@ class Service:
         if self._told_at is None or not timedelta() <= now - self._told_at < TELL_EVERY:
             self._told_at = now
             self._reported = standing.tell(self.store, self.collectors, self.balance, self._reported, self.reads)
+            self.check.audit()
         self._feed(self.pager.ticked_at, self.pager.overdue(now))
 
     def _feed(self, ticked_at: datetime, overdue: int) -> None:
@@ -359,10 +361,7 @@ class Service:
 
     def audit(self) -> tuple[str, ...]:
         """Why whoever waits outside must not be told that all is well."""
-        try:
-            return self.check.audit()
-        except sqlite3.Error as error:
-            return (f"the database cannot be written: {error}",)
+        return self.check.audit()
 
     async def beat(self) -> None:
         """Tell whoever waits outside that all is well, or why not."""
@@ -398,7 +397,8 @@ class Service:
         for r in self.readings():
             lag = f"read {incidents.minutes(now - r.last_ok)} ago" if r.last_ok else "never read so far"
             lines.append(f"{r.name}: {lag}{f', NOT BEING WATCHED: {r.error}' if r.failures else ''}")
-        wrong = [f"wrong: {symptom.headline}: {symptom.reason}" for symptom in health.symptoms(self.check.vitals)]
+        wrong = [f"wrong: {blind.in_words()}: {blind.why}" for blind in self.check.blind]
+        wrong += [f"wrong: {symptom.headline}: {symptom.reason}" for symptom in health.symptoms(self.check.vitals)]
         return [*lines, *(wrong or ["all is well"]), f"last drill: {drill.words(self.store)}"]
 
     def status(self) -> str:

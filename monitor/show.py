@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from monitor import desk, observed, record, safe, spending
-from monitor import standing as collecting
-from monitor.config import Config
-from monitor.health import Reading, blind, limit
-from monitor.incidents import DRILL
+from monitor import desk, record, safe
 from monitor.model import ApprovedPost, Incident, Post, ProfileChange
 from monitor.store import Kept, Store
 
@@ -147,85 +141,3 @@ def judged(store: Store, posts: Sequence[Kept], *, as_json: bool) -> None:
         return
     columns = ("id", "seen", "severity", "reason", "incident", "evidence", "recomputed")
     table("Judged posts (evidence: SHA-256 of the platform's answer)", columns, [[f[c] for c in columns] for f in found])
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What `status` found."""
-
-    lines: list[dict[str, object]]
-    wrong: list[str]
-    notes: list[str]
-    spending: dict[str, float]
-
-
-def standing(store: Store, config: Config, now: datetime, lists: Iterable[str] = ()) -> Standing:
-    """Every watched account, open incidents and undelivered pages, notes on block `lists`; `wrong` is empty when all is well."""
-    lines, wrong = [], []
-    reading_now = collecting.told(store)
-    known = {a.handle.lower(): a for a in config.file.accounts}
-    rows = store.sql.execute("SELECT * FROM accounts WHERE key != ? ORDER BY key", [DRILL]).fetchall()
-    for row in rows:
-        platform = row["key"].split(":")[0]
-        how = reading_now.get(platform, {})
-        seconds = max(config.poll_seconds(platform), float(how.get("interval", 0)))
-        last_ok, since = record.moment(row["last_ok"]), record.moment(row["failing_since"])
-        reading = Reading(
-            row["key"], f"@{row['handle']}", last_ok, since, row["failures"], row["last_error"] or "", row["error_kind"] or "",
-            told=how.get("heard_at") if row["told_by"] else None, second_look="failed",
-        )  # fmt: skip
-        why = blind(reading, now, last_ok or now - limit(seconds) * 2, seconds)
-        lag = f"{(now - last_ok).total_seconds():.0f} s" if last_ok else "never read"
-        told = f"{(now - reading.told).total_seconds():.0f} s ago" if reading.told else ""
-        lines.append(
-            {
-                "account": row["key"],
-                "handle": row["handle"],
-                "last_read": when(last_ok),
-                "lag": lag,
-                "stream": told,
-                "error": row["last_error"] or "",
-            }
-        )
-        wrong += [f"@{row['handle']}: {why}: a hijack would page nobody"] if why else []
-        wrong += [f"@{row['handle']}: {row['missed']}"] if row["missed"] else []
-    seen = {str(line["handle"]).lower() for line in lines}
-    pinned = {store.pinned(a.platform, a.handle) or a.id for a in known.values()} & {str(r["key"]).split(":")[-1] for r in rows}
-    wrong += [
-        f"@{a.handle}: never watched so far"
-        for h, a in known.items()
-        if h not in seen and (store.pinned(a.platform, a.handle) or a.id) not in pinned
-    ]
-    wrong += [f"INC-{i.id} is {i.state.value}: {i.headline}: {i.name}" for i in store.unresolved()]
-    late = [p for p in store.pages.undelivered() if (now - p.created_at).total_seconds() > 60]
-    wrong += [f"page {p.key} not accepted by {p.route} for {(now - p.created_at).total_seconds():.0f} s" for p in late]
-    wrong += [f"block list {note}" for note in lists]
-    wrong += [f"{what}: not read: {why}" for what, why in collecting.notes(store).items() if not what.startswith("block list")]
-    unsaid = store.announcements.late(now - timedelta(seconds=60))
-    wrong += (
-        [f"{unsaid} registration(s) not announced for a minute: Slack does not take them, or the daemon does not run"] if unsaid else []
-    )
-    broken = store.broken_audit()
-    wrong += [f"the audit chain is broken at row {broken}: somebody changed the database"] if broken else []
-    bill = spending.bill(observed.days(store), config.prices, now)
-    return Standing(lines, wrong, [*_how(reading_now), *_money(bill, config, reading_now), *_oddities(store)], dataclasses.asdict(bill))
-
-
-def _how(reading_now: dict[str, dict[str, Any]]) -> Iterable[str]:
-    for platform, how in reading_now.items():
-        yield f"{platform}: {how['mode']}; without a stream an account is polled every {how['interval']:.0f} s"
-
-
-def _money(bill: spending.Bill, config: Config, reading_now: dict[str, dict[str, Any]]) -> Iterable[str]:
-    """What X costs, by our own count and the configured prices."""
-    budget = f" of a budget of ${config.file.x.budget:.2f}" if config.file.x.budget else ""
-    left = next((h["balance"] for h in reading_now.values() if h["balance"] is not None), None)
-    balance = f"; ${left:.2f} of credits are left" if left is not None else ""
-    yield f"X has cost ${bill.today:.2f} today and ${bill.month:.2f} this month, ${bill.forecast:.2f} by its end{budget}{balance}"
-
-
-def _oddities(store: Store) -> Iterable[str]:
-    for row in store.sql.execute("SELECT * FROM oddities ORDER BY last_at DESC LIMIT 5"):
-        what = str(row["what"])
-        kind = "X gave" if what.startswith(observed.NO_DATA) else "unlike X's documentation"
-        yield f"{kind}, {row['seen']} time(s), last {row['last_at'][:16]}: {what} (sample: evidence {str(row['sample'])[:12]})"

@@ -19,6 +19,7 @@ from pathlib import Path
 from monitor import record
 from monitor.announcements import Announcements
 from monitor.connection import OpenFiles, is_busy
+from monitor.hits import Hits
 from monitor.model import (
     NO_CONTEXT,
     Context,
@@ -71,6 +72,7 @@ class Store:
         self.pages = Pages(self.sql, self.install)
         self.registrations = Registrations(self.sql)
         self.announcements = Announcements(self.sql)
+        self.hits = Hits(self.sql)
 
     def close(self) -> None:
         """Close the file; the WAL is folded in by the last one out."""
@@ -214,6 +216,7 @@ class Store:
              int(kept.verdict.severity), record.dump_verdict(kept.verdict), kept.rulebook, kept.evidence,
              kept.baseline, kept.incident, record.dump_context(kept.context)],
         )  # fmt: skip
+        self.hits.count(item.account, kept.verdict, baseline=kept.baseline)
         said = record.digests(record.dump(item), record.dump_verdict(kept.verdict), kept.evidence, kept.rulebook)
         self.audit(kept.seen_at, "monitor", "post judged", f"{item.account}/{item.id}", version=version, **said)
 

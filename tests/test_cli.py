@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
+import sqlite3
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +21,10 @@ from click.testing import CliRunner, Result
 from monitor import config as configuration
 from monitor import desk, rulebook, vision
 from monitor.cli import main
+from monitor.lock import is_locked, locked
 from monitor.model import Account, Kind, Post
 from monitor.planning import Bad, Elsewhere, Plan, PlanError, Reading, read, zone_named
+from monitor.reads import READS
 from monitor.store import Store
 
 Run = Callable[..., Result]
@@ -289,18 +297,66 @@ def test_check_says_what_would_page_whom(run: Run, monkeypatch: pytest.MonkeyPat
 
 
 def test_status_is_1_while_anything_is_wrong(run: Run, tmp_path: Path) -> None:
-    result = run("status")
-    assert result.exit_code == 1
-    assert "@acme: never watched so far" in result.output
+    with locked(tmp_path / "data"):
+        result = run("status")
+        assert result.exit_code == 1
+        assert "@acme: never watched so far" in result.output
+        store = Store(tmp_path / "data" / "monitor.db")
+        store.account("x::1", "acme")
+        store.read_ok("x::1", datetime.now(UTC), "1")
+        assert run("status").exit_code == 0
+        assert "all is well" in run("status").output
+        data = json.loads(run("status", "--json").output)
+        assert (data["wrong"], data["daemon"]["runs"]) == ([], True)
+        assert {r["read"] for r in data["reads"]} == set(READS), "every read is named, also one that nothing has needed so far"
+        assert run("silence", "begin", "1", "the agency posts by hand").exit_code == 0
+        assert "Silence" in run("status").output
+        assert run("status").exit_code == 0, "a silence alone is as it should be"
+        store.sql.execute("UPDATE accounts SET last_ok = '2020-01-01T00:00:00+00:00'")
+        assert "would page nobody" in run("status").output
+        store.sql.execute("UPDATE accounts SET key = 'x::2', handle = 'former'")
+        said = run("status").output
+        assert "no longer configured: not watched" in said
+        assert "would page nobody" not in said, "of an account that was taken out nothing is expected"
+
+
+def test_status_says_first_whether_the_daemon_runs(run: Run, tmp_path: Path) -> None:
     store = Store(tmp_path / "data" / "monitor.db")
-    store.account("x::1", "acme")
-    store.read_ok("x::1", datetime.now(UTC), "1")
-    assert run("status").exit_code == 0
-    assert "all is well" in run("status").output
+    store.read_ok(store.account("x::1", "acme")["key"], datetime.now(UTC), "1")
+    first = "the daemon does not run (it never did): nobody watches anything, nobody is paged"
+    assert run("status").output.splitlines()[0] == first
+    assert run("status").exit_code == 1
     data = json.loads(run("status", "--json").output)
-    assert data["wrong"] == []
-    store.sql.execute("UPDATE accounts SET last_ok = '2020-01-01T00:00:00+00:00'")
-    assert "would page nobody" in run("status").output
+    assert (data["daemon"]["runs"], data["wrong"]) == (False, [first])
+    code = "import sys, time, pathlib; from monitor.lock import locked\nwith locked(pathlib.Path(sys.argv[1])): print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "data")], stdout=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stdout
+        daemon.stdout.readline()
+        store.beat(datetime.now(UTC))
+        with closing(sqlite3.connect(tmp_path / "data" / "monitor.db")) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            assert run("status").output.splitlines()[0] == "the daemon runs", "although the database is busy"
+        store.beat(datetime.now(UTC) - timedelta(seconds=90))
+        assert run("status").output.splitlines()[0].startswith("the daemon runs, but has written nothing for 9")
+        daemon.kill()
+    assert run("status").output.splitlines()[0].startswith("the daemon does not run (it last wrote at 20")
+    store.close()
+    (tmp_path / "data" / "monitor.db").write_bytes(b"this is no database" * 1000)
+    broken = run("status")
+    assert (broken.exit_code, broken.output.splitlines()[0]) == (1, "the daemon does not run: nobody watches anything, nobody is paged")
+    assert "file is not a database" in broken.output
+
+
+def test_a_daemon_starts_although_somebody_looks_whether_it_runs(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        pass
+    with (tmp_path / "lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.1, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        with locked(tmp_path):
+            assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
+    assert not is_locked(tmp_path / "nothing")
 
 
 def test_an_incident_is_acknowledged_resolved_and_approved_from_the_host(run: Run, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
-from monitor import health, reads
+from monitor import health, metrics, reads, status
 from monitor.blocklists import Blocklists
 from monitor.model import Account, Kind, Post, Severity, State
 from monitor.noted import Noted
@@ -271,7 +272,19 @@ async def blinded(w: World, seconds: float) -> list[str]:
     return [m.words() for m in w.slack.roots()]
 
 
-async def test_profiles_that_cannot_be_read_are_a_notice_then_a_page_everywhere(tmp_path: Path) -> None:
+async def answers(w: World, stack: AsyncExitStack) -> None:
+    """What Prometheus and a load balancer see while profiles have been unread for a page's time."""
+    port = await metrics.serve(metrics.Figures(w.service.store, w.clock, w.service.check, w.service.reads), 0, stack)
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    figures = await (await session.get(f"http://127.0.0.1:{port}/metrics")).text()
+    (line,) = [one for one in figures.splitlines() if one.startswith("hijack_monitor_read_age_seconds") and 'read="profile"' in one]
+    assert 180 <= float(line.rpartition(" ")[2]) <= 300
+    health = await (await session.get(f"http://127.0.0.1:{port}/healthz")).json()
+    assert (health["ok"], health["wrong"]) == (False, ["Profiles cannot be read: @acme on X"])
+    assert "400" in health["unread"][0]
+
+
+async def test_profiles_that_cannot_be_read_are_a_notice_then_a_page_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with AsyncExitStack() as stack:
         outside = await Receiver().start(stack)
         w = await stack.enter_async_context(
@@ -288,6 +301,11 @@ async def test_profiles_that_cannot_be_read_are_a_notice_then_a_page_everywhere(
         await pass_(w, 110)
         (page,) = w.slack.waking()
         assert "Profiles cannot be read: @acme on X" in page.words()
+        await answers(w, stack)
+        assert status.say(w.service.store, w.config, w.clock(), runs=True) == 1
+        printed = capsys.readouterr().out
+        assert "Profiles cannot be read: @acme on X: " in printed
+        assert "all is well" not in printed
         path, said, *_ = outside.got[-1]
         assert (path, said) == ("/ping/abc/fail", "Profiles cannot be read: @acme on X")
         w.x.faults.script.clear()

@@ -18,9 +18,9 @@ import pytest
 from click.testing import CliRunner
 
 from monitor import install_key, private, record, report, signing
-from monitor.assembly import locked
 from monitor.cli import main
 from monitor.desk import DeskError
+from monitor.lock import locked
 from monitor.model import Human
 from monitor.report_check import verify
 from monitor.store import Store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from monitor import desk, drill, health, metrics, selfcheck, show
+from monitor import desk, drill, health, metrics, selfcheck, status
 from monitor.foreign import shifts
 from monitor.foreign.sandbox import Sandbox
 from monitor.health import Vitals
@@ -22,6 +23,7 @@ from monitor.oncall import Schedule
 from monitor.rulebook import load
 from monitor.simulator import x as stand_in
 from monitor.sources import x as source
+from monitor.store import Store
 from monitor.verdict.rules import Rules
 from tests.conftest import CONFIG, START, World, world
 from tests.receivers import Receiver
@@ -329,7 +331,7 @@ async def test_a_drill_is_not_watched_like_an_account_and_can_be_recomputed(tmp_
         await w.service.begin_drill("alice")
         await w.run(200)
         assert [i.subject for i in w.service.store.incidents()] == ["replay::drill"]
-        standing = show.standing(w.service.store, w.config, w.clock())
+        standing = status.standing(w.service.store, w.config, w.clock())
         assert [line["account"] for line in standing.lines] == ["x::2244994945"]
         assert not [line for line in standing.wrong if "would page nobody" in line]
         (kept,) = w.service.store.posts("account = 'replay::drill'")
@@ -421,21 +423,47 @@ async def test_prometheus_and_healthz_on_loopback(tmp_path: Path) -> None:
         await w.run(3)
         with w.service.store.transaction():
             w.service.outbox.act(1, Human("acknowledge", "alice", "a test", w.clock() + timedelta(seconds=40)))
-        figures = metrics.Figures(w.service.store, w.clock, lambda: w.service.check.vitals, w.service.check.audit)
-        port = await metrics.serve(figures, w.service.check.audit, 0, stack)
+        figures = metrics.Figures(w.service.store, w.clock, w.service.check, w.service.reads)
+        port = await metrics.serve(figures, 0, stack)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         said = await (await session.get(f"http://127.0.0.1:{port}/metrics")).text()
         for line in ('hijack_monitor_account_lag_seconds{account="x::2244994945",handle="acme"}', 'hijack_monitor_pages{kind="root",route="slack",state="sent"} 1.0',
                      'hijack_monitor_time_to_acknowledge_seconds_count{drill="no"} 1.0', 'hijack_monitor_time_to_page_seconds_bucket{drill="no",le="1.0"} 1.0',
                      "hijack_monitor_healthy 1.0", "hijack_monitor_tick_lateness_seconds", 'hijack_monitor_rule_hits_total{rule="'):  # fmt: skip
             assert line in said, line
+        assert 'hijack_monitor_read_age_seconds{name="@acme on X",of="x::2244994945",read="profile"} 0.0' in said
         good = await session.get(f"http://127.0.0.1:{port}/healthz")
-        assert (good.status, await good.json()) == (200, {"ok": True, "wrong": []})
+        assert (good.status, await good.json()) == (200, {"ok": True, "wrong": [], "unread": []})
         w.service.store.sql.execute("UPDATE pages SET state = 'ready', fallback_at = '2020-01-01', sent_at = NULL")
+        w.service.audit()
         bad = await session.get(f"http://127.0.0.1:{port}/healthz")
         assert (bad.status, (await bad.json())["wrong"]) == (503, [f"{len(w.service.store.pages.of(1))} page(s) overdue"])
+        before = w.service.store.sql.total_changes
+        w.clock.move(61)
+        stale = await session.get(f"http://127.0.0.1:{port}/healthz")
+        assert (stale.status, (await stale.json())["wrong"]) == (503, ["the audit has not run for 61 s"])
+        await session.get(f"http://127.0.0.1:{port}/metrics")
+        assert w.service.store.sql.total_changes == before, "whoever asks writes nothing"
         foreign = await session.get(f"http://127.0.0.1:{port}/metrics", headers={"Host": "evil.example"})
         assert foreign.status == 403
+
+
+async def test_how_often_rules_accused_is_right_after_a_restart_and_an_upgrade(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "Send 1 BTC and get double back")
+        w.x.post("acme", "Send 2 BTC and get double back")
+        await w.service.begin_drill("alice")
+        await w.run(2)
+        store = w.service.store
+        posts = [k.verdict.findings for k in store.posts("baseline = 0 AND account != ?", ("replay::drill",))]
+        counted = store.hits.by_rule()
+        assert counted == Counter(f.rule for findings in posts for f in findings)
+        assert 2 in counted.values()
+        store.sql.execute("DROP TABLE rule_hits")
+        store.sql.execute("DELETE FROM _sqlite_migrations WHERE name = '0014_rule_hits'")
+        again = Store(store.path)
+        assert again.hits.by_rule() == counted, "an older database is counted once"
+        again.close()
 
 
 async def test_a_monitor_that_hangs_in_the_middle_of_the_loop_is_seen_by_nobody_being_told(tmp_path: Path) -> None:

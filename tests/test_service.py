@@ -18,9 +18,9 @@ import pytest
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor import health, journal, preflight
-from monitor.assembly import locked
 from monitor.config import ConfigError
 from monitor.daemon import schedule
+from monitor.lock import locked
 from monitor.model import State
 from monitor.simulator import story as stories
 from monitor.simulator import x as stand_in

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import metrics, observed, show, spending
+from monitor import metrics, observed, spending, status
 from monitor.model import State
 from monitor.simulator.x import XWorld
 from tests.conftest import START, World, world
@@ -77,18 +77,18 @@ async def test_status_and_figures_say_what_was_spent_and_who_tells(tmp_path: Pat
         w.register("Word.")
         w.x.post("acme", "Word.")
         await w.run(40)
-        found = show.standing(w.service.store, w.config, w.clock())
+        found = status.standing(w.service.store, w.config, w.clock())
         assert found.wrong == []
         assert any(n.startswith("x: the Activity stream; without a stream an account is polled every 30 s") for n in found.notes)
         assert any("of a budget of $40.00; $12.00 of credits are left" in n for n in found.notes)
         assert found.spending["today"] == pytest.approx(billed(w.x))
         assert found.lines[0]["stream"]
-        figures = metrics.Figures(w.service.store, w.clock, lambda: w.service.check.vitals, w.service.check.audit)
+        figures = metrics.Figures(w.service.store, w.clock, w.service.check, w.service.reads)
         values = {s.name: s.value for m in figures.collect() for s in m.samples if "dollars" in s.name or "billed" in s.name}
         assert values["hijack_monitor_spent_today_dollars"] == pytest.approx(billed(w.x))
         assert values["hijack_monitor_billed_resources_total"] >= 1
         w.clock.move(600)
-        assert show.standing(w.service.store, w.config, w.clock()).wrong, "a stream that has said nothing for ten minutes proves nothing"
+        assert status.standing(w.service.store, w.config, w.clock()).wrong, "a stream that has said nothing for ten minutes proves nothing"
 
 
 async def test_what_was_billed_survives_a_restart_and_is_counted_once(tmp_path: Path) -> None:
