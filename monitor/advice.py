@@ -42,6 +42,11 @@ def warnings(config: Config, secrets: Mapping[str, str]) -> Iterator[str]:
     yield from _of_company(config.company)
     if config.file.slack:
         yield from _of_slack(config.file.slack, secrets)
+        if not config.paging.mention and not config.paging.escalate:
+            yield (
+                "[slack] mention and [paging] escalate are empty: a page names nobody, and whoever sleeps is not woken."
+                " List a user group (S…), a user (U…) or channel"
+            )
     if config.file.witness and not secrets.get(install_key.NAME):
         yield (
             f"[witness] needs the secret {install_key.NAME}, the same on both hosts: without it this monitor does not know the first one's"

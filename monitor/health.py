@@ -212,6 +212,7 @@ class Vitals:
     engine: str = ""  # why a known post was judged wrongly
     routes: tuple[tuple[str, float], ...] = ()  # (route, how long its oldest waking page has waited)
     drill: str = ""  # why the last drill is not good enough
+    targets: str = ""  # whom a page is to wake and cannot, and why
     skew: float = 0  # by how much the platform's clock is ahead of ours
     canary: str = ""  # why the marked post was not seen as it should have been
     money: str = ""  # why somebody should look at what X costs
@@ -247,6 +248,7 @@ OVER = {
     "blind:rules": "The rules of the files judge again",
     "blind:engine": "Known posts are judged rightly again",
     "blind:drill": "A drill was acknowledged",
+    "blind:targets": "Everybody whom a page is to wake can be reached again",
     "blind:clock": "The clocks agree again",
     "blind:step": "The clock has not been set for ten minutes",
     "blind:canary": "The canary was seen again",
@@ -282,9 +284,15 @@ def symptoms(v: Vitals) -> tuple[Symptom, ...]:
     for route, seconds in v.routes:
         say(f"route-{route}", f"{route} takes no pages", f"a page has waited for {seconds:.0f} s; other routes carry it meanwhile")
     _say_of_reading(v, say)
+    _say_of_people(v, say)
+    return tuple(found)
+
+
+def _say_of_people(v: Vitals, say: Callable[..., None]) -> None:
+    if v.targets:
+        say("targets", "Not everybody can be woken", f"{v.targets}: a page that would reach nobody takes the next step at once")
     if v.drill:
         say("drill", "The drill is overdue", f"{v.drill}: nobody has proven that a page wakes somebody")
-    return tuple(found)
 
 
 def _say_of_reading(v: Vitals, say: Callable[..., None]) -> None:

@@ -212,15 +212,17 @@ def matches(silence: Silence, event: Event) -> bool:
 # --- time ----------------------------------------------------------------------------------------
 
 
-def next_page(incident: Incident, now: datetime, paging: Paging) -> Request | None:
-    """The page that is due because nobody acknowledged, with its reason, or None."""
+def next_page(incident: Incident, now: datetime, paging: Paging, oncall: tuple[str, ...] = ()) -> Request | None:
+    """The page that is due because nobody acknowledged or could be reached, with its reason, or None."""
     if incident.state is not State.OPEN or incident.severity is not Severity.PAGE or incident.silence:
         return None
     waited = now - began(incident)
-    steps = escalated(incident, now, paging)
+    steps = escalated(incident, now, paging, oncall)
     late = _late(incident, now, paging)
     if steps > incident.steps:
-        reason = f"nobody acknowledged for {minutes(waited)}: escalated to step {steps} of {len(paging.escalate)}"
+        lost = reaches_nobody(paging, incident.steps, oncall)
+        why = "whom it was to wake cannot be reached" if lost else f"nobody acknowledged for {minutes(waited)}"
+        reason = f"{why}: escalated to step {steps} of {len(paging.escalate)}"
         return Request(PageKind.REPEAT, reason + late, wakes=True)
     last = incident.last_paged_at or incident.opened_at
     set_back = last - now > timedelta(minutes=1)  # the clock was: rather a page too many
@@ -265,22 +267,35 @@ def began(incident: Incident) -> datetime:
     return incident.since or incident.opened_at
 
 
-def escalated(incident: Incident, now: datetime, paging: Paging) -> int:
-    """How many escalation steps are due by now; a step once taken stays."""
+def escalated(incident: Incident, now: datetime, paging: Paging, oncall: tuple[str, ...] = ()) -> int:
+    """How many escalation steps are due by now; a step once taken stays. One whose people cannot be reached is followed by the next at once."""
     due = sum(now - began(incident) >= timedelta(minutes=after) for after, _ in paging.escalate)
-    return max(due, min(incident.steps, len(paging.escalate)))
+    steps = max(due, min(incident.steps, len(paging.escalate)))
+    while steps < len(paging.escalate) and reaches_nobody(paging, steps, oncall):
+        steps += 1
+    return steps
+
+
+def _everybody(paging: Paging, steps: int, oncall: tuple[str, ...]) -> list[str]:
+    return [*oncall, *paging.mention, *(m for _, who in paging.escalate[:steps] for m in who)]
+
+
+def reaches_nobody(paging: Paging, steps: int, oncall: tuple[str, ...] = ()) -> bool:
+    """Whether whoever is to be woken after so many steps cannot be reached. Not where nobody is to be woken by name."""
+    everybody = _everybody(paging, steps, oncall)
+    return bool(everybody) and paging.nobody.issuperset(everybody)
 
 
 def mentions(paging: Paging, incident: Incident, now: datetime, oncall: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Whom a page wakes: the person on call, then the group too, then everybody added by the steps,
-    and after three rounds of the last step the whole channel.
+    and after three rounds of the last step, or when none of them can be reached, the whole channel.
     """
-    if oncall and incident.pages <= 1 and not incident.steps:
+    if oncall and incident.pages <= 1 and not incident.steps and not paging.nobody.issuperset(oncall):
         return oncall
-    steps = paging.escalate[: incident.steps]
-    everybody = [*oncall, *paging.mention, *(m for _, who in steps for m in who)]
+    everybody = _everybody(paging, incident.steps, oncall)
     last = paging.escalate[-1][0] if paging.escalate else 0
-    if incident.steps == len(paging.escalate) and now - began(incident) >= timedelta(minutes=last + ROUNDS * paging.repeat_minutes):
+    over = incident.steps == len(paging.escalate) and now - began(incident) >= timedelta(minutes=last + ROUNDS * paging.repeat_minutes)
+    if over or reaches_nobody(paging, incident.steps, oncall):
         everybody.append("channel")
     return tuple(dict.fromkeys(everybody))
 

@@ -5,6 +5,7 @@ Written first, sent later: nothing here talks to a channel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -30,6 +31,7 @@ class Outbox:
         self._paging = paging
         self.special = special if special is not None else {}
         self.oncall: tuple[str, ...] = ()
+        self.unreached: Callable[[tuple[str, ...]], frozenset[str]] = lambda _: frozenset()  # on these routes: see `Paging.nobody`
         self.delay = timedelta()  # a witness gives the first monitor so much time
         self.runbook = False  # whether there is a file to be told
         self.reads_pictures = False  # whether words and codes in the pictures of an incident are read
@@ -40,6 +42,8 @@ class Outbox:
         That Slack is broken is told elsewhere; about everything else that is ours, the usual way.
         """
         chosen = self.special.get(incidents.account_of(subject), self._paging)
+        if nobody := self.unreached(chosen.routes):
+            chosen = replace(chosen, nobody=nobody)
         if subject.startswith(_BROKEN):
             broken = subject.removeprefix("blind:").removeprefix("route-")
             others = tuple(
@@ -139,7 +143,7 @@ class Outbox:
             self._store.audit(now, "monitor", "paging again", f"INC-{incident.id}", reason=request.reason)
             self.say(incident, (request, Request(PageKind.SYNC, request.reason)), now)
             return True
-        request_due = incidents.next_page(incident, now, self.paging(incident.subject))
+        request_due = incidents.next_page(incident, now, self.paging(incident.subject), self.oncall)
         if request_due:
             self.say(incident, (request_due,), now)
         return request_due is not None
@@ -149,7 +153,7 @@ class Outbox:
         paging = self.paging(incident.subject)
         for request in requests:
             if request.wakes:
-                steps = incidents.escalated(incident, now, paging) if incident.state is State.OPEN else incident.steps
+                steps = incidents.escalated(incident, now, paging, self.oncall) if incident.state is State.OPEN else incident.steps
                 incident = replace(incident, last_paged_at=now, pages=incident.pages + 1, steps=steps)
                 self._store.save_incident(incident)
             named = request.wakes or (request.kind is PageKind.SYNC and incident.severity is Severity.PAGE and not incident.silence)
@@ -168,9 +172,12 @@ class Outbox:
             )  # fmt: skip
 
     def _routes(self, incident: Incident, request: Request, paging: Paging, *, new_posts: bool) -> tuple[str, ...]:
-        """The account's own; from the first step of escalation the first fallback too; and whoever was told, of the outcome."""
+        """The account's own; from the first step of escalation, or when nobody can be reached there, the first fallback too; and
+        whoever was told, of the outcome.
+        """
         routes = paging.routes or paging.fallback[:1] or (LAST_RESORT,)
-        if request.kind is PageKind.REPEAT and incident.steps:
+        lost = request.wakes and incidents.reaches_nobody(paging, incident.steps, self.oncall)
+        if lost or (request.kind is PageKind.REPEAT and incident.steps):
             routes += paging.fallback[:1]
         if request.kind is PageKind.SYNC and not new_posts:
             routes += tuple(r for r in self._store.pages.routes_told(incident.id) if r != LAST_RESORT)

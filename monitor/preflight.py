@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from dataclasses import replace
@@ -20,6 +21,7 @@ from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
 from monitor.model import Account, Severity
 from monitor.notifiers.interface import NotifierError
+from monitor.notifiers.slack.targets import Targets
 from monitor.outbox import Outbox
 from monitor.service import Service
 from monitor.sources.interface import SourceError
@@ -186,6 +188,26 @@ async def _say_duty(built: Service) -> None:
         click.echo(f"warning: the schedule: {safe.for_terminal(note, 300)}")
 
 
+async def _ask_whom_pages_reach(config: Config, targets: Targets) -> None:
+    """Raises ConfigError for a target that wakes nobody; who may act and cannot is only said."""
+    with contextlib.suppress(NotifierError):
+        await targets.people.learn_names()
+    wanted = targets.wanted()
+    found = await targets.find(wanted)
+    lost = [targets.sentence(who, why, wanted[channel][who]) for (channel, who), why in found.nobody.items()]
+    if lost:
+        said = safe.for_terminal("; ".join(lost), 1_000)
+        raise ConfigError(f"{config.path}: a page would not wake everybody it should: {said}. Mend it in Slack, or name others")
+    if slack := config.file.slack:
+        may = dict.fromkeys(slack.responders, "responders") | dict.fromkeys(slack.approvers, "approvers")
+        acting = await targets.find({"": may})
+        for (_, who), why in acting.nobody.items():
+            click.echo(f"warning: {safe.for_terminal(targets.sentence(who, why, may[who]), 300)}")
+        found = replace(found, unknown={**found.unknown, **acting.unknown})
+    for (_, who), why in found.unknown.items():
+        click.echo(f"warning: Slack does not say whether {who} can be reached: {safe.for_terminal(why, 200)}")
+
+
 async def _ask_everybody(built: Service) -> None:
     for name, notifier in built.pager.notifiers().items():
         try:
@@ -198,6 +220,8 @@ async def _ask_everybody(built: Service) -> None:
         except NotifierError as error:
             raise ConfigError(f"slack_app_token: {error}: it needs connections:write and Socket Mode switched on") from error
     await _say_duty(built)
+    if built.front:
+        await _ask_whom_pages_reach(built.config, built.front.targets)
     for platform, source in built.sources.items():
         handles = tuple(t.handle for t in built.config.file.accounts if t.platform == platform and not t.id)
         try:

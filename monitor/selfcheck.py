@@ -60,6 +60,7 @@ class SelfCheck:
         self._store, self._outbox, self._pager, self._clock, self._started, self._reads = store, outbox, pager, clock, started, reads
         self.slack: Callable[[], tuple[str, float, float, int, int]] = lambda: ("", 0, 0, 0, 0)
         self.drill: Callable[[datetime], str] = lambda _: ""
+        self.targets: Callable[[], str] = lambda: ""
         self.collecting: Callable[[datetime], dict[str, Any]] = lambda _: {}
         self.tells_of_profile: Callable[[str], bool] = lambda _: False  # whether a stream does, of this account
         self.step: Callable[[], float] = lambda: 0.0
@@ -140,7 +141,8 @@ class SelfCheck:
         late = self._late[1] if now - self._late[0] <= LATE_REMEMBERED else 0.0
         return Vitals(
             late, shutil.disk_usage(self._store.path.parent).free / 1e6, why, slack_seconds, deaf, connections, expected, self.engine,
-            tuple(self._slow_routes(now, slack_is_told=bool(why))), self.drill(now), step=self.step(), rules=self.rules(), **self.collecting(now),
+            tuple(self._slow_routes(now, slack_is_told=bool(why))), self.drill(now), self.targets(), step=self.step(), rules=self.rules(),
+            **self.collecting(now),
         )  # fmt: skip
 
     def _slow_routes(self, now: datetime, *, slack_is_told: bool) -> Iterator[tuple[str, float]]:

@@ -100,6 +100,10 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
         made.front = front = slack.front(_office(made), secrets.get("slack_app_token", ""))
         made.check.slack = lambda: (*front.trouble(), front.deaf_seconds(), front.connections(), len(front.sockets))
         made.outbox.runbook = bool(file.slack.runbook_file)
+        home = file.slack.channel
+        front.targets.wanted = lambda: _wanted(made)
+        made.outbox.unreached = lambda names: front.targets.unreached(_channels(names, home))
+        made.check.targets = front.targets.words
     told = slack.announcements(file.approvals.channel, made.store.install, config.approving, made.accounts) if slack else None
     made.pager.announcer = Announcer(made.store, made.clock, told)
     if file.oncall:
@@ -118,6 +122,24 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
         made.check.drill = lambda now: drill.overdue(made.store, now, days)
     if file.witness and slack:
         made.pager.witness, made.outbox.delay = slack.covered, timedelta(seconds=file.witness.after_seconds)
+
+
+def _channels(names: tuple[str, ...], home: str) -> list[str]:
+    """The Slack channels among these routes."""
+    return [name.partition(":")[2] or home for name in names if name.partition(":")[0] == "slack"]
+
+
+def _wanted(made: Service) -> dict[str, dict[str, str]]:
+    """Whom pages are to wake, in which channel, and where that is configured."""
+    config, found = made.config, dict[str, dict[str, str]]()
+    own = [(paging, f"{table.handle}'s ") for table in config.file.accounts if (paging := config.paging_of(table))]
+    for paging, whose in ((config.paging, ""), *own):
+        steps = [(who, f"{whose}escalate, after {after:g} min") for after, listed in paging.escalate for who in listed]
+        named = [*((who, f"{whose}mention") for who in paging.mention), *steps, *((who, "the schedule") for who in made.outbox.oncall)]
+        for channel in _channels((*paging.routes, *paging.fallback), config.file.slack.channel if config.file.slack else ""):
+            for who, where in named:
+                found.setdefault(channel, {}).setdefault(who, where)
+    return found
 
 
 def _anchor(store: Store, secret: bytes) -> Callable[[], str]:

@@ -66,3 +66,12 @@ def test_a_silence_that_waits_is_listed_as_waiting(tmp_path: Path) -> None:
     silences.begin(store, box, None, "", timedelta(hours=1), "a campaign", "alice", utc_now(), asker="U01ALICE")
     store.close()
     assert "alice, waits for another" in CliRunner().invoke(main, ["--config", str(file), "silence", "list", "--json"]).output
+
+
+def test_check_warns_where_a_page_names_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("X_BEARER_TOKEN", "SLACK_BOT_TOKEN", "PAGERDUTY_ROUTING_KEY"):
+        monkeypatch.setenv(name, "a")
+    file = written(tmp_path)
+    assert "a page names nobody" not in CliRunner().invoke(main, ["--config", str(file), "check"]).output
+    file.write_text(file.read_text().replace('mention = ["S0SOCIAL"]', "mention = []", 1), encoding="utf-8")
+    assert "[slack] mention and [paging] escalate are empty" in CliRunner().invoke(main, ["--config", str(file), "check"]).output

@@ -48,7 +48,8 @@ class Page:
 class Paging:
     """Whom to page, where, and when again. Steps are (minutes after the call began, mentions).
 
-    `routes` get every page; `fallback` are tried in this order when one of them does not accept a page.
+    `routes` get every page; `fallback` are tried in this order when one of them does not accept a page. `nobody` are those of whom
+    the channel says now that a mention reaches nobody.
     """
 
     mention: tuple[str, ...] = ()
@@ -58,3 +59,4 @@ class Paging:
     acknowledge_minutes: float = 30
     routes: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
+    nobody: frozenset[str] = frozenset()

@@ -78,7 +78,12 @@ class SlackWorld:
         self.clock, self.token, self.channel = clock, token, channel
         self.beside = {"C0APPROVALS"}  # what is said here is in `elsewhere`
         self.channels = {channel, "C0BRAND", *self.beside}
-        self.groups = {"S0SOCIAL": ["U01ALICE", "U02BOB"], "S0SECONDARY": ["U02BOB"], "S0COMMS": ["U01ALICE", "U02BOB", "U06CAROL"]}
+        self.groups = {
+            "S0SOCIAL": ["U01ALICE", "U02BOB"],
+            "S0SECONDARY": ["U02BOB"],
+            "S0COMMS": ["U01ALICE", "U02BOB", "U06CAROL"],
+            "S0BRAND": ["U01ALICE"],
+        }
         self.disabled: set[str] = set()  # groups
         self.private: dict[str, list[str]] = {}  # private channels, with their members
         self.oddities: list[Any] = []  # shown in every thread, before and after what is in it

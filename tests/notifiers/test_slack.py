@@ -202,6 +202,6 @@ def test_what_each_refusal_means(status: int, data: object, refusal: Refusal) ->
     assert classified(Response(status, data)).refusal is refusal
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("soon", 30), ("99999", 300), ("0", 1)])
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("soon", 0), ("inf", 0), ("99999", 300), ("0", 1)])
 def test_how_long_slack_wants_us_to_wait(header: str, seconds: float) -> None:
     assert classified(Response(429, {}, {"Retry-After": header})).retry_after == seconds

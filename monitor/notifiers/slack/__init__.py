@@ -1,11 +1,12 @@
 """Slack: one channel. Pages as messages, threads as their story; what people answer without buttons is read too.
 
 `api.py` talks, `message.py` words, `seal.py` knows our own messages again. `conversation.py` reads threads, `thread.py` what a reply means;
-`people.py` knows who may, `membership.py` who is one of us; `app.py` answers clicks, `commands.py` commands and the Home tab, `replies.py` is how.
+`people.py` knows who may, `membership.py` who is one of us, `targets.py` whom a mention reaches; `app.py` answers clicks, `commands.py` commands and the Home tab, `replies.py` is how.
 """
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -26,6 +27,7 @@ from monitor.notifiers.slack.message import Look, arguments, mention
 from monitor.notifiers.slack.people import People
 from monitor.notifiers.slack.replies import Office
 from monitor.notifiers.slack.seal import Seal
+from monitor.notifiers.slack.targets import Targets
 
 _NAMESPACE = uuid.UUID("6f3c6f0e-5d1a-4f0e-9d2b-0a3f1d6c7b11")
 CLOCKS_DIFFER = timedelta(minutes=15)  # a message may carry an earlier time of Slack's than our page
@@ -202,11 +204,11 @@ class SlackNotifier:
         groups = [who for who in self._mention if who.startswith("S")]
         if not groups:
             return []
-        there = set((await self._api.call(self._api.web.conversations_members(channel=self._channel_id, limit=1000))).get("members") or ())
-        found = []
+        there, found = await Targets(self._api, self.people, self._clock).members(self._channel_id), []
         for group in groups:
-            members = (await self._api.call(self._api.web.usergroups_users_list(usergroup=group))).get("users") or ()
-            found += [f"{user} of {group}" for user in members if user not in there]
+            with contextlib.suppress(NotifierError):  # one that is switched off: `Targets` says it
+                members = (await self._api.call(self._api.web.usergroups_users_list(usergroup=group))).get("users") or ()
+                found += [f"{user} of {group}" for user in members if user not in there]
         return found[:10]
 
     async def shout(self, text: str) -> None:

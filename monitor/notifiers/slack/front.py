@@ -13,6 +13,7 @@ from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack.api import Api, Socket
 from monitor.notifiers.slack.app import SlackApp
 from monitor.notifiers.slack.people import People
+from monitor.notifiers.slack.targets import Targets
 from monitor.steps import move
 
 log = logging.getLogger("monitor.slack")
@@ -25,7 +26,7 @@ class Front:
 
     def __init__(self, api: Api, people: People, app: SlackApp, app_token: str, count: int, clock: Callable[[], datetime]) -> None:
         self._api, self._people, self._clock, self._app_token = api, people, clock, app_token
-        self.app = app
+        self.app, self.targets = app, Targets(api, people, clock)
         self.sockets = tuple(Socket(api, app_token, app.receive) for _ in range(count)) if app_token else ()
         self._tasks: list[asyncio.Task[None]] = []
         self._began = time.monotonic()
@@ -67,6 +68,7 @@ class Front:
             await self._count_again()
             with contextlib.suppress(NotifierError):  # a plan without groups, or no scope: ids are shown
                 await self._people.learn_names()
+            await self.targets.look()
 
     async def _count_again(self) -> None:
         """Slack counts only when it greets, and a socket that was just replaced may still be counted: ask twice before we believe it."""

@@ -59,9 +59,13 @@ class People:
 
     async def learn_names(self) -> None:
         """What groups are called: an id says nothing at 03:00. Raises NotifierError."""
-        answer = await self.api.call(self.api.web.usergroups_list())
+        answer = await self.api.call(self.api.web.usergroups_list(include_disabled=True))
         groups = [g for g in objects(answer, "usergroups") if g.get("handle")]
         self.names = tuple((str(g.get("id")), f"@{safe.clean(str(g['handle']), 40)}") for g in groups)
+
+    def name_of(self, user: str) -> str:
+        """What somebody is called, if Slack has said it; with their id."""
+        return self._users[user][1].name if user in self._users else ""
 
     async def person(self, user: str, *, now: bool = False) -> Person:
         """What Slack says of somebody, of us too. Raises NotifierError."""
