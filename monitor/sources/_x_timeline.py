@@ -139,6 +139,7 @@ class _Step:
         self._tokens: set[str] = set()
         self._barren = 0
         self._ordered = True
+        self._by_id = False  # whether it was asked for what lies below the oldest post, without a token
 
     def joins(self, came: list[int]) -> bool:
         """Whether this page continues the one before. An empty one says nothing yet."""
@@ -152,12 +153,18 @@ class _Step:
         token = next_token(page)
         self._barren = 0 if fresh else self._barren + 1
         self._ordered = self._ordered and came == sorted(came, reverse=True)
-        if not token or (not fresh and token in self._tokens):  # a token that comes again leads nowhere
+        if not token:
             if self._shared:
                 found.torn = "X's pages do not join: the next one is empty"
             else:
                 found.complete = found.exhausted = True
             return True
+        if not fresh and token in self._tokens:  # it leads nowhere: whether there is more, only a question by id can say
+            if self._by_id or not found.ids:
+                found.torn = "X shows the same page again and again"
+                return True
+            self.until, self.token, self._by_id, self._tokens = min(found.ids, key=int), None, True, {token}
+            return False
         self._tokens.add(token)
         if fresh and self._ordered:
             found.reached = min(fresh)
