@@ -15,7 +15,7 @@ test: .venv/dev  ## every test, the kill test included
 test-fast: .venv/dev  ## without real processes and real time
 	$(BIN)/python -m pytest -n 4 -m "not slow and not interop"
 
-interop: .venv/dev tests/interop/node_modules  ## checked from outside: Slack's own clients and types, emulate, a real Alertmanager, a clock that is set
+interop: .venv/dev tests/interop/node_modules  ## checked from outside: Slack's own clients and types, emulate, X's descriptions served by Prism, a real Alertmanager, a clock that is set
 	command -v prometheus-alertmanager >/dev/null && command -v faketime >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends prometheus-alertmanager faketime >/dev/null; }
 	$(BIN)/python -m pytest -m interop tests/interop
 

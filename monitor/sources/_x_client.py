@@ -198,7 +198,7 @@ def refusal(answer: Answer, now: datetime) -> SourceError | None:
 
 
 def _problem_page(answer: Answer) -> dict[str, Any] | None:
-    """What X says is wrong; None where this is not of its shape. X itself sends some 404s without a body, and with its headers."""
+    """What X says is wrong; None where this has none of its shapes (`errors`, a problem, its description's `Error`). X itself sends some 404s without a body, and with its headers."""
     headers = {name.lower() for name in answer.headers}
     if not answer.body.strip():
         return {} if headers & set(_FROM_X) else None
@@ -206,8 +206,10 @@ def _problem_page(answer: Answer) -> dict[str, Any] | None:
         page = bounded_json.read(answer.body)
     except (ValueError, bounded_json.TooMuchError):
         return None
-    known = isinstance(page, dict) and (isinstance(page.get("errors"), list) or isinstance(page.get("title"), str))
-    return page if known else None
+    if not isinstance(page, dict):
+        return None
+    coded = isinstance(page.get("code"), int) and isinstance(page.get("message"), str)
+    return page if coded or isinstance(page.get("errors"), list) or isinstance(page.get("title"), str) else None
 
 
 def _in_front(answer: Answer, now: datetime) -> SourceError:

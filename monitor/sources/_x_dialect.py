@@ -78,7 +78,8 @@ LADDERS: dict[str, tuple[Form, ...]] = {
     "the filtered stream": (_TWEET, _POST, _AUTHOR, _BARE),
     "profiles": (
         Form.of("tweet", {"user.fields": f"{_USER},pinned_tweet_id,affiliation,most_recent_tweet_id"}),
-        Form.of("post", {"user.fields": _USER, "expansions": "pinned_post_id,most_recent_post_id,affiliation.user_id,affiliation"}),
+        Form.of("post", {"user.fields": _USER, "expansions": "pinned_post_id,most_recent_post_id,affiliation"}),  # as 2.167 spells it
+        Form.of("post, dotted", {"user.fields": _USER, "expansions": "pinned_post_id,most_recent_post_id,affiliation.user_id"}),
         _BARE,
     ),
 }

@@ -185,7 +185,8 @@ def _instead(endpoint: str, form: Form, refused: frozenset[tuple[str, str]]) -> 
     """How X is asked from now on, and what is not seen by that."""
     names = sorted(f"{parameter}={value}" for parameter, value in refused)
     without = f" without {', '.join(names[:6])}{' and others' if len(names) > 6 else ''}" if names else ""
-    how = {"tweet": "in the tweet dialect", "post": "in the post dialect"}.get(form.name, "for ids and texts only")
+    dialect = form.name.split(",", maxsplit=1)[0]
+    how = f"in the {dialect} dialect" if dialect in ("tweet", "post") else "for ids and texts only"
     lost = ", ".join(sorted(unseen_fields(form)) if endpoint == "profiles" else unseen_parts(form)).replace("_", " ")
     return f"it is asked {how}{without} now" + (f". Not seen until X takes the whole question again: {lost}" if lost else "")
 

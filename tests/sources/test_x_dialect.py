@@ -138,9 +138,8 @@ def test_what_a_form_leaves_out_is_named() -> None:
     assert unseen_parts(TWEET) == unseen_parts(POST) == ()
     assert "which pictures it has" in unseen_parts(TWEET.without(frozenset({("expansions", "attachments.media_keys")})))
     assert unseen_parts(Form("bare")) == ("everything beside its words",)
-    first, second = LADDERS["profiles"][:2]
-    assert unseen_fields(first) == unseen_fields(second) == frozenset()
-    assert unseen_fields(second.without(frozenset({("expansions", "affiliation")}))) == frozenset()
+    first, second, dotted = LADDERS["profiles"][:3]
+    assert unseen_fields(first) == unseen_fields(second) == unseen_fields(dotted) == frozenset()
     assert unseen_fields(second.without(frozenset({("expansions", "pinned_post_id")}))) == {"pinned_post"}
     assert unseen_fields(Form("bare")) == {
         "bio", "location", "link", "avatar", "banner", "pinned_post", "verified_type", "affiliation", "protected",
@@ -172,6 +171,14 @@ async def test_in_either_dialect_everything_is_read_alike(wired: Wired, only: st
     assert bool(refused) is (only == "post")
     await wired.read()
     assert on_x.fields.refusals == refused, "what X refuses is not asked for again"
+
+
+async def test_an_x_that_spells_affiliation_with_a_dot_is_asked_so(wired: Wired) -> None:  # noqa: F811
+    wired.world.change("acme", affiliation={"description": "Acme Group", "user_id": ["9"]})
+    wired.world.fields.refused = {("/2/users", "expansions", "affiliation"), ("/2/users", "user.fields", "most_recent_tweet_id")}
+    faces = await wired.source.profiles((ACCOUNT,))
+    assert faces.unseen == frozenset()
+    assert wired.world.requests[-1].endswith("affiliation.user_id")
 
 
 async def test_an_endpoint_that_drops_the_old_names_without_a_word_is_asked_by_the_new_ones_in_the_same_read(wired: Wired) -> None:  # noqa: F811
@@ -261,6 +268,7 @@ async def test_a_refusal_of_everything_is_said_in_x_s_own_words_and_a_refusal_of
         assert "\x1b" not in row["last_error"]
         (page,) = w.slack.waking()
         assert "must be newer" in page.words()
+        assert "<!channel>" not in page.words()
         assert not [d for d in drifts(w) if "timelines" in d]
         w.x.faults.script.clear()
         assert w.x.fields.refusals == 0
