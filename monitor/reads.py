@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -108,7 +108,7 @@ READS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class State:
     """How one read goes. `about` is an account's key, a platform, an incident, a path; `name` what people call it.
 
@@ -151,24 +151,33 @@ def overdue(
     `excused` are the accounts (keys) of which a stream tells the same. `unwatched` says when an account (by name) or a platform last
     counted as not being watched at all: one cause is one page, and afterwards every read gets its time again.
     """
-    found: dict[str, Blindness] = {}
-    ages = {(s.read, s.about): (s, _alone(s, now, every.get(s.read, 0), unwatched)) for s in states}
-    late = {key: (s, unread) for key, (s, unread) in ages.items() if _is_late(s, unread, now)}
+    due = {name: timedelta(seconds=2 * seconds) for name, seconds in every.items() if seconds}
+    late = {}
+    for state in states:
+        if state.since or (state.read in due and now - state.tried_at > due[state.read]):
+            unread = _alone(state, now, every.get(state.read, 0), unwatched)
+            if _is_late(state, unread, now):
+                late[state.read, state.about] = state, unread
+    found: dict[str, tuple[Severity, list[State]]] = {}
     for state, unread in sorted(late.values(), key=lambda s: s[0].since or now):
         read = READS[state.read]
         if (read.under, state.about) in late:
             continue
         pages = read.page is not None and unread >= read.page and state.about not in excused
-        severity = Severity.PAGE if pages else Severity.NOTIFY
-        means = read.excused if read.excused and state.about in excused else read.means
-        subject = read.group(state.about)
-        known = found.get(subject)
-        names = (*(known.names if known else ()), state.name)
-        if known and known.severity >= severity:
-            found[subject] = replace(known, names=names)
-        else:
-            found[subject] = Blindness(subject, names, why(state), severity, read.fails, means)
-    return tuple(found.values())
+        severity, group = Severity.PAGE if pages else Severity.NOTIFY, read.group(state.about)
+        known = found.get(group)
+        if known is None or severity > known[0]:
+            found[group] = severity, [state]
+        elif severity is known[0]:
+            known[1].append(state)
+    return tuple(_finding(group, severity, mine, excused) for group, (severity, mine) in found.items())
+
+
+def _finding(subject: str, severity: Severity, states: list[State], excused: Collection[str]) -> Blindness:
+    """The longest first; those of a lower severity are not named beside what pages."""
+    read = READS[states[0].read]
+    told = read.excused and not [s for s in states if s.about not in excused]
+    return Blindness(subject, tuple(s.name for s in states), why(states[0]), severity, read.fails, read.excused if told else read.means)
 
 
 def _alone(state: State, now: datetime, every: float, unwatched: Mapping[str, datetime]) -> timedelta:
@@ -191,34 +200,38 @@ class Reads:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock, self._started = clock, clock()
         self._states: dict[tuple[str, str], State] = {}
-        self._wanted: dict[str, frozenset[str]] = {}
+        self._wanted: dict[str, dict[str, str]] = {}  # of each kind of read what, with its names
         self._before: dict[tuple[str, str], State] = {}  # what failed when an earlier process ended
         self.every: dict[str, float] = {}  # seconds between two tries of a steady read, by its name
 
     def tried(self, read: Read, about: str, name: str = "", *, ok: bool, why: str = "") -> None:
         """A try has ended."""
         now, key = self._clock(), (read.name, about)
-        old = self._states.get(key) or State(read.name, about, name or about, now)
-        if (before := self._before.pop(key, None)) and not old.since:
-            old = replace(old, since=before.since, read_at=old.read_at or before.read_at, failures=before.failures)
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = State(read.name, about, name or about, now)
+        if self._before and (before := self._before.pop(key, None)) and not state.since:
+            state.since, state.read_at, state.failures = before.since, state.read_at or before.read_at, before.failures
+        state.name, state.tried_at = name or state.name, now
         if ok:
-            gap = (old.since, now) if old.since else old.gap
-            new = replace(old, tried_at=now, since=None, read_at=now, failures=0, why="", gap=gap)
-        else:
-            begun = max(old.read_at, now - _BEFORE) if read.steady and old.read_at else now
-            new = replace(
-                old, tried_at=now, since=min(old.since or begun, now), failures=old.failures + 1, why=why[:_MOST_WORDS] or "no answer"
-            )
-        self._states[key] = replace(new, name=name or old.name)
+            if state.since:
+                state.gap = state.since, now
+            state.since, state.read_at, state.failures, state.why = None, now, 0, ""
+            return
+        begun = max(state.read_at, now - _BEFORE) if read.steady and state.read_at else now
+        state.since, state.failures, state.why = min(state.since or begun, now), state.failures + 1, why[:_MOST_WORDS] or "no answer"
 
     def only(self, read: Read, names: Mapping[str, str]) -> None:
         """What a steady read is wanted of, with what people call each; what is no longer wanted ages no more."""
         now = self._clock()
-        self._wanted[read.name] = frozenset(names.values())
+        if self._wanted.get(read.name) == names:
+            return
+        self._wanted[read.name] = dict(names)
         for key in [k for k in self._states if k[0] == read.name and k[1] not in names]:
             del self._states[key]
         for about, name in names.items():
-            self._states.setdefault((read.name, about), State(read.name, about, name, now))
+            if (read.name, about) not in self._states:
+                self._states[read.name, about] = State(read.name, about, name, now)
 
     def states(self) -> tuple[State, ...]:
         """All that are wanted or were tried."""
@@ -227,9 +240,9 @@ class Reads:
     def stepped(self, by: timedelta) -> None:
         """The clock was set, or the machine slept: that time counts for nothing."""
         self._started += by
-        for key, state in self._states.items():
-            times = {n: t + by for n in ("tried_at", "since", "read_at") if (t := getattr(state, n))}
-            self._states[key] = replace(state, **times)
+        for state in self._states.values():
+            state.tried_at += by
+            state.since, state.read_at = state.since and state.since + by, state.read_at and state.read_at + by
 
     def over(self, subject: str, names: tuple[str, ...], opened_at: datetime) -> str:
         """What to say when nothing of an incident is unread any more, or an empty string. Claims of each only what was seen."""
@@ -237,8 +250,9 @@ class Reads:
         if read is None:
             return "This kind of read is no longer made; not checked"
         now, wanted = self._clock(), self._wanted.get(read.name)
+        known = None if wanted is None else set(wanted.values())
         theirs = {s.name: s for s in self._states.values() if s.read == read.name}
-        gone = [n for n in names if wanted is not None and n not in wanted]
+        gone = [n for n in names if known is not None and n not in known]
         again, unneeded = [], []
         for name in [n for n in names if n not in gone]:
             state = theirs.get(name)

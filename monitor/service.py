@@ -144,7 +144,8 @@ class Service:
         file = self.config.file
         self.reads.remember(standing.reads(self.store))
         self.reads.only(SCHEDULE, {"schedule": "the on-call schedule"} if self.oncall else {})
-        self.reads.only(THREAD, {})
+        if not file.slack:
+            self.reads.only(THREAD, {})  # otherwise known once the open incidents have been looked at
         self.reads.every[SCHEDULE.name] = file.oncall.refresh_minutes * 60 if file.oncall else 0
 
     async def look_up(self) -> list[Watch]:

@@ -377,3 +377,27 @@ async def test_an_account_that_is_taken_out_while_nobody_could_read_it_closes_wi
             (page,) = w.slack.waking()
             assert "No longer configured; not checked: @beta on X" in page.words()
             assert not [m for m in w.slack.messages.values() if "read and judged" in m.words()]
+
+
+async def test_a_restart_neither_closes_nor_forgets_what_cannot_be_read(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(1)
+        w.slack.faults.add("json", "/api/conversations.replies", times=100_000, value=(200, {"ok": False, "error": "missing_scope"}, {}))
+        w.x.faults.add("json", "/2/users$", times=10_000, value=REFUSED)
+        await pass_(w, 12 * 60, 60)
+        before = {i.subject: i.state for i in w.service.store.unresolved() if ":read:" in i.subject}
+        assert set(before.values()) == {State.OPEN}
+        assert set(before) == {"blind:read:thread", "blind:read:profile:x"}
+        async with world(tmp_path, beside=w) as again:
+            await pass_(again, 60)
+            store = again.service.store
+            assert {i.subject: i.state for i in store.unresolved() if ":read:" in i.subject} == before
+            profile = store.open_incident("blind:read:profile:x")
+            assert profile
+            assert profile.severity is Severity.PAGE
+            assert "last read 03:00:" in overdue(again.service.reads.states(), w.clock(), {})[0].why
+            w.slack.faults.script.clear()
+            w.x.faults.script.clear()
+            await pass_(again, 90)
+            assert not [i for i in store.unresolved() if ":read:" in i.subject]
