@@ -382,4 +382,4 @@ def baseline(config: Config, redo: str | None, who: str | None, as_json: bool) -
         desk.redo_baseline(store, chosen[0], actor(who), utc_now())
         click.echo(f"the next read of @{chosen[0].handle} records a new baseline")
         return
-    show.listing(as_json, "Baseline", show.POSTS, store.posts("baseline = 1"), show.kept_row)
+    show.baseline(store, as_json=as_json)

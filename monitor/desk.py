@@ -270,7 +270,7 @@ def act(store: Store, outbox: Outbox, number: int, human: Human) -> None:
 def redo_baseline(store: Store, account: Account, who: str, now: datetime) -> None:
     """What the account shows at the next read and we do not know is recorded, not paged."""
     with store.transaction():
-        store.sql.execute("UPDATE accounts SET first_seen = NULL, cursor = NULL WHERE key = ?", [account.key])
+        store.sql.execute("UPDATE accounts SET first_seen = NULL, cursor = NULL, known_since = NULL WHERE key = ?", [account.key])
         store.audit(now, who, "redo baseline", account.key)
 
 

@@ -12,12 +12,13 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from monitor import safe, versions
+from monitor import record, safe, versions
 from monitor.connection import is_busy
 from monitor.context import remember
+from monitor.first_sight import CRITICAL_FOR, keep_sight
 from monitor.incidents import DRILL, REPLIES, Event
 from monitor.judging import Judge
 from monitor.model import (
@@ -38,6 +39,7 @@ from monitor.model import (
     Verdict,
 )
 from monitor.outbox import Outbox
+from monitor.record import stamp
 from monitor.slices import Slice
 from monitor.sources.interface import Batch, Clock
 from monitor.store import Kept, Store
@@ -59,6 +61,18 @@ class _Taken:
     verdict: Verdict
 
 
+@dataclass(slots=True)
+class _First:
+    """The first read of an account: until when we had read it all the same, and what rules say of what it found."""
+
+    since: datetime | None
+    accused: list[str] = field(default_factory=list)
+
+    def was_there(self, item: Item) -> bool:
+        """Whether it is older than the watch: recorded, not judged to page."""
+        return self.since is None or (not isinstance(item, ProfileChange) and item.created_at <= self.since)
+
+
 class Intake:
     """One account. `wake` tells the pager that something was written."""
 
@@ -72,6 +86,7 @@ class Intake:
         self._hashed: dict[int, str] = {}  # the bodies of the batch that are kept, by their place in it
         self._overdue: datetime | None = None  # before which every post should have been read already
         self.unseen = False  # whether what was taken in last names versions of posts that nobody has judged
+        self._first: _First | None = None  # what the batch is of an account that was never read before
         self._told_missed = 0  # the incident in which it was said that not everything is read yet
 
     async def accept(self, batch: Batch) -> tuple[Item, ...]:
@@ -88,14 +103,16 @@ class Intake:
                 if isinstance(error, sqlite3.Error):
                     self.unwritten = tuple(self._in_words(batch.items))
                 raise
+            finally:
+                self._first = None
 
     async def _accept(self, batch: Batch) -> tuple[Item, ...]:
         row = self._store.account(self.account.key, self.account.handle)
-        baseline = row["first_seen"] is None
-        if baseline and batch.cursor is None:
+        first = _First(record.moment(row["known_since"])) if row["first_seen"] is None else None
+        if first and batch.cursor is None:
             return ()  # the first poll says what was there before us
-        self._hashed, self.unseen, self._overdue = {}, False, None if baseline else batch.overdue
-        waiting, new, piece, paged, told = deque(batch.items), list[Item](), Slice(), baseline, self._told_missed
+        self._first, self._hashed, self.unseen, self._overdue = first, {}, False, None if first else batch.overdue
+        waiting, new, piece, paged, told = deque(batch.items), list[Item](), Slice(), False, self._told_missed
         while True:
             before, now = len(new), self._clock()
             with self._store.transaction():
@@ -103,11 +120,11 @@ class Intake:
                 left = len(waiting)
                 while waiting and (len(waiting) == left or not piece.is_over()):  # at least one, however long the lock took
                     item = waiting.popleft()
-                    if self._take_new(item, batch, now, new, baseline=baseline) and not paged:
+                    if self._take_new(item, batch, now, new) and not paged:
                         paged = True  # the first that pages does not wait for the others
                         break
                 if not waiting:
-                    told = self._finish(batch, now, new, baseline=baseline)
+                    told = self._finish(batch, now, new)
             if len(new) > before:
                 self._wake()
             if not waiting:
@@ -118,14 +135,14 @@ class Intake:
             self.polled_at = now
         if batch.missed:
             log.warning("not everything read yet: %s", batch.missed, extra={"account": self.account.key})
-        return () if baseline else tuple(new)
+        return () if first else tuple(new)
 
-    def _take_new(self, item: Item, batch: Batch, now: datetime, new: list[Item], *, baseline: bool) -> bool:
+    def _take_new(self, item: Item, batch: Batch, now: datetime, new: list[Item]) -> bool:
         """Take it, unless it is known: asked one by one, for a batch may name a post twice. Whether it pages."""
-        pages = False
+        pages, baseline = False, self._first is not None and self._first.was_there(item)
         if not self._store.knows(item):
             new.append(item)
-            pages = self._take(item, batch, now, baseline=baseline).severity is Severity.PAGE
+            pages = self._take(item, batch, now, baseline=baseline).severity is Severity.PAGE and not baseline
         self._notice(item, now, baseline=baseline)
         return pages
 
@@ -134,12 +151,13 @@ class Intake:
         if not baseline and versions.notice(self._store, self.account.key, (item,), now):
             self.unseen = True
 
-    def _finish(self, batch: Batch, now: datetime, new: list[Item], *, baseline: bool) -> int:
+    def _finish(self, batch: Batch, now: datetime, new: list[Item]) -> int:
         """With the last slice: how far we have read. Returns the incident in which it was said that this is not everything."""
         if batch.cursor is not None:
             self._store.read_ok(self.account.key, now, batch.cursor, batch.missed)
-        if baseline:
-            self._store.audit(now, "monitor", "baseline", self.account.key, posts=len(new))
+        if self._first:
+            self._store.audit(now, "monitor", "baseline", self.account.key, posts=len(new), known_since=stamp(self._first.since))
+            keep_sight(self._store, self.account.key, now, len(new), self._first.accused, self._first.since)
         if batch.lost:
             self._never_read(batch.lost, now)
         return self._say_missed(batch.missed, now) if batch.missed else self._told_missed
@@ -185,6 +203,7 @@ class Intake:
             with self._store.savepoint():
                 context = self._judge.context(item, self.account)
                 verdict = self._judge.verdict(item, self.account, context)
+                baseline = baseline and not self._is_urgent(item, verdict, now)
                 self._write(item, verdict, batch, now, baseline=baseline, context=context)
                 remember(self._store, self.account, item, verdict, baseline=baseline)
         except Exception as error:
@@ -198,7 +217,13 @@ class Intake:
             verdict = judge_unreadable(unreadable)
             self._hashed = {}  # what was kept for it was taken back
             self._write(unreadable, verdict, batch, now, baseline=baseline)
+        if self._first and verdict.accusations:
+            self._first.accused.append(f"post {item.id}: {', '.join(dict.fromkeys(f.title for f in verdict.accusations))}")
         return verdict
+
+    def _is_urgent(self, item: Item, verdict: Verdict, now: datetime) -> bool:
+        """Whether what was there before us may be a hijack that goes on: a critical rule accuses it, and it is of the last day."""
+        return isinstance(item, Post) and now - item.created_at < CRITICAL_FOR and self._is_accused_by_critical(verdict)
 
     def _write(
         self, item: Item, verdict: Verdict, batch: Batch, now: datetime, *, baseline: bool, context: Context = NO_CONTEXT
@@ -215,7 +240,7 @@ class Intake:
         digest = self._evidence(item.id, batch.bodies, now, self._hashed)
         self._store.keep_post(Kept(item, verdict, now, incident, baseline, None, self._judge.digest, digest, context))
         level = logging.WARNING if incident else logging.INFO
-        log.log(level, "%s%s", verdict.severity.word, f" INC-{incident}" if incident else "",
+        log.log(level, "%s%s", "baseline" if baseline else verdict.severity.word, f" INC-{incident}" if incident else "",
                 extra={"account": self.account.key, "post": item.id, "severity": verdict.severity.word})  # fmt: skip
 
     def _evidence(self, identifier: str, bodies: tuple[bytes, ...], now: datetime, kept: dict[int, str]) -> str | None:
@@ -255,6 +280,8 @@ class Intake:
 
     def _before(self, item: Item) -> Iterator[str]:
         """What an edited post said before, and what was made of it; and whether we could have known sooner."""
+        if self._first and self._first.since is None:
+            yield "it was there when this account was read for the first time"
         if self._is_late(item):
             yield f"the platform showed it late: it is of {item.created_at:%H:%M:%S} UTC, and the reads since then did not have it"
         for kept in self._store.versions(item) if isinstance(item, Post) else ():
@@ -270,9 +297,11 @@ class Intake:
 
     def _silenceable(self, taken: _Taken) -> bool:
         """A post that no rule accuses which accuses registered posts too."""
+        return isinstance(taken.item, Post) and not self._is_accused_by_critical(taken.verdict)
+
+    def _is_accused_by_critical(self, verdict: Verdict) -> bool:
         critical = {r.id for r in self._judge.rulebook.rules.rules if r.even_if_approved}
-        accused = any(f.rule in critical and f.severity is Severity.PAGE for f in taken.verdict.accusations)
-        return isinstance(taken.item, Post) and not accused
+        return any(f.rule in critical and f.severity is Severity.PAGE for f in verdict.accusations)
 
     def _headline(self, taken: list[_Taken]) -> str:
         return "DRILL, not a hijack" if self.account.key == DRILL else _headline(taken)

@@ -33,6 +33,10 @@ class Noted:
         """See `Source`. Noted by the collector: an answer that cannot be handled is no read either."""
         return await self._source.read(account, cursor, pages)
 
+    async def since(self, when: datetime) -> str:
+        """See `Source`."""
+        return await self._source.since(when)
+
     async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
         """See `Source`. A platform without profiles names none; one that names some of them should have named all."""
         with self._failing(PROFILE, {a.key: a.name for a in accounts}):

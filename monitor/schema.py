@@ -289,6 +289,22 @@ def _fourteenth(db: Database) -> None:
             db.execute(statement)
 
 
+_SIXTEENTH = """
+ALTER TABLE accounts ADD COLUMN known_since TEXT;
+CREATE TABLE first_sights(
+  account TEXT NOT NULL, at TEXT NOT NULL, posts INT NOT NULL, accused TEXT NOT NULL, told INT NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX first_sights_untold ON first_sights(account) WHERE told = 0;
+"""
+
+
+@_migrations(name="0016_first_sight")
+def _sixteenth(db: Database) -> None:
+    for statement in _SIXTEENTH.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
 def connect(path: Path, patience: int = PATIENT) -> Connection:
     """Open the file, bring it up to date, and make every commit durable. A write waits `patience` milliseconds for its turn.
 

@@ -15,6 +15,7 @@ from monitor.collector import Collector, listen
 from monitor.config import Config, ConfigError
 from monitor.connection import is_busy
 from monitor.deadman import Deadman
+from monitor.first_sight import FirstSight
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
 from monitor.model import Account, Severity
@@ -79,6 +80,7 @@ class Service:
     balance: float | None = None
     unwritten: Unwritten = field(init=False)
     rules: Reloading = field(init=False)
+    sight: FirstSight = field(init=False)
     x_settings: incoming.Settings | None = None
     _told_at: datetime | None = None
     _reported: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -87,6 +89,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.rules = Reloading(self.config, self.judge)
+        self.sight = FirstSight(self.store, self.clock, self.accounts)
         self.check.rules = lambda: self.rules.why
         self.unwritten = Unwritten(self.store.path, self.pager.notifiers, self.clock)
 
@@ -136,6 +139,7 @@ class Service:
         self._expect_reads()
         self.pending = list(self.config.file.accounts)
         await self.look_up()
+        await self.sight.look()
         if not self.watches and self.pending and not self.pending_may_come:
             raise ConfigError(f"accounts: {self.pending_why}")
 
@@ -189,6 +193,7 @@ class Service:
         if own:
             self.outbox.special[account.key] = own
         watch = Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set, self.pictures)
+        self.sight.recall(account)
         self.watches.append(watch)
         self.collectors[table.platform].add(watch)
 
@@ -322,6 +327,7 @@ class Service:
     def _check_health(self, now: datetime) -> None:
         if self.rules.again(now):
             self.check.forget_engine()
+        self.sight.tick()
         self.check.try_engine(self.config.company, self.judge.rulebook.rules, now=now)
         silences.expire(self.store, self.outbox, now)
         with contextlib.suppress(sqlite3.Error):  # what was not written is written the next time

@@ -100,6 +100,30 @@ def kept_row(kept: Kept) -> Row:
 POSTS = ("post", "posted", "severity", "reason", "text")
 
 
+MOST_OF_BASELINE = 200  # in a table; JSON has them all
+
+
+def baseline(store: Store, *, as_json: bool) -> None:
+    """What was there at first sight, with what rules say of it: the accused ones first, the newest first."""
+    handles = {row["key"]: f"@{row['handle']}" for row in store.sql.execute("SELECT key, handle FROM accounts")}
+
+    def row(kept: Kept) -> dict[str, object]:
+        rules = ", ".join(dict.fromkeys(f"{f.rule} ({f.severity.word})" for f in kept.verdict.accusations))
+        post = dict(zip(POSTS, kept_row(kept), strict=True))
+        return {"account": kept.post.account, "handle": handles.get(kept.post.account, ""), **post, "rules": rules}
+
+    found = [row(k) for k in sorted(store.posts("baseline = 1", limit=-1), key=lambda k: (bool(k.verdict.accusations), k.post.created_at))][
+        ::-1
+    ]
+    if as_json:
+        click.echo(safe.for_json(found, indent=1))
+        return
+    columns = ("handle", "post", "posted", "rules", "text")
+    table("Baseline", columns, [[line[c] for c in columns] for line in found[:MOST_OF_BASELINE]])
+    if len(found) > MOST_OF_BASELINE:
+        click.echo(f"and {len(found) - MOST_OF_BASELINE} more: --json has them all")
+
+
 def incident(store: Store, one: Incident, *, as_json: bool) -> None:
     """Everything about one incident: for the auditor who asks a year later."""
     posts, pages = store.posts("incident = ?", (one.id,)), store.pages.of(one.id)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from monitor import first_sight, record
 from monitor.closer import Closer
 from monitor.incidents import Event, Request
 from monitor.intake import Intake
@@ -64,7 +65,9 @@ class Watch:
         batch: Batch | None
         try:
             batch = await self._source.read(self.account, row["cursor"], self._pages())
-            batch, others = await self._completed(batch) if row["cursor"] is not None else (batch, ())
+            known = record.moment(row["known_since"]) if row["cursor"] is None else None
+            batch = await first_sight.gap(batch, self._source, known, self._clock()) if known else batch
+            batch, others = await self._completed(batch) if row["cursor"] is not None or known else (batch, ())
             self.fresh = others + await self.accept(batch)
             await self._look_for_deleted(batch)
         except SourceError as error:

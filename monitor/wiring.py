@@ -78,7 +78,7 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             with contextlib.suppress(sqlite3.Error):
                 seen.flush()
             with contextlib.suppress(TimeoutError):  # what is still being sent is looked for at the next start
-                await asyncio.wait_for(pager.settle(), 3)
+                await asyncio.wait_for(asyncio.gather(pager.settle(), made.sight.settle()), 3)
         finally:
             store.close()
 
@@ -104,6 +104,7 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
         front.targets.wanted = lambda: _wanted(made)
         made.outbox.unreached = lambda names: front.targets.unreached(_channels(names, home))
         made.check.targets = front.targets.words
+    made.sight.channel = slack.standing() if slack else None
     told = slack.announcements(file.approvals.channel, made.store.install, config.approving, made.accounts) if slack else None
     made.pager.announcer = Announcer(made.store, made.clock, told)
     if file.oncall:

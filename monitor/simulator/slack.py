@@ -44,6 +44,7 @@ class Message:
     channel: str = ""
     bot_id: str = "B0MONITOR"
     deleted: bool = False  # what is left of it where its thread goes on
+    edited_at: datetime | None = None
 
     def words(self) -> str:
         """Everything in it that a reader reads."""
@@ -66,6 +67,8 @@ class Message:
             data["thread_ts"] = self.thread_ts
         if metadata and self.metadata:
             data["metadata"] = self.metadata
+        if self.edited_at:
+            data["edited"] = {"user": self.user, "ts": f"{self.edited_at.timestamp():.6f}"}
         if self.reactions:
             data["reactions"] = [{"name": n, "users": u, "count": len(u)} for n, u in self.reactions.items()]
         return data
@@ -91,8 +94,9 @@ class SlackWorld:
         self.last_user = ""  # who acted last, whose modal it is
         self.messages: dict[str, Message] = {}
         self.elsewhere: dict[str, Message] = {}
+        self.standing: dict[str, Message] = {}  # what the monitor says of itself: in the channel too, and no page
         self.shown: list[tuple[datetime, Message]] = []  # every state of every message, as it was shown
-        self.calls: list[tuple[str, Params]] = []
+        self.calls: list[tuple[str, Params]] = []  # but for what the monitor says of itself
         self.faults = Faults()
         self.refuse: dict[str, str] = {}  # method -> error answered until removed
         self.history_lag = 0  # newest messages that history does not show yet
@@ -163,12 +167,16 @@ class SlackWorld:
         return app
 
     async def _page(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp's signature
-        return web.Response(text=page(list(self.messages.values()), self.channel), content_type="text/html")
+        return web.Response(
+            text=page(sorted([*self.messages.values(), *self.standing.values()], key=lambda m: m.ts), self.channel),
+            content_type="text/html",
+        )
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         method, params = request.match_info["method"], await _params(request)
         self.apps.base = f"http://{request.host}"
-        self.calls.append((method, params))
+        if not _is_standing(params):
+            self.calls.append((method, params))
 
         async def answer() -> web.StreamResponse:
             token = APP_TOKEN if method == "apps.connections.open" else self.token
@@ -229,7 +237,9 @@ class SlackWorld:
             self._ts(), "\n".join(filter(None, [str(p.get("text") or ""), *_texts(p.get("attachments") or [])])), self.clock(), p.get("blocks") or [], p.get("metadata") or {}, thread,
             bool(p.get("reply_broadcast")), "U0MONITOR", channel=str(p["channel"]),
         )  # fmt: skip
-        if message.channel in self.beside:
+        if _is_standing(p):
+            self.standing[message.ts] = message
+        elif message.channel in self.beside:
             self.elsewhere[message.ts] = message
         else:
             self.messages[message.ts] = message
@@ -237,7 +247,7 @@ class SlackWorld:
         return {"channel": message.channel, "ts": message.ts, "message": message.json(metadata=True)}
 
     def _update(self, p: Params) -> dict[str, Any]:
-        message = {**self.messages, **self.elsewhere}.get(str(p.get("ts")))
+        message = {**self.messages, **self.elsewhere, **self.standing}.get(str(p.get("ts")))
         if message is None or message.deleted or p.get("channel") != (message.channel or self.channel):
             return {"error": "message_not_found"}
         refused = _refused(p, 4_000)
@@ -245,13 +255,14 @@ class SlackWorld:
             return {"error": refused}
         message.text, message.blocks = str(p.get("text", "")), p.get("blocks") or []
         message.metadata = p.get("metadata") or message.metadata
-        message.edits += 1
-        if message.channel not in self.beside:
+        message.edits, message.edited_at = message.edits + 1, self.clock()
+        if message.channel not in self.beside and message.ts not in self.standing:
             self.shown.append((self.clock(), replace(message)))
         return {"channel": message.channel or self.channel, "ts": message.ts, "text": message.text}
 
     def _history(self, p: Params) -> dict[str, Any]:
-        shown = [m for m in self.messages.values() if (not m.thread_ts or m.broadcast) and p.get("channel") == (m.channel or self.channel)]
+        there = sorted([*self.messages.values(), *self.standing.values()], key=lambda m: m.ts)
+        shown = [m for m in there if (not m.thread_ts or m.broadcast) and p.get("channel") == (m.channel or self.channel)]
         shown = shown[: len(shown) - self.history_lag] if self.history_lag else shown
         return self._listed(p, list(reversed(shown)))
 
@@ -263,9 +274,10 @@ class SlackWorld:
         return answer | {"messages": [*self.oddities, *answer["messages"], *self.oddities]}
 
     def _listed(self, p: Params, messages: list[Message]) -> dict[str, Any]:
-        oldest, size = float(p.get("oldest") or 0), int(p.get("limit") or 100)
+        oldest, latest, size = float(p.get("oldest") or 0), float(p.get("latest") or 4e9), int(p.get("limit") or 100)
+        inclusive = str(p.get("inclusive", "")).lower() in ("1", "true")
         start = int(p.get("cursor") or 0)
-        found = [m for m in messages if float(m.ts) > oldest]
+        found = [m for m in messages if oldest < float(m.ts) < latest or (inclusive and float(m.ts) in (oldest, latest))]
         metadata = str(p.get("include_all_metadata", "")).lower() in ("1", "true")
         more = start + size < len(found)
         return {
@@ -323,6 +335,11 @@ class SlackWorld:
 
 def _person(identifier: str, name: str) -> dict[str, Any]:
     return {"id": identifier, "name": name, "team_id": TEAM, "is_bot": False, "deleted": False, "profile": {"display_name": name}}
+
+
+def _is_standing(p: Params) -> bool:
+    """Whether the monitor speaks of itself: no page, and nothing that a page could be mistaken for."""
+    return ((p.get("metadata") or {}).get("event_payload") or {}).get("kind") == "standing"
 
 
 async def _params(request: web.Request) -> Params:

@@ -218,6 +218,10 @@ class Source(Protocol):
         """Everything published since `cursor`, at most so many pages; without one, the recent posts for the baseline."""
         ...
 
+    async def since(self, when: datetime) -> str:
+        """A cursor from which everything published since then is read, as far as the platform still shows it."""
+        ...
+
     async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
         """What each account looks like, with the answers as received."""
         ...

@@ -51,6 +51,10 @@ class ReplaySource:
         first = cursor is None
         return Batch(() if first else tuple(mine), str(start if first else start + len(due)))
 
+    async def since(self, when: datetime) -> str:  # noqa: ARG002
+        """A recording is short: from its beginning."""
+        return "0"
+
     async def profiles(self, accounts: tuple[Account, ...]) -> Faces:  # noqa: ARG002
         """A recording of posts holds no profiles."""
         return Faces({})

@@ -156,6 +156,10 @@ class XSource:
 
         return send
 
+    async def since(self, when: datetime) -> str:
+        """As after a read that ended then."""
+        return str(Cursor(str(time_id(when)), floor=str(time_id(when))))
+
     async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
         """One request per hundred accounts."""
         out: dict[str, Profile | SourceError] = {}

@@ -27,6 +27,7 @@ from monitor.notifiers.slack.message import Look, arguments, mention
 from monitor.notifiers.slack.people import People
 from monitor.notifiers.slack.replies import Office
 from monitor.notifiers.slack.seal import Seal
+from monitor.notifiers.slack.standing import SlackStanding
 from monitor.notifiers.slack.targets import Targets
 
 _NAMESPACE = uuid.UUID("6f3c6f0e-5d1a-4f0e-9d2b-0a3f1d6c7b11")
@@ -68,6 +69,10 @@ class SlackNotifier:
         """Where registrations are announced: in `channel`, else here."""
         channels = tuple(dict.fromkeys(filter(None, (channel, self._channel))))
         return SlackAnnouncements(self._api, channels, install, approving, accounts)
+
+    def standing(self) -> SlackStanding:
+        """What remembers us when our database does not."""
+        return SlackStanding(self._api, self._channel, self.people, self.seal)
 
     async def covered(self, letter: Letter, within: timedelta) -> bool:
         """Whether another monitor has told of the same thing here, and still does what is to be done.

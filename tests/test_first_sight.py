@@ -1,0 +1,164 @@
+"""What was there before us, and what was there before our database: a baseline for new accounts, judged for known ones."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor import show
+from monitor.first_sight import REACH, Proof, digest, known_since
+from monitor.simulator.x import XWorld
+from tests.conftest import CONFIG, START, Clock, World, world
+
+SCAM = "Send any amount of BTC to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa and get double back! Claim at https://canary-airdrop.xyz"
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+
+
+def standing(w: World) -> list[str]:
+    """What the monitor says of itself in Slack, oldest first."""
+    return [m.text for m in w.slack.standing.values()]
+
+
+def earlier(x: XWorld, text: str, by: timedelta) -> None:
+    """Posted so long before the monitor begins."""
+    x.skew = -by
+    x.post("acme", text)
+    x.skew = timedelta()
+
+
+async def test_a_new_account_is_recorded_told_of_once_and_pages_only_what_may_be_going_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "monitor.intake")
+
+    def before(x: XWorld) -> None:
+        earlier(x, f"{SCAM} Old.", timedelta(days=3))
+        earlier(x, SCAM, timedelta(hours=2))
+
+    async with world(tmp_path, before=before) as w:
+        await w.run(6)
+        (said,) = standing(w)
+        assert "First sight of @acme on X: 3 post(s)" in said
+        assert "Rules accuse 2 of them" in said
+        assert "nobody is woken" in said
+        (page,) = w.slack.waking()
+        assert "there when this account was read for the first time" in page.words()
+        assert "Old." not in page.words()
+        words = [r.getMessage() for r in caplog.records if r.name == "monitor.intake"]
+        assert sorted(m for m in words if m.startswith(("baseline", "page"))) == ["baseline", "baseline", "page INC-1"]
+        show.baseline(w.service.store, as_json=False)
+        first, *_ = [line for line in capsys.readouterr().out.splitlines() if "@acme" in line]
+        assert "fake-airdrop (page)" in first, "what a rule accuses comes first"
+        monkeypatch.setattr(show, "MOST_OF_BASELINE", 1)
+        show.baseline(w.service.store, as_json=False)
+        assert "and 1 more: --json has them all" in capsys.readouterr().out
+        await w.run(1200)
+        assert len(standing(w)) == 1, "it is edited, not said again"
+        assert "read until 2026-11-21 03:" in standing(w)[0]
+
+
+async def test_a_known_monitor_whose_database_is_gone_judges_what_was_posted_meanwhile(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first:
+        await first.run(900)
+        first.clock.move(1800)  # it dies, and its host with it
+        first.x.post("acme", "We are sold.")
+        first.clock.move(600)
+        async with world(tmp_path / "b", beside=first) as second:
+            assert "The database of this monitor is new" in standing(second)[1]
+            assert "Registrations" in standing(second)[1]
+            await second.run(6)
+            (page,) = second.slack.waking()
+            assert "We are sold." in page.words()
+            assert "Good morning." not in page.words(), "what was there before is recorded"
+            kept = second.service.store.posts("baseline = 1")
+            assert len(kept) == 1
+
+
+async def test_an_account_that_the_lost_database_did_not_watch_is_a_new_one(tmp_path: Path) -> None:
+    more = CONFIG | {"accounts": [*CONFIG["accounts"], {"handle": "acmehelp", "id": "77", "earlier": ["Hello."]}]}
+    async with world(tmp_path / "a") as first:
+        await first.run(30)
+        first.x.user("acmehelp", "77")
+        first.x.post("acmehelp", "Hello.")
+        async with world(tmp_path / "b", more, beside=first) as second:
+            await second.run(6)
+            assert second.slack.waking() == []
+        for message in first.slack.standing.values():
+            message.user, message.bot_id = "U0OTHERAPP", "B0OTHER"  # whoever copies what we say is not us
+        first.x.post("acme", "We are sold.")
+        first.clock.move(60)
+        async with world(tmp_path / "c", beside=first) as third:
+            await third.run(6)
+            assert third.slack.waking() == []
+
+
+async def test_a_copy_of_yesterday_is_told_and_what_was_posted_while_down_pages(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first:
+        await first.run(6)
+        (tmp_path / "b" / "data").mkdir(parents=True)
+        with sqlite3.connect(tmp_path / "b" / "data" / first.config.database.name) as copy:
+            first.service.store.sql.backup(copy)
+        copy.close()
+        first.x.post("acme", "Sold once.")
+        await first.run(6)
+        assert len(first.slack.waking()) == 1
+        key = first.slack.waking()[0].metadata["event_payload"]["dedupe_key"]
+        await first.skip(86_400)
+        before = len(first.slack.waking())
+        first.x.post("acme", "Sold while it was down.")
+        first.clock.move(600)
+        async with world(tmp_path / "b", beside=first) as second:
+            assert "is a copy that ends at 2026-11-21 03:00 UTC" in standing(second)[-1]
+            await second.run(6)
+            page = second.slack.waking()[before]
+            assert "Sold while it was down." in page.words()
+            assert page.metadata["event_payload"]["dedupe_key"] != key, "INC-1 was told of before, and is another incident"
+
+
+async def test_a_file_says_so_where_there_is_no_slack_to_ask(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "restored").write_text((START - timedelta(hours=3)).isoformat())
+    async with world(tmp_path, before=lambda x: earlier(x, "We are sold.", timedelta(hours=1))) as w:
+        await w.run(6)
+        assert ["We are sold." in m.words() for m in w.slack.waking()] == [True]
+        assert not (tmp_path / "data" / "restored").exists()
+
+
+async def test_a_monitor_that_was_off_for_a_day_says_nothing_of_a_copy(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first:
+        await first.run(30)
+        said = len(standing(first))
+        await first.service.sight.settle()
+    clock = Clock(START + timedelta(days=1))
+    async with world(tmp_path / "a", clock=clock) as again:
+        await again.run(6)
+        assert all("copy" not in s and "new, and" not in s for s in standing(again))
+    assert said == 1
+
+
+PROOFS = st.builds(
+    Proof,
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis wants them naive
+    st.one_of(st.none(), st.frozensets(st.sampled_from([digest("x::1"), digest("x::2")]))),
+    st.booleans(),
+)
+
+
+@given(st.lists(PROOFS, max_size=5), PROOFS, st.booleans())
+def test_whatever_else_is_written_and_buried_an_account_that_is_known_stays_known(others: list[Proof], ours: Proof, whole: bool) -> None:
+    ours = Proof(ours.until, frozenset([digest("x::1")]))
+    found = known_since("x::1", [*others, ours], NOW, whole=whole)
+    assert found is not None
+    assert found <= NOW
+    assert known_since("x::1", others, NOW, whole=False) is not None, "what could not be looked through may hold us"
+
+
+def test_what_nobody_knows_is_new_and_a_page_of_an_earlier_version_is_proof_enough() -> None:
+    assert known_since("x::1", [], NOW, whole=True) is None
+    assert known_since("x::1", [Proof(NOW - timedelta(hours=5))], NOW, whole=True) == NOW - timedelta(hours=5)
+    assert known_since("x::1", [], NOW, whole=False) == NOW - REACH
