@@ -29,9 +29,10 @@ def posts() -> None:
 @click.option("--account", help="Handle; not needed when only one is watched.")
 @click.option("--kind", default="post", show_default=True, help="post, reply, quote, repost, or live for a broadcast or Space.")
 @click.option("--profile", "field", help="A profile field instead of a post; TEXT is its new value.")
-@click.option("--from", "start", help="Not before (ISO 8601). Default: now.")
-@click.option("--until", help="Not after. Default: a day after --from.")
+@click.option("--from", "start", help="Not before, a time or a day. Default: now.")
+@click.option("--until", help="Not after; a day ends at midnight. Default: a day after --from.")
 @click.option("--zone", help="Time zone of times that name none, like Europe/Berlin.")
+@click.option("--dates", type=click.Choice(["dmy", "mdy"]), help="How 03/04/2026 is meant.")
 @click.option("--link", "links", multiple=True, help="A link the publishing tool will append.")
 @click.option("--media", type=click.IntRange(0, 16), default=0, show_default=True, help="How many pictures or videos.")
 @click.option(
@@ -59,7 +60,7 @@ def posts() -> None:
 @configured
 def add(config: Config, text: str | None, file: str | None, who: str | None, **given: Any) -> None:
     """Register one planned post. The text is the argument, --file, or standard input."""
-    from monitor import desk, voters
+    from monitor import desk, plan_times, voters
 
     open_ended = given["conversation"] or given["author"]
     if open_ended and (text or file):
@@ -72,8 +73,9 @@ def add(config: Config, text: str | None, file: str | None, who: str | None, **g
     number = desk.register(open_store(config), plan, actor(who), utc_now(), origin)
     _said(config, plan)
     parts = f" in {len(plan.more) + 1} parts, in order" if plan.more else ""
+    window = plan_times.shown_window(plan.not_before, plan.not_after, plan_times.zone_named(given["zone"]) if given["zone"] else None)
     often = "as often as it happens" if open_ended else "once"
-    click.echo(f"registered as #{number}{parts}: {plan.not_before:%Y-%m-%d %H:%M} to {plan.not_after:%Y-%m-%d %H:%M} UTC, {often}")
+    click.echo(f"registered as #{number}{parts}: {window}, {often}")
     for note in desk.takes_effect(plan, number or 0, utc_now(), config.approving):
         click.echo(f"note: {note}")
 
@@ -95,7 +97,7 @@ def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
     from monitor import planned_pictures, planning, references
     from monitor.model import PROFILE_FIELDS, Kind
 
-    how = reading(config, given["account"], given["zone"])
+    how = reading(config, given["account"], given["zone"], given["dates"] or "")
     if given["field"] and given["field"] not in PROFILE_FIELDS:
         raise click.UsageError(f"--profile: found {given['field']!r}, expected one of: {', '.join(PROFILE_FIELDS)}")
     try:
@@ -104,9 +106,9 @@ def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
         conversation = references.post_named("--answers-under", given["conversation"]) if given["conversation"] else ""
         if given["author"] and kind not in (Kind.REPOST, Kind.QUOTE):
             raise ValueError(f"--author: found --kind {kind}, expected repost or quote")
-        start = planning.moment(given["start"], how) if given["start"] else utc_now() - timedelta(minutes=1)
-        end = planning.moment(given["until"], how) if given["until"] else start + timedelta(days=1)
-        account = planning.account_named("", how)
+        start = planning.span(given["start"], how)[0] if given["start"] else utc_now() - timedelta(minutes=1)
+        end = planning.span(given["until"], how)[1] if given["until"] else start + timedelta(days=1)
+        account = planning.account_named(how).key
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     text, *more = planning.parts_of(text) if given["thread"] else [text]
@@ -138,14 +140,31 @@ def _said(config: Config, plan: Plan) -> None:
 @click.option("--account", help="For rows that name none.")
 @click.option("--zone", help="Time zone of times that name none, like Europe/Berlin.")
 @click.option("--dates", type=click.Choice(["dmy", "mdy"]), help="How 03/04/2026 is meant.")
+@click.option("--column", "columns", multiple=True, metavar="WHAT=NAME", help="What a column holds, like text=Copy or date=“Go live”.")
+@click.option("--ignore", multiple=True, metavar="NAME", help="Leave a column out.")
+@click.option("--approved-status", "approved", multiple=True, metavar="WORD", help="One more word of a status that says yes.")
+@click.option("--early", type=click.IntRange(0, 1440), default=5, show_default=True, help="Minutes that a post may come before its time.")
+@click.option("--late", type=click.IntRange(0, 1440), default=60, show_default=True, help="Minutes that it may come after its time.")
+@click.option("--thread/--no-thread", default=None, help="Whether || parts a thread, or is text.  [default: ask where it could be both]")
 @acting
 @configured
 def import_(config: Config, file: str, who: str | None, **given: Any) -> None:
-    """Register many: JSON lines or CSV with a header. A dry run unless --commit."""
+    """Register many: CSV with a header, a JSON array or JSON lines. A dry run unless --commit."""
     from monitor import import_posts
 
-    how = reading(config, given["account"], given["zone"], given["dates"] or "")
+    how = replace(
+        reading(config, given["account"], given["zone"], given["dates"] or ""),
+        columns=tuple(map(_what_and_name, given["columns"])), ignore=given["ignore"], approved=given["approved"],
+        early=timedelta(minutes=given["early"]), late=timedelta(minutes=given["late"]), thread=given["thread"],
+    )  # fmt: skip
     sys.exit(import_posts.import_file(open_store(config), config, Path(file), how, actor(who), commit=given["commit"]))
+
+
+def _what_and_name(pair: str) -> tuple[str, str]:
+    what, equals, name = (piece.strip() for piece in pair.partition("="))
+    if not (what and equals and name):
+        raise click.UsageError(f"--column: found {pair!r}, expected WHAT=NAME, like text=Copy")
+    return what, name
 
 
 @posts.command("list")

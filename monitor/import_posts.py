@@ -73,6 +73,7 @@ def _one_row(
     if store.registrations.knows(plan.external_id):
         return "known", "already registered"
     window = plan_times.shown_window(plan.not_before, plan.not_after, how.zone)
+    window += f", @{next(a.handle for a in how.accounts if a.key == plan.account)}" if len(how.accounts) > 1 else ""
     window += f", {len(plan.more) + 1} parts" if plan.more else ""
     text = safe.for_terminal(plan.text, 60) or f"{len(plan.pictures)} picture(s) without words"
     done = f"#{desk.register(store, plan, who, datetime.now(UTC), origin)}" if origin else "would be registered"

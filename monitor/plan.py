@@ -74,7 +74,9 @@ class PlanFile:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How to read: the accounts we watch, the default one, the zone of times that name none, the
-    order of slashed dates (dmy, mdy or nothing), and the window around a time.
+    order of slashed dates (dmy, mdy or nothing), and the window around a time. `columns` are pairs of what a column
+    means and its name, `ignore` names those to leave out, `approved` are more words of a status that say yes, and `thread`
+    says whether `||` parts a thread or belongs to the text.
     """
 
     accounts: tuple[Account, ...]
@@ -84,3 +86,7 @@ class Reading:
     early: timedelta = timedelta(minutes=5)
     late: timedelta = timedelta(hours=1)
     days: int = 7
+    columns: tuple[tuple[str, str], ...] = ()
+    ignore: tuple[str, ...] = ()
+    approved: tuple[str, ...] = ()
+    thread: bool | None = None

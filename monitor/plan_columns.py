@@ -1,44 +1,124 @@
-"""Which column of a plan means what, by an alias table."""
+"""Which column of a plan means what: by its name, or as whoever imports it says. No column is dropped in silence."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-# Column names of publishing tools, letters and digits only. Source: their help pages.
-ALIASES = {
-    "text": ("messagetext", "content", "text", "post", "message", "caption", "captions"),
-    "when": ("postatspecifictime", "scheduledate", "scheduledat", "scheduleddate", "scheduledtime", "postingtime",
-             "notbefore", "from", "date", "datetime", "schedule", "when"),
-    "time": ("time24hr", "scheduledtime", "time"),
-    "until": ("notafter", "until"),
-    "link": ("link", "linkurl", "links", "ogmetaurl"),
-    "media": ("mediaurls", "mediaurl", "imageurls", "imageurl", "picture", "image", "media", "images"),
-    "gif": ("gifurls", "gifurl", "gif"),
-    "video": ("videourls", "videourl", "videos", "video"),
-    "alt": ("alttexts", "alttext", "alt", "imagealttext", "mediaalttext"),
-    "account": ("account", "accounts", "platforms", "platformids", "network", "handle"),
-    "status": ("approved", "status"),
-    "kind": ("kind",),
-    "by": ("approvedby",),
-    "external": ("externalid",),
-    "quotes": ("quotes",), "answers": ("answers",), "reposts": ("reposts",), "poll": ("poll",), "parts": ("parts",),
+# Names of columns, letters and digits only, of publishing tools (their help pages) and as people call them in their languages.
+_NAMES = {
+    "text": "messagetext content text post message caption captions posttext postcopy copy tweet tweettext tweetcopy body beitrag beitragstext"
+    " nachricht inhalt texte contenu texto mensaje contenido mensagem conteudo testo messaggio contenuto tekst inhoud bericht"
+    " текст テキスト 本文 投稿文 内容 文案 正文 텍스트 본문 내용",
+    "when": "postatspecifictime scheduledate scheduledat scheduleddate notbefore from date datetime dateandtime schedule when scheduledfor"
+    " scheduledon scheduleddatetime scheduledatetime scheduledsendtime publishdate publishat publishon publishingdate publicationdate"
+    " postdate postat dueat sendat sendon golivedate datum datumuhrzeit datumundzeit veroffentlichungsdatum datedepublication"
+    " fecha fechadepublicacion fechahora data dataora datahora datapubblicazione datadepublicacao publicatiedatum dato tarih paivamaara"
+    " дата датапубликации 日付 公開日 投稿日 日期 发布日期 날짜",
+    "time": "time24hr time uhrzeit zeit heure hora ora orario tijd tid klokkeslett saat godzina cas aika время 時刻 時間 时间 시간",
+    "either": "scheduledtime postingtime posttime publishtime publishingtime scheduletime sendtime 投稿日時 公開日時 发布时间 일시",
+    "until": "notafter until",
+    "zone": "timezone tz zone timezonename zeitzone fuseauhoraire zonahoraria fusoorario fusohorario tijdzone tidszon часовойпояс"
+    " タイムゾーン 时区 시간대",
+    "link": "link linkurl links linkurls ogmetaurl url urls",
+    "media": "mediaurls mediaurl imageurls imageurl picture pictures image media images photo photos attachments mediafiles bild bilder",
+    "gif": "gifurls gifurl gif gifs",
+    "video": "videourls videourl videos video",
+    "alt": "alttexts alttext alt imagealttext mediaalttext",
+    "account": "account accounts accountname handle handles profile profiles profilename username platform platforms platformids network networks"
+    " channel channels socialnetwork socialnetworks socialaccount socialaccounts socialprofile socialprofiles socialchannel"
+    " konto konten kanal kanale netzwerk netzwerke plattform plattformen profil profile profils compte comptes reseau reseaux reseausocial"
+    " canal canaux plateforme cuenta cuentas redsocial canales plataforma perfil conta contas rede redesocial canais"
+    " retesociale canale canali piattaforma profilo netwerk kanaal kanalen tili аккаунт канал соцсеть アカウント チャンネル 账号 平台 渠道 계정 채널",
+    "kind": "kind",
+    "by": "approvedby",
+    "external": "externalid",
+    "comment": "comments firstcomment firstcomments followupcomment followupcomments followup followups ersterkommentar premiercommentaire",
+    "quotes": "quotes", "answers": "answers", "reposts": "reposts", "poll": "poll", "parts": "parts",
 }  # fmt: skip
+_STATUS = ("approv", "status", "state", "workflow")  # anywhere in a name
+_STATUS_ELSEWHERE = (
+    "freigabe", "freigegeben", "genehmig", "statut", "estado", "aprob", "aprov", "approuv", "goedkeur", "goedgekeurd", "godkan", "godken",
+    "godkjen", "zatwierdz", "schvalen", "hyvaks", "onaylan", "статус", "утвержд", "одобр", "согласован", "состояние", "затвердж", "承認",
+    "ステータス", "状態", "状态", "审批", "审核", "승인", "상태",
+)  # fmt: skip
+_STATUS_ALONE = ("stato", "etat", "valide", "validee", "validation", "tila", "stav", "durum", "onay")
+TELLING = (
+    "date", "datum", "fecha", "time", "uhrzeit", "schedule", "scheduled", "publish", "publishing", "zone", "timezone", "account", "accounts",
+    "profile", "profiles", "handle", "channel", "channels", "network", "networks", "platform", "platforms", "link", "links", "url", "urls",
+    "media", "image", "images", "video", "videos", "photo", "picture", "gif",
+)  # fmt: skip
+_ABOUT = ("title", "titles", "description", "descriptions", "subtitle", "name")  # of a link or picture: words
+_REMARK = re.compile(r"[\[(](?!s\))([^\])]*)[\])]")
 
 
-def bare(name: str) -> str:
-    """A column name without case, blanks and remarks: `Media URL(s)` and `media_urls` are one."""
-    name = re.sub(r"\((?!s\))[^)]*\)", "", name.lower())
-    return re.sub(r"[^a-z0-9]", "", name)
+def fold(name: str) -> str:
+    """A column's name without case, accents, blanks and signs: `Media URL(s)` and `media_urls` are one."""
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(char for char in plain if char.isalnum())
 
 
-def aliased(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row under our names; of several columns for one thing, the first that is filled."""
-    found: dict[str, Any] = {}
-    names = {bare(str(k)): v for k, v in row.items()}
-    for ours, theirs in ALIASES.items():
-        value = next((names[n] for n in theirs if names.get(n) not in (None, "", [])), None)
-        if value is not None:
-            found[ours] = value
-    return found
+_MEANING = {fold(name): ours for ours, names in _NAMES.items() for name in names.split()}
+MEANINGS = (*(ours for ours in _NAMES if ours != "either"), "status")
+LISTS = ("link", "media", "gif", "video", "alt", "account", "status", "comment")  # of which a row may have several columns
+
+
+def means(name: str) -> str:
+    """Our name for what a column of that name holds, or an empty string. A date's or a time's is `either` where it could be both."""
+    whole = fold(name)
+    if whole == "approvedby":
+        return "by"
+    if any(word in whole for word in (*_STATUS, *_STATUS_ELSEWHERE_FOLDED)) or whole in _STATUS_ALONE:
+        return "status"
+    return _MEANING.get(whole) or _MEANING.get(fold(_REMARK.sub("", name)), "")
+
+
+_STATUS_ELSEWHERE_FOLDED = tuple(fold(word) for word in _STATUS_ELSEWHERE)
+
+
+def remark(name: str) -> str:
+    """What stands in brackets behind a name, like a zone or the form of a date."""
+    return " ".join(found.strip() for found in _REMARK.findall(name))
+
+
+def target(name: str) -> str:
+    """What `--column NAME=…` means by its first half, or an empty string."""
+    return name if name in MEANINGS else "when" if means(name) == "either" else means(name)
+
+
+def tells(name: str) -> bool:
+    """Whether a name that we do not know says that its column matters."""
+    words = [fold(word) for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+|\d+", unicodedata.normalize("NFC", name))]
+    whole = fold(name)
+    if any(word in _ABOUT for word in words) or whole.endswith(("update", "updates", "candidate")):
+        return False
+    return bool(set(words) & set(TELLING)) or whole.startswith(TELLING) or whole.endswith(TELLING)
+
+
+def flat(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """A JSON object as names and values: what is nested is named by its path, lists of plain values and media stay whole."""
+    for key, value in data.items():
+        name = f"{before}.{key}" if before else key
+        yield from _flat(name, value)
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from flat(value, name)
+    elif isinstance(value, list) and means(name) not in ("media", "gif", "video") and any(isinstance(one, dict | list) for one in value):
+        for one in value:
+            yield from _flat(name, one)
+    else:
+        yield name, value
+
+
+def filled(value: object) -> bool:
+    """Whether a cell says anything."""
+    return bool(value.strip()) if isinstance(value, str) else value not in (None, [], {})
+
+
+def quoted(names: Iterable[str]) -> str:
+    """For people."""
+    return ", ".join(f"“{name}”" for name in names)

@@ -1,4 +1,8 @@
-"""A file of planned posts as rows: JSON lines, or CSV with a header. Runs in a process of its own: see `foreign`."""
+"""A file of planned posts as rows: CSV, a JSON array or JSON lines. Runs in a process of its own: see `foreign`.
+
+What the columns mean is decided later (`plan_columns`). A row has the number that a spreadsheet shows for it. What could shift
+a cell into another row or column (a quote left open, text behind a closing one) refuses the file: no row is lost.
+"""
 
 from __future__ import annotations
 
@@ -7,65 +11,228 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from monitor.plan import Bad, PlanError
-from monitor.plan_columns import ALIASES, aliased, bare
+from monitor.plan_columns import fold, means
+from monitor.text_files import TextError, decode, lines_of
 
 MOST_ROWS = 20_000
+_MOST_CELL = 1_000_000
+_ABOVE = 20  # rows in which the header is looked for
+_DEEPEST = 8
+_SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)  # Excel's own first line, which it does not show
+_DATED = re.compile(r"\s*\d{1,4}[-/.]\d")
+_GUARD = re.compile(r"'(?=[=+\-@])")  # a spreadsheet's sign that this is text
+_HEADLESS = ["date", "message", "link"]  # Hootsuite
 
 
-def rows_in(body: bytes, path: Path) -> Iterator[tuple[int, dict[str, Any] | Bad]]:
-    """The rows of a file under our names. `path` is what it is called. Raises PlanError. Runs in a process of its own: see `foreign`."""
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`columns` are the names in the file, none for JSON, whose rows name their own; `notes` say how the file was read."""
+
+    columns: list[str]
+    rows: list[tuple[int, list[str] | dict[str, Any] | Bad]]
+    notes: list[str] = field(default_factory=list)
+
+
+def table_in(body: bytes, path: Path, texts: tuple[str, ...] = ()) -> Table:
+    """The rows of a file. `path` is what it is called, `texts` names columns that hold the text. Raises PlanError."""
     try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PlanError(f"{path}: not UTF-8 at byte {error.start}; save it as “CSV UTF-8” and import it again") from error
-    rows = list(_json_rows(text) if text.lstrip().startswith("{") else _csv_rows(path, text))
-    if len(rows) > MOST_ROWS:
-        raise PlanError(f"{path}: {len(rows)} rows; at most {MOST_ROWS} at once, split the file")
-    yield from rows
-
-
-def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | Bad]]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            try:
-                data = json.loads(line)
-                yield number, aliased(data) if isinstance(data, dict) else Bad("not a JSON object")
-            except ValueError as error:
-                yield number, Bad(f"not JSON: {error}")
-
-
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | Bad]]:
-    csv.field_size_limit(1_000_000)
-    try:
-        rows = list(csv.reader(io.StringIO(text.replace("\0", ""), newline=""), dialect=_dialect(text)))
-    except csv.Error as error:
-        raise PlanError(f"{path}: not CSV: {error}") from error
-    if not rows:
+        text, note = decode(body)
+    except TextError as error:
+        raise PlanError(f"{path}: {error}") from error
+    if not text.strip():
         raise PlanError(f"{path}: empty")
-    header, body = rows[0], rows[1:]
-    if re.match(r"\d{1,4}[-/.]\d", header[0]) and len(header) in (2, 3):  # Hootsuite has no header
-        header, body = ["date", "message", "link"][: len(header)], rows
-    if not any(name in ALIASES["text"] for name in map(bare, header)):
+    found = _json(path, text) if text.lstrip()[0] in "{[" else _csv(path, text, texts)
+    if len(found.rows) > MOST_ROWS:
+        raise _too_many(path)
+    if note:
+        found.notes.insert(0, note)
+    return found
+
+
+def _too_many(path: Path) -> PlanError:
+    return PlanError(f"{path}: more than {MOST_ROWS:,} rows; split the file")
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------------
+
+
+def _json(path: Path, text: str) -> Table:
+    """A JSON array of posts, one post, or a post a line; the number of a row is that of its place or line."""
+    try:
+        whole = _loaded(text)
+    except ValueError:
+        if text.lstrip()[0] == "[":
+            raise PlanError(f"{path}: it begins like a JSON array, and is none: {_why(text)}") from None
+        rows = [(number, line) for number, line in enumerate(lines_of(text), 1) if line.strip()]
+        if len(rows) > MOST_ROWS:
+            raise _too_many(path) from None
+        return Table([], [(number, _object(line)) for number, line in rows])
+    if isinstance(whole, list):
+        return Table([], [(number, _checked(one)) for number, one in enumerate(whole, 1)])
+    lists = [name for name, value in whole.items() if isinstance(value, list) and value and all(isinstance(one, dict) for one in value)]
+    if lists and not any(means(name) == "text" for name in whole):
+        raise PlanError(f"{path}: one JSON object with a list in “{lists[0]}”; expected the list alone, or a post a line")
+    return Table([], [(len(lines_of(text[: text.index("{")])), _checked(whole))])
+
+
+def _why(text: str) -> str:
+    try:
+        _loaded(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _loaded(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"two keys “{name[:60]}”")
+        found[name] = value
+    return found
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no value")
+
+
+def _object(line: str) -> dict[str, Any] | Bad:
+    try:
+        return _checked(_loaded(line))
+    except ValueError as error:
+        return Bad(f"not JSON: {error}")
+
+
+def _checked(data: Any) -> dict[str, Any] | Bad:
+    if not isinstance(data, dict):
+        return Bad("not a JSON object")
+    if _depth(data) > _DEEPEST:
+        return Bad(f"nested more than {_DEEPEST} levels")
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return Bad("it holds half a character (a lone surrogate like \\ud83d): cut in two when it was saved")
+    return data
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max((_depth(one) for one in inner), default=0)
+
+
+# --- CSV --------------------------------------------------------------------------------------------------------------------
+
+
+def _csv(path: Path, text: str, texts: tuple[str, ...]) -> Table:
+    csv.field_size_limit(_MOST_CELL)
+    said = _SEPARATOR.match(text)
+    text = text[said.end() :] if said else text
+    delimiter = said[1] if said else _delimiter(text, texts)
+    rows = list(islice(_records(path, text, delimiter), MOST_ROWS + _ABOVE))
+    if len(rows) == MOST_ROWS + _ABOVE:
+        raise _too_many(path)
+    at = _header(rows, texts)
+    first = next((place for place, row in enumerate(rows) if any(cell.strip() for cell in row)), None)
+    if first is None:
+        raise PlanError(f"{path}: empty")
+    notes = []
+    if at is None and _DATED.match(rows[first][0]) and len(_trimmed(rows[first])) in (2, 3):
+        header, body = _HEADLESS, first
+    elif at is None:
         raise PlanError(
-            f"{path}: no column for the text; found {', '.join(header)[:200]}, expected one of: message_text, content, text, post, message, caption"
+            f"{path}: no column for the text; found {', '.join(rows[first])[:200]}, expected one of: message_text, content, text, post,"
+            " message, caption. Name yours with --column text=NAME"
         )
-    for number, row in enumerate(body, 1):
-        if any(cell.strip() for cell in row):
-            over = len(row) > len(header)
-            yield (
-                number,
-                Bad(f"{len(row)} cells where the header has {len(header)}") if over else aliased(dict(zip(header, row, strict=False))),
-            )
+    else:
+        header, body = rows[at], at + 1
+        if above := [place + 1 for place in range(first, at) if any(cell.strip() for cell in rows[place])]:
+            if any(_DATED.match(cell) for place in above for cell in rows[place - 1]):
+                raise PlanError(
+                    f"{path}: row {above[0]} stands above the header in row {at + 1} and holds a date; move the header to the top"
+                )
+            notes.append(f"above the header in row {at + 1}, not read: row {', '.join(map(str, above))}")
+    found = [
+        (place + 1, _cells(path, rows[place], header, place + 1, delimiter))
+        for place in range(body, len(rows))
+        if any(map(str.strip, rows[place]))
+    ]
+    widest = max((len(row) for _, row in found if isinstance(row, list)), default=0)
+    return Table([*header, *[""] * (widest - len(header))], list(found), notes)
 
 
-def _dialect(text: str) -> type[csv.Dialect]:
-    first = text.splitlines()[0] if text else ""
+def _delimiter(text: str, texts: tuple[str, ...]) -> str:
+    """The one by which most names of columns are known ones, or else by which there are most columns."""
 
-    class Found(csv.excel):
-        delimiter = ";" if first.count(";") > first.count(",") else "\t" if "\t" in first else ","
+    def known(delimiter: str) -> tuple[int, int]:
+        try:
+            rows = [row for row, _ in zip(_reader(text[:_MOST_CELL], delimiter), range(_ABOVE), strict=False)]
+        except csv.Error:
+            rows = [line.split(delimiter) for line in lines_of(text[:20_000])[:_ABOVE]]
+        at = _header(rows, texts)
+        if at is None:
+            return 0, max((len(row) for row in rows), default=0)
+        return sum(bool(means(cell)) for cell in rows[at]), len(rows[at])
 
-    return Found
+    return max((",", ";", "\t", "|"), key=known)
+
+
+def _reader(text: str, delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=delimiter != "\t")
+
+
+def _records(path: Path, text: str, delimiter: str) -> Iterator[list[str]]:
+    """Each row. Raises PlanError at the first whose quotes do not close as they should."""
+    number = 0
+    try:
+        for row in _reader(text, delimiter):
+            number += 1
+            yield row
+    except csv.Error as error:
+        what = 'a quote (") is opened and never closed' if "unexpected end" in str(error) else 'text stands behind a closing quote (")'
+        if "limit" in str(error):
+            what = f"a cell holds more than {_MOST_CELL:,} characters"
+        raise PlanError(
+            f'{path}: row {number + 1}: {what}; a quote inside a quoted cell is written twice (""). Nothing was read: mend that row, or save'
+            " the file again from the spreadsheet"
+        ) from error
+
+
+def _header(rows: list[list[str]], texts: tuple[str, ...]) -> int | None:
+    """The place of the row that names a column for the text and most others, the first of them."""
+    folded = [fold(name) for name in texts]
+
+    def named(row: list[str]) -> int:
+        known = ["text" if fold(cell) in folded else means(cell) for cell in row]
+        return sum(map(bool, known)) if "text" in known else 0
+
+    best = max(range(min(_ABOVE, len(rows))), key=lambda place: (named(rows[place]), -place), default=None)
+    return best if best is not None and named(rows[best]) else None
+
+
+def _trimmed(row: list[str]) -> list[str]:
+    """Without empty cells at its end."""
+    return row[: max((place + 1 for place, cell in enumerate(row) if cell.strip()), default=0)]
+
+
+def _cells(path: Path, row: list[str], header: list[str], number: int, delimiter: str) -> list[str] | Bad:
+    cells = [_GUARD.sub("", cell, count=1) if cell.startswith("'") else cell for cell in _trimmed(row)]
+    if len(cells) > len(header):
+        return Bad(f"{len(cells)} cells where the header has {len(header)}")
+    for cell in cells:
+        for line in lines_of(cell)[1:]:
+            if line.count(delimiter) >= max(1, len(header) - 1) and any(map(_DATED.match, line.split(delimiter))):
+                raise PlanError(
+                    f"{path}: row {number}: a quoted cell goes on over a line that looks like a row of its own ({line.strip()[:60]!r});"
+                    ' a quote (") was left open? Mend that row, or save the file again from the spreadsheet'
+                )
+    return cells

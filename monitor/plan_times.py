@@ -1,94 +1,297 @@
-"""The times of a plan: zones, moments and windows, as people write them."""
+"""The times of a plan as people and spreadsheets write them: zones, moments, whole days, and the windows around them.
+
+What can be read in two ways is refused, never guessed: 03/04, 25/12/26, `EST`, an hour that the clocks skip.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta, tzinfo
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from functools import cache
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from monitor.plan import PlanError, Reading
 
-_SLASHED = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(?:[ T]+(.*))?$")
+_MONTHS = (
+    "january jan januar janvier janv enero ene gennaio gen janeiro januari ocak styczen",
+    "february feb februar fevrier fevr febrero febbraio fevereiro fev februari subat",
+    "march mar marz maerz mars marzo marco maart mrz mrt mart",
+    "april apr avril avr abril abr aprile nisan",
+    "may mai mayo maggio mag maio mei maj mayis",
+    "june jun juni juin junio giugno giu junho haziran",
+    "july jul juli juillet juil julio luglio lug julho temmuz",
+    "august aug aout agosto ago augustus augusti agustos",
+    "september sep sept septembre septiembre settembre set setembro eylul",
+    "october oct oktober okt octobre octubre ottobre ott outubro out ekim",
+    "november nov novembre noviembre novembro kasim",
+    "december dec dezember dez decembre diciembre dic dicembre dezembro desember des aralik",
+)
+_MONTH = {word: number for number, words in enumerate(_MONTHS, 1) for word in words.split()}
+_DAYS = (
+    "monday mon montag lundi lun lunes lunedi segunda maandag", "tuesday tue tues dienstag mardi martes martedi terca dinsdag",
+    "wednesday wed mittwoch mercredi mer miercoles mercoledi quarta woensdag", "thursday thu thur thurs donnerstag jeudi jueves giovedi quinta donderdag",
+    "friday fri freitag vendredi ven viernes venerdi sexta vrijdag", "saturday sat samstag sonnabend samedi sam sabado sabato zaterdag",
+    "sunday sun sonntag dimanche dim domingo domenica zondag",
+)  # fmt: skip
+_WEEKDAY = {word: number for number, words in enumerate(_DAYS) for word in words.split()}
+_LETTERS = r"[^\W\d_]+"
+_YMD = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
+_SLASHED = re.compile(r"(\d{1,2})([-/.])\s?(\d{1,2})\2\s?(\d{4}|\d\d)(?!\d)")
+_DAY_MONTH = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?[-. ]*(?:de |of )?({_LETTERS})[-., ]*(?:de )?'?(\d{{4}}|\d\d)(?![\d:.])")
+_MONTH_DAY = re.compile(rf"({_LETTERS})[-. ]*(\d{{1,2}})(?:st|nd|rd|th)?[-, ]+(\d{{4}})(?!\d)")
+_BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)(?=t|$)")
+_SERIAL = re.compile(r"(\d{5})(\.\d+)?")
+_SERIALS = range(36_526, 73_051)  # the days of Excel from 2000 to 2099
+_CLOCK = re.compile(r"(\d{1,2})(?:[:.h](\d\d)(?:[:.](\d\d)(?:[.,]\d+)?)?|h)?\s*([ap]\.?\s?m\.?)?(?:\s?(?:uhr|h))?")
+_BASIC_CLOCK = re.compile(r"(\d\d)(\d\d)(\d\d)?")
+_OFFSET = re.compile(r"(?:utc|gmt)?\s*([+-])(\d{1,2})(?::?(\d\d))?")
+_REGION = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_+-]+)+\d*")
+_ENDS_IN_ZONE = re.compile(
+    rf"(?:(?<![^\W_])({_REGION.pattern}|[a-z]{{2,5}})|(?<![a-z])(z|(?:utc|gmt)?\s?[+-]\d\d?(?::?\d\d)?))\)?$", re.IGNORECASE
+)
+_RANGE = re.compile(r"\d{1,2}:\d\d\s?[-–—]\s?\d{1,2}:\d\d")
+_BLANKS = re.compile(r"[\s,]+")
 
 
 def zone_named(name: str) -> tzinfo:
-    """Raises PlanError for a zone that this machine does not know."""
+    """For `--zone`. Raises PlanError for a zone that this machine does not know, and for a short name of several."""
     try:
-        return UTC if name.upper() in ("UTC", "Z") else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise PlanError(f"--zone: found {name!r}, expected a name like Europe/Berlin or UTC") from error
+        return _zone(name)
+    except ValueError as error:
+        raise PlanError(f"--zone: {error}") from None
 
 
-def with_date_order(path: Path, rows: list[tuple[int, Any]], how: Reading) -> Reading:
-    """Refuse a file whose slashed dates can be read both ways; one clear date decides for all."""
-    dates = [m for _, r in rows if isinstance(r, dict) for k in ("when", "until") if (m := _SLASHED.match(str(r.get(k, "")).strip()))]
-    if how.dates or not dates:
-        return how
-    dmy = all(int(m[2]) <= 12 for m in dates)
-    mdy = all(int(m[1]) <= 12 for m in dates)
-    if dmy == mdy:
-        what = "can be read as day/month and as month/day" if dmy else "fit neither day/month nor month/day throughout"
-        raise PlanError(f"{path}: the dates (like {dates[0][0]}) {what}; say which with --dates dmy or --dates mdy")
-    return Reading(how.accounts, how.account, how.zone, "dmy" if dmy else "mdy", how.early, how.late, how.days)
+def _zone(name: str) -> tzinfo:
+    """UTC, an offset or a region. `EST` and its kind are refused: some mean the offset, some the place. Raises ValueError."""
+    word = name.strip().strip("()")
+    if word.upper() in ("UTC", "Z", "GMT", "ETC/UTC", "ETC/GMT"):
+        return UTC
+    if offset := _OFFSET.fullmatch(word.lower()):
+        ahead = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
+        if ahead > timedelta(hours=14) or int(offset[3] or 0) > 59:
+            raise ValueError(f"found {name!r}, which no place has")
+        return timezone(ahead if offset[1] == "+" else -ahead)
+    if "/" not in word and word.isalpha() and len(word) <= 5:
+        raise ValueError(f"found {name!r}, expected a name like Europe/Berlin, UTC or +01:00; short ones are used by several zones")
+    try:
+        return ZoneInfo(word)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    found = _known_zones().get(word.lower().replace(" ", "_"), "")
+    if not found:
+        raise ValueError(f"found {name!r}, expected a name like Europe/Berlin, UTC or +01:00")
+    return ZoneInfo(found)
 
 
-def window(row: Mapping[str, Any], how: Reading, now: datetime) -> tuple[datetime, datetime]:
-    """When a row's post may appear. Raises ValueError."""
-    when = str(row.get("when", "")).strip()
+@cache
+def _known_zones() -> dict[str, str]:
+    return {zone.lower(): zone for zone in available_timezones()}
+
+
+def zone_said(words: str) -> tzinfo | None:
+    """The zone that a remark or a cell names, if it names one."""
+    try:
+        return _zone(words) if words.strip() else None
+    except ValueError:
+        return None
+
+
+def row_zone(cell: str) -> tzinfo | None:
+    """The zone of a row by its own column. Raises ValueError."""
+    return _zone(cell) if cell.strip() else None
+
+
+def looks_dated(cell: str) -> bool:
+    """Whether a cell is a date, a time or a point in time, however it is to be read."""
+    text = _without_weekday(_plain(cell))[0]
+    if found := _CLOCK.fullmatch(text):
+        return bool(":" in text or found[4] or re.search(r"\d\s?(?:h|uhr)", text))
+    ymd, slashed, day_month, month_day, basic = _forms(text)
+    named = (day_month and day_month[2] in _MONTH) or (month_day and month_day[1] in _MONTH)
+    whole = basic and int(basic[2]) <= 12 and int(basic[3]) <= 31 and basic[1][:2] == "20"
+    return bool(ymd or slashed or named or whole or (_serial(text) and "." in text))
+
+
+def date_order(path: Path, cells: Iterable[str], given: str) -> str:
+    """dmy, mdy or nothing: one clear date decides for all of a file. Raises PlanError when none does, or when two differ."""
+    if given:
+        return given
+    shown, orders = "", {"dmy", "mdy", "ymd"}
+    for cell in cells:
+        if (match := _SLASHED.search(_plain(cell))) and not _YMD.search(_plain(cell)):
+            shown, possible = shown or match[0], _orders(match)
+            orders &= possible
+    if not shown or len(orders) == 1:
+        return orders.pop() if shown else ""
+    if not orders:
+        what = "fit neither day/month nor month/day throughout"
+    elif orders == {"dmy", "mdy"}:
+        what = "can be read as day/month and as month/day"
+    else:
+        what = "can be read with the year at the front or at the end; write it with four digits"
+    raise PlanError(f"{path}: the dates (like {shown}) {what}; say which with --dates dmy or --dates mdy")
+
+
+def _orders(match: re.Match[str]) -> set[str]:
+    a, b, c = int(match[1]), int(match[3]), match[4]
+    orders = {name for name, day, month in (("dmy", a, b), ("mdy", b, a)) if 1 <= month <= 12 and 1 <= day <= 31}
+    return orders | ({"ymd"} if len(c) == 2 and 1 <= b <= 12 and 1 <= int(c) <= 31 else set())
+
+
+def window(when: str, until: str, how: Reading, now: datetime) -> tuple[datetime, datetime]:
+    """When a post planned for then may appear: a time with what is allowed around it, a date as that whole day. Raises ValueError."""
     if not when:
         return now, now + timedelta(days=how.days)
-    clock = str(row.get("time", "")).strip()
-    joined = f"{when} {clock}" if clock and clock != when and not re.search(r"\d:\d", when) else when
-    start = moment(joined, how)
-    until = str(row.get("until", "")).strip()
+    first, last = span(when, how)
+    whole = last - first > timedelta(hours=3)  # a day; an hour that happens twice is shorter
     if not until:
-        return start - how.early, start + how.late
-    end = moment(until, how)
-    if end <= start:
+        return (first, last) if whole else (first - how.early, last + how.late)
+    end = span(until, how)[1]
+    if end <= first:
         raise ValueError(f"the window ends ({until}) before it begins ({when})")
-    return start, end
+    return first, end
 
 
 def shown_window(start: datetime, end: datetime, zone: tzinfo | None = None) -> str:
     """Both ends with their dates in the zone asked for, else in UTC."""
     first, last = (one.astimezone(zone or UTC) for one in (start, end))
-    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} {zone or 'UTC'}"
+    form = "%Y-%m-%d %H:%M" if first.utcoffset() == last.utcoffset() else "%Y-%m-%d %H:%M%:z"  # the clocks change in between
+    return f"{first:{form}} to {last:{form}} {zone or 'UTC'}"
 
 
 def moment(text: str, how: Reading) -> datetime:
-    """A time as people write it, in UTC. Raises ValueError saying what is missing."""
-    slashed = _SLASHED.match(text)
-    when = _slashed(slashed, how.dates) if slashed else _iso(text)
-    if when.tzinfo is not None:
-        return when.astimezone(UTC)
-    if how.zone is None:
+    """A point in time as people write it, in UTC: of a date its first. Raises ValueError saying what is missing."""
+    return span(text, how)[0]
+
+
+def span(text: str, how: Reading) -> tuple[datetime, datetime]:
+    """The first and the last moment, in UTC, that a date or a time can mean: twice the same but for a whole day, and for an
+    hour that the clocks repeat. Raises ValueError saying what is missing.
+    """
+    day, rest = _date(text, how.dates)
+    clock, zone = _clock(rest, text)
+    zone = zone or how.zone
+    if zone is None:
         raise ValueError(f"{text!r} names no time zone; give --zone, for example --zone Europe/Berlin")
-    local = when.replace(tzinfo=how.zone)
-    if local.astimezone(UTC).astimezone(how.zone).replace(tzinfo=None) != when:
-        raise ValueError(f"{text!r} does not exist in {how.zone}: the clocks change then")
-    return local.astimezone(UTC)
+    if clock is None:
+        start, end = (datetime.combine(one, time(), zone).astimezone(UTC) for one in (day, day + timedelta(days=1)))
+        return start, end
+    local = datetime.combine(day, clock, zone)
+    if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+        raise ValueError(f"{text!r} does not exist in {zone}: the clocks change then")
+    both = [local.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
+    return min(both), max(both)
 
 
-def _iso(text: str) -> datetime:
+def joined(when: str, clock: str) -> str:
+    """A date and the time of another column. Raises ValueError where both hold a time, and not the same."""
+    clock = clock.strip()
+    if fraction := re.fullmatch(r"0?[.,]\d+", clock):  # of a day, in a spreadsheet
+        seconds = round(float(fraction[0].replace(",", ".")) * 86_400)
+        clock = str(timedelta(seconds=seconds))
+    if not clock or _plain(clock) in _plain(when):
+        return when
+    if not when:
+        raise ValueError(f"found {clock!r} and no date for it")
+    if re.search(r"\d[:h]\d", when):
+        raise ValueError(f"found {when!r} with a time in it and {clock!r} in the column for the time")
+    return f"{when} {clock}"
+
+
+def order_said(remark: str) -> str:
+    """Dmy or mdy, where a column's name says it, like `(dd/mm/yyyy)`."""
+    found = re.match(r"(d{1,2}.m{1,4}|m{1,4}.d{1,2}).y", remark.strip().lower())
+    return {"d": "dmy", "m": "mdy"}[found[0][0]] if found else ""
+
+
+def _plain(text: str) -> str:
+    """Lower case without accents, any blanks as one, commas as blanks, no weekday, 年月日 as hyphens."""
+    text = unicodedata.normalize("NFKD", text).replace("\u202f", " ")
+    text = "".join(char for char in text if not unicodedata.combining(char)).lower()
+    text = re.sub(r"(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]?", r"\1-\2-\3 ", unicodedata.normalize("NFC", text))
+    return _BLANKS.sub(" ", text).strip()
+
+
+def _forms(text: str) -> tuple[re.Match[str] | None, ...]:
+    return _YMD.match(text), _SLASHED.match(text), _DAY_MONTH.match(text), _MONTH_DAY.match(text), _BASIC.match(text)
+
+
+def _serial(text: str) -> re.Match[str] | None:
+    found = _SERIAL.fullmatch(text)
+    return found if found and int(found[1]) in _SERIALS else None
+
+
+def _date(original: str, order: str) -> tuple[date, str]:
+    """The day, and the text behind it. Raises ValueError."""
+    text, weekday = _without_weekday(_plain(original))
+    if serial := _serial(text.partition(" ")[0]):
+        seconds = round(float(serial[2] or 0) * 86_400)
+        day = date(1899, 12, 30) + timedelta(days=int(serial[1]) + seconds // 86_400)
+        clock = f" {timedelta(seconds=seconds % 86_400)}" if serial[2] and seconds % 86_400 else " 0:00" if serial[2] else ""
+        return day, f"{clock}{text[serial.end() :]}".strip()
+    ymd, slashed, day_month, month_day, basic = _forms(text)
+    if ymd:
+        found, parts = ymd, (ymd[1], ymd[3], ymd[4])
+    elif slashed:
+        found, parts = slashed, _slashed(slashed, order, original)
+    elif day_month and day_month[2] in _MONTH:
+        found, parts = day_month, (day_month[3], str(_MONTH[day_month[2]]), day_month[1])
+    elif month_day and month_day[1] in _MONTH:
+        found, parts = month_day, (month_day[3], str(_MONTH[month_day[1]]), month_day[2])
+    elif basic:
+        found, parts = basic, (basic[1], basic[2], basic[3])
+    else:
+        raise ValueError(f"time: found {original!r}, expected YYYY-MM-DD HH:MM, ISO 8601 or another date with its year")
+    year, month, number = (int(one) for one in parts)
     try:
-        return datetime.fromisoformat(text.replace("  ", " "))
-    except ValueError:
-        raise ValueError(f"time: found {text!r}, expected YYYY-MM-DD HH:MM, ISO 8601 or a slashed date with --dates") from None
+        day = date(year + 2000 if year < 100 else year, month, number)
+    except ValueError as error:
+        raise ValueError(f"time: found {original!r}: {error}") from None
+    if weekday is not None and day.weekday() != weekday:
+        raise ValueError(f"time: found {original!r}, and {day} is a {day:%A}")
+    return day, re.sub(r"^(?:t|at|um|a las|alle|\ba\b|@|-)+\s?(?=\d)", "", text[found.end() :].strip())
 
 
-def _slashed(match: re.Match[str], order: str) -> datetime:
-    first, second, year = int(match[1]), int(match[2]), int(match[3])
+def _without_weekday(text: str) -> tuple[str, int | None]:
+    word = re.match(rf"({_LETTERS})\.? ", text)
+    number = _WEEKDAY.get(word[1]) if word else None
+    return (text[word.end() :], number) if word and number is not None else (text, None)
+
+
+def _slashed(match: re.Match[str], order: str, original: str) -> tuple[str, str, str]:
+    """(year, month, day). Raises ValueError."""
+    a, b, c = match[1], match[3], match[4]
+    possible = _orders(match)
+    order = order or (possible.pop() if len(possible) == 1 else "")
     if not order:
-        raise ValueError(f"{match[0]!r} can be read two ways; say which with --dates dmy or --dates mdy")
-    day, month = (first, second) if order == "dmy" else (second, first)
-    clock = (match[4] or "00:00").strip()
-    for form in ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M%p"):
-        try:
-            return datetime.combine(date(year, month, day), datetime.strptime(clock, form).time())  # noqa: DTZ007 - only the time of day is taken
-        except ValueError:
-            continue
-    date(year, month, day)
-    raise ValueError(f"time: found {clock!r}, expected HH:MM")
+        raise ValueError(f"{original!r} can be read two ways; say which with --dates dmy or --dates mdy")
+    return (a, b, c) if order == "ymd" else (c, b, a) if order == "dmy" else (c, a, b)
+
+
+def _clock(rest: str, original: str) -> tuple[time | None, tzinfo | None]:
+    """The time of day and the zone behind a date, each None where there is none. Raises ValueError."""
+    zone, given = None, _ENDS_IN_ZONE.search(rest)
+    if _RANGE.fullmatch(rest):
+        raise ValueError(
+            f"time: found {original!r}: a time until another one, or an offset from UTC? Write one time, or the offset with seconds"
+        )
+    if given and (given[1] or given[2]) not in ("am", "pm", "uhr"):
+        zone, rest = _zone((given[1] or given[2]).upper()), rest[: given.start()].rstrip(" (")
+    if not rest:
+        return None, zone
+    found = _CLOCK.fullmatch(rest) or _BASIC_CLOCK.fullmatch(rest)
+    half = found[4] if found and found.re is _CLOCK else None
+    if not found or (rest.isdigit() and found.re is _CLOCK):
+        raise ValueError(f"time: found {rest!r} in {original!r}, expected HH:MM")
+    hour, minute, second = int(found[1]), int(found[2] or 0), int(found[3] or 0)
+    if half and ((hour > 12 and half[0] == "a") or (hour == 0 and half[0] == "p")):
+        raise ValueError(f"time: found {rest!r} in {original!r}: {hour} o'clock is not {half}")
+    if half and hour <= 12:
+        hour = hour % 12 + (12 if half[0] == "p" else 0)
+    try:
+        return time(hour, minute, second), zone
+    except ValueError as error:
+        raise ValueError(f"time: found {original!r}: {error}") from None

@@ -1,7 +1,7 @@
-"""What comms plan with, read: JSON lines or CSV with a header, by an alias table.
+"""What comms plan with, read: the rows of a file as planned posts.
 
-Nothing is guessed: a date that can be read two ways, a time without a zone or an account we do not
-watch is a bad row with its reason, and a bad row stops no other row.
+Nothing is guessed: a date that can be read two ways, a time without a zone, a state that does not say yes or an account we do
+not watch is a bad row with its reason, and a bad row stops no other row. A column that matters and is not understood stops the file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ from monitor.foreign.bounds import ForeignError
 from monitor.foreign.sandbox import Sandbox
 from monitor.model import Kind
 from monitor.plan import Bad, Elsewhere, NotApprovedError, Plan, PlanError, PlanFile, Reading
-from monitor.plan_times import moment, window, with_date_order, zone_named
+from monitor.plan_accounts import account_named, accounts_named
+from monitor.plan_columns import filled, quoted, target
+from monitor.plan_rows import Row, Rows, rows_of
+from monitor.plan_status import STATES, folded, says_yes
+from monitor.plan_times import joined, moment, row_zone, span, window, zone_named
 from monitor.planned_media import shown_media
 
 __all__ = [
@@ -35,68 +40,124 @@ __all__ = [
     "moment",
     "parts_of",
     "read",
+    "span",
     "zone_named",
 ]
 
 RESERVED = ("approved:", "slack:")  # what was approved after the fact, what was filled in in Slack
 MOST_TEXT = 25_000  # X's own limit
 
-_REFUSED = ("false", "no", "0", "draft", "pending", "rejected", "not approved", "unapproved", "n")
-_PLATFORM_WORDS = ("x", "twitter", "x (twitter)", "twitter/x")
 _PART = re.compile(r"%\|%|\|\||^-{3,}\r?$", re.MULTILINE)
+_BARS = re.compile(r"[^\S\n]\|\|[^\S\n]")  # with blanks on both sides: a sign in a sentence as well
 _SEVERAL = re.compile(r"[,;|\s]+")
 
 
 def read(path: Path, how: Reading, now: datetime) -> PlanFile:
-    """Every row with its line number (1 is the first after a header). Raises PlanError."""
+    """Every row by the number that a spreadsheet shows. Raises PlanError where the file as a whole is refused."""
+    texts = [name for meaning, name in how.columns if target(meaning) == "text"]
     try:
-        found = asyncio.run(Sandbox().read("plan", str(path), path, name=str(path)))
+        found = asyncio.run(Sandbox().read("plan", str(path), path, name=str(path), texts=texts))
     except OSError as error:
         raise PlanError(f"{path}: cannot be read ({error.strerror})") from error
     except ForeignError as error:
         raise PlanError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from error
-    rows = [(int(number), row if isinstance(row, dict) else Bad(str(row))) for number, row in found]
-    how = with_date_order(path, rows, how)
-    return PlanFile(tuple((number, _understood(row, how, now) if isinstance(row, Mapping) else row) for number, row in rows))
+    return plans_of(path, found, how, now)
 
 
-def _understood(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan | Bad:
+def plans_of(path: Path, found: list[Any], how: Reading, now: datetime) -> PlanFile:
+    """What the table of a file says (see `foreign.plan`). Raises PlanError."""
+    (_, names), (_, notes), *table = found
+    whole = rows_of(path, names, [row for _, row in table if not isinstance(row, str)], how)
+    understood = iter(whole.rows)
+    rows: list[tuple[int, Plan | Bad | Elsewhere]] = []
+    for number, row in table:
+        plans = [Bad(row)] if isinstance(row, str) else _understood(next(understood), whole, how, now)
+        rows += [(int(number), plan) for plan in plans]
+    return PlanFile(tuple(rows), (*notes, *whole.notes))
+
+
+def _understood(row: Row, whole: Rows, how: Reading, now: datetime) -> list[Plan | Bad | Elsewhere]:
+    """A plan for each account that the row is for."""
     try:
-        return _plan(row, how, now)
+        accounts, networks, unknown = accounts_named(row.accounts, how)
+        if not accounts:
+            return [Elsewhere(f"only for {', '.join(networks + unknown)}: not watched")]
+        if row.wrong:
+            raise ValueError(f"{row.wrong}; empty one of them, or leave a column out with --ignore")
+        _approved(row, whole, how)
+        given = _own_id(row.values)
+        plans = [_plan(row, account.key, whole, how, now) for account in accounts]
+        plans = [replace(plan, external_id=f"{given}@{plan.account}") if given and place else plan for place, plan in enumerate(plans)]
+        return [*plans, *(Elsewhere(f"also for {name}: not watched") for name in unknown)]
     except (ValueError, TypeError, OverflowError) as error:
-        return Bad(str(error), _own_id(row), isinstance(error, NotApprovedError))
+        return [Bad(str(error), _own_id(row.values), isinstance(error, NotApprovedError))]
 
 
-def _plan(row: Mapping[str, Any], how: Reading, now: datetime) -> Plan:
+def _approved(row: Row, whole: Rows, how: Reading) -> None:
+    """Every column of a state says yes, in a word that is on the list. Raises NotApprovedError."""
+    for name, word in row.status:
+        if not filled(word):
+            raise NotApprovedError(f"column “{name}” is empty beside rows that say a state: not approved")
+        if not says_yes(word, how.approved):
+            raise NotApprovedError(
+                f"column “{name}”: found {str(word)[:60]!r}, which is not approved; expected approved, scheduled, ready, queued, published,"
+                " yes, true or 1 (--approved-status WORD adds another)"
+            )
+    by = str(row.values.get("by", "")).strip()
+    if (whole.vouched and not by) or folded(by) in STATES:
+        raise NotApprovedError(f"column “{row.names.get('by', 'approved_by')}”: found {by!r}, expected who approved it, as in other rows")
+
+
+def _times(row: Row, whole: Rows, how: Reading, now: datetime) -> tuple[datetime, datetime]:
+    """When the post may appear, by the row's own zone first. Raises ValueError naming the column."""
+    when, clock, until, zone = (str(row.values.get(name, "")).strip() for name in ("when", "time", "until", "zone"))
+    name = row.names.get("when") or row.names.get("time") or "date"
+    if whole.dated and not when:
+        raise ValueError("no date, where other rows have one: give it one, or import those without in a file of their own")
+    try:
+        how = replace(how, zone=row_zone(zone) or row.zone or how.zone, dates=whole.dates)
+        return window(joined(when, clock), until, how, now)
+    except ValueError as error:
+        raise ValueError(f"column {quoted(dict.fromkeys([name, *([row.names['zone']] if zone else [])]))}: {error}") from error
+
+
+def _plan(row: Row, account: str, whole: Rows, how: Reading, now: datetime) -> Plan:
     """Raises ValueError with the reason."""
-    if "status" in row and str(row["status"]).strip().lower() in _REFUSED:
-        raise NotApprovedError(f"status is {row['status']!r}: not approved")
-    text = str(row.get("text", "")).strip()
-    pictured = shown_media(row)
-    if not (text or pictured.files or row.get("reposts")):
+    values = row.values
+    text = str(values.get("text", "")).strip()
+    pictured = shown_media(values)
+    if not (text or pictured.files or values.get("reposts")):
         raise ValueError("no text, and no picture")
     if len(text) > MOST_TEXT:
         raise ValueError(f"{len(text)} characters; a post has at most {MOST_TEXT}")
-    text, *more = parts_of(text)
-    start, end = window(row, how, now)
-    links, media = _items(row.get("link")), _items(row.get("media"))
-    beside = [*pictured.videos, *pictured.alt]  # an older row keeps the number that it was registered by
-    account = account_named(str(row.get("account", "")), how)
-    kind, shown = references.named(kind_named(str(row.get("kind", "post"))), row)
-    text = references.with_choices(text, row)
-    given = _own_id(row)
+    text, *more = _parts(text, how)
+    more += [part for comment in values.get("comment", ()) for part in _parts(comment, how)]
+    start, end = _times(row, whole, how, now)
+    links, media = _items(values.get("link")), _items(values.get("media"))
+    # an older row keeps the number that it was registered by
+    beside = [*pictured.videos, *pictured.alt, *([str(values["zone"])] if values.get("zone") else [])]
+    kind, shown = references.named(kind_named(str(values.get("kind", "post"))), values)
+    text = references.with_choices(text, values)
+    given = _own_id(values)
     if given.startswith(RESERVED):
         raise ValueError(f"external_id: found {given[:40]!r}; ids that begin with {' or '.join(RESERVED)} are the monitor's own")
-    digest = hashlib.sha256(
-        json.dumps(
-            [account, kind, text, *more, links, media, str(row.get("when")), str(row.get("time")), str(row.get("until")), *beside, *shown]
-        ).encode()
-    )
-    by = str(row.get("by", "")).strip()
+    times = (str(values.get(name)) for name in ("when", "time", "until"))
+    digest = hashlib.sha256(json.dumps([account, kind, text, *more, links, media, *times, *beside, *shown]).encode())
+    by = str(values.get("by", "")).strip()
     return Plan(
         account, kind, text, start, end, tuple(links), pictured.count, "", by, given or digest.hexdigest(), more=tuple(more),
-        files=(*pictured.files, *pictured.videos), alt=pictured.alt, shown=shown, dated=bool(str(row.get("when", "")).strip()), derived=not given,
+        files=(*pictured.files, *pictured.videos), alt=pictured.alt, shown=shown, dated=bool(str(values.get("when", "")).strip()),
+        derived=not given,
     )  # fmt: skip
+
+
+def _parts(text: str, how: Reading) -> list[str]:
+    """Raises ValueError where bars can be a thread's or the text's."""
+    if how.thread is None and (bars := _BARS.search(text)):
+        raise ValueError(
+            f"found “{text[max(0, bars.start() - 20) : bars.end() + 20]}”: || parts a thread, or belongs to the text? Say --thread or --no-thread"
+        )
+    return [text] if how.thread is False else parts_of(text)
 
 
 def _own_id(row: Mapping[str, Any]) -> str:
@@ -122,19 +183,3 @@ def _items(value: Any) -> list[str]:
     if isinstance(value, list):
         return [str(v).strip() for v in value if str(v).strip()]
     return [v for v in _SEVERAL.split(str(value or "")) if v]
-
-
-def account_named(value: str, how: Reading) -> str:
-    """The key of the account that a cell names; a bare platform means its only account."""
-    word = (value or how.account).strip().lstrip("@").lower()
-    named = [a for a in how.accounts if word in (a.handle.lower(), a.id, a.key)]
-    if not named and word in _PLATFORM_WORDS:
-        chosen = how.account.lstrip("@").lower()
-        named = [a for a in how.accounts if a.platform == "x" and chosen in ("", a.handle.lower())]
-    if not named and not word:
-        named = list(how.accounts)
-    if len(named) == 1:
-        return named[0].key
-    watched = ", ".join(f"@{a.handle}" for a in how.accounts)
-    what = f"account {value or how.account!r} is not watched" if word and not named else "which account is meant is not said"
-    raise ValueError(f"{what}; watched: {watched}; name one in the row or with --account")

@@ -1,0 +1,202 @@
+"""The rows of a table under our names, and what its other columns hold: no column is dropped in silence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+
+from monitor.plan import PlanError, Reading
+from monitor.plan_accounts import network_of
+from monitor.plan_columns import LISTS, MEANINGS, filled, flat, fold, means, quoted, remark, target, tells
+from monitor.plan_status import STATES, folded
+from monitor.plan_times import date_order, looks_dated, order_said, zone_said
+
+_LINK = re.compile(r"https?://\S+|www\.\S+|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,12}(?:/\S*)?", re.IGNORECASE)
+_HANDLE = re.compile(r"@\w[\w.@-]*")
+_MEDIA = re.compile(r".+\.(?:png|jpe?g|gif|webp|heic|svg|mp4|mov|m4v|webm|avi)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`values` by our names, `names` of their columns in the file; `accounts` and `status` a value for each of such columns."""
+
+    values: Mapping[str, Any]
+    names: Mapping[str, str]
+    accounts: tuple[Any, ...] = ()
+    status: tuple[tuple[str, Any], ...] = ()
+    zone: tzinfo | None = None
+    wrong: str = ""  # two columns that contradict each other
+
+
+@dataclass(slots=True)
+class _Column:
+    name: str
+    meaning: str = ""
+    cells: dict[int, list[Any]] = field(default_factory=dict)  # by the place of their row; filled ones only
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Of a whole file: `rows` in their places, `dates` the order of slashed ones, `dated` whether any row has a date."""
+
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    dates: str
+    dated: bool
+    vouched: bool  # whether any row says who approved it
+
+
+def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]], how: Reading) -> Rows:
+    """Raises PlanError for a column that nobody read and that matters, and for dates that can be read two ways."""
+    columns = _columns(names, table)
+    ignored = _as_told(path, columns, how)
+    columns = [one for one in columns if one not in ignored]
+    _times(columns)
+    notes = _unread(path, [one for one in columns if not one.meaning and one.cells], how)
+    if ignored:
+        notes.append(f"left out with --ignore: {quoted(one.name for one in ignored)}")
+    used = [one for one in columns if one.meaning]
+    when = [one for one in used if one.meaning in ("when", "until")]
+    said = {order for one in when if (order := order_said(remark(one.name)))}
+    if len(said | ({how.dates} if how.dates else set())) > 1:
+        raise PlanError(f"{path}: the names of the columns say the order of day and month otherwise than --dates, or than each other")
+    dates = date_order(path, (str(cell) for one in when for cells in one.cells.values() for cell in cells), how.dates or "".join(said))
+    dated = any(one.cells for one in used if one.meaning in ("when", "time", "until"))
+    return Rows(
+        tuple(_row(place, used) for place in range(len(table))), tuple(notes), dates, dated,
+        vouched=any(one.cells for one in used if one.meaning == "by"),
+    )  # fmt: skip
+
+
+def _columns(names: list[str], table: list[list[Any] | dict[str, Any]]) -> list[_Column]:
+    columns = [_Column(name.strip() or f"column {_letters(place)}") for place, name in enumerate(names)]
+    found: dict[str, _Column] = {}
+    for place, row in enumerate(table):
+        if isinstance(row, dict):
+            for name, value in flat(row):
+                column = found.setdefault(name, _Column(name))
+                if filled(value):
+                    column.cells.setdefault(place, []).append(value)
+        else:
+            for column, cell in zip(columns, row, strict=False):
+                if filled(cell):
+                    column.cells[place] = [cell]
+    columns += found.values()
+    for column in columns:
+        column.meaning = means(column.name)
+    return columns
+
+
+def _letters(place: int) -> str:
+    """A, B, …, Z, AA: what a spreadsheet calls a column."""
+    place, last = divmod(place, 26)
+    return (_letters(place - 1) if place else "") + chr(ord("A") + last)
+
+
+def _as_told(path: Path, columns: list[_Column], how: Reading) -> list[_Column]:
+    """Give columns the meaning that `--column` says, and return those of `--ignore`. Raises PlanError."""
+    for meaning, name in how.columns:
+        ours = target(meaning)
+        if not ours:
+            raise PlanError(f"--column: found {meaning}={name}, expected one of: {', '.join(MEANINGS)}")
+        chosen = _of_name(path, "--column", columns, name)
+        for one in columns:
+            if one in chosen:
+                one.meaning = ours
+            elif one.meaning == ours and ours not in LISTS and ours != "status" and (ours, one.name) not in how.columns:
+                one.meaning = ""
+    return [one for name in how.ignore for one in _of_name(path, "--ignore", columns, name)]
+
+
+def _of_name(path: Path, option: str, columns: list[_Column], name: str) -> list[_Column]:
+    found = [one for one in columns if one.name == name.strip()] or [one for one in columns if fold(one.name) == fold(name)]
+    if not found:
+        raise PlanError(f"{path}: {option}: there is no column “{name}”; found {quoted(one.name for one in columns)[:300]}")
+    return found
+
+
+def _times(columns: list[_Column]) -> None:
+    """What a column holds whose name could mean a date or a time of day: the latter beside a date."""
+    for wanted in ("either", "time"):
+        beside = any(one.meaning == "when" and one.cells for one in columns)
+        for one in columns:
+            if one.meaning == wanted:
+                one.meaning = "time" if beside else "when"
+
+
+def _unread(path: Path, columns: list[_Column], how: Reading) -> list[str]:
+    """A note on the columns that nobody reads. Raises PlanError when one matters."""
+    wrong = []
+    for one in columns:
+        shown = [text for cells in one.cells.values() for cell in cells for text in _shown(cell)]
+        telling = [found for text in shown if (found := _tells(text, how))]
+        sample = next((text for text in shown if _tells(text, how)), shown[0] if shown else "")
+        if len(telling) * 2 >= max(1, len(shown)):
+            wrong.append(f"“{one.name}” holds {max(set(telling), key=telling.count)} (like {sample[:40]!r})")
+        elif tells(one.name) or ("0" in shown and set(shown) <= {"0", "1"}):
+            wrong.append(f"“{one.name}” (like {sample[:40]!r}) may matter")
+    if wrong:
+        name = columns[0].name if len(columns) == 1 else "NAME"
+        raise PlanError(
+            f"{path}: not understood: column {'; '.join(wrong[:6])}. Say what it is with --column text=“{name}” (or date, time, zone, account,"
+            f" status, link, media …), or leave it out with --ignore “{name}”"
+        )
+    return [f"not read: {quoted(one.name for one in columns)}"] if columns else []
+
+
+def _shown(cell: Any) -> Iterable[str]:
+    if isinstance(cell, list | dict):
+        for one in cell.values() if isinstance(cell, dict) else cell:
+            yield from _shown(one)
+    else:
+        yield str(cell).strip()
+
+
+def _tells(text: str, how: Reading) -> str:
+    """What a cell holds that decides about posts, or an empty string."""
+    zone = "/" in text or text.lower().startswith(("utc", "gmt"))
+    known = text.lower() in (a.handle.lower() for a in how.accounts) or text in (a.id for a in how.accounts)
+    found = {
+        "dates": looks_dated(text), "media": _MEDIA.fullmatch(text), "links": _LINK.fullmatch(text), "states": folded(text) in STATES,
+        "zones": zone and zone_said(text), "accounts": known or _HANDLE.fullmatch(text) or network_of(text),
+    }  # fmt: skip
+    return next((what for what, yes in found.items() if yes), "")
+
+
+def _row(place: int, columns: list[_Column]) -> Row:
+    values: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    wrong = ""
+    for one in columns:
+        cells = one.cells.get(place, [])
+        if one.meaning in ("account", "status") or not cells:
+            continue
+        if one.meaning == "comment":
+            said = [str(text) for cell in cells for text in (cell if isinstance(cell, list) else [cell])]
+            values["comment"] = [*values.get("comment", []), *said]
+        elif one.meaning in LISTS:
+            values[one.meaning] = _together([*([values[one.meaning]] if one.meaning in values else []), *cells])
+        elif any(str(cell).strip() != str(values.get(one.meaning, cells[0])).strip() for cell in cells):
+            wrong = wrong or f"columns {quoted([names.get(one.meaning, one.name), one.name])} both hold the {one.meaning} and differ"
+        values.setdefault(one.meaning, cells[0])
+        names.setdefault(one.meaning, one.name)
+    zone = next((z for one in columns if one.meaning in ("when", "time") and (z := zone_said(remark(one.name)))), None)
+    return Row(
+        values, names,
+        tuple(one.cells[place] for one in columns if one.meaning == "account" and place in one.cells),
+        tuple((one.name, cell) for one in columns if one.meaning == "status" and one.cells for cell in one.cells.get(place, [""])),
+        zone, wrong,
+    )  # fmt: skip
+
+
+def _together(cells: list[Any]) -> Any:
+    """One value as it is, several as lines or as a list."""
+    if len(cells) == 1:
+        return cells[0]
+    if any(isinstance(cell, list) for cell in cells):
+        return [item for cell in cells for item in (cell if isinstance(cell, list) else [cell])]
+    return "\n".join(str(cell) for cell in cells)

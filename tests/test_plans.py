@@ -1,0 +1,335 @@
+"""Files that comms plan with: read rightly, or refused with the row and the reason."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.foreign import plan as reader
+from monitor.foreign.bounds import Bounds
+from monitor.model import Account
+from monitor.plan_status import YES_WORDS
+from monitor.plan_times import shown_window, zone_named
+from monitor.planning import Bad, Elsewhere, Plan, PlanError, PlanFile, Reading, plans_of, span
+
+BERLIN = zone_named("Europe/Berlin")
+ACME = Account("x", "1", "acme")
+HOW = Reading((ACME, Account("x", "aB3", "acme_lisbon")), "acme", BERLIN)
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+TEXT = "Support stays open over the holidays"
+
+
+def imported(body: bytes | str, how: Reading = HOW) -> PlanFile:
+    """As `posts import` reads it, without the process of its own."""
+    path = Path("plan.csv")
+    body = body if isinstance(body, bytes) else body.encode()
+    texts = tuple(name for what, name in how.columns if what == "text")
+    found = json.loads(json.dumps(list(reader.read(body, Bounds(), name=str(path), texts=texts))))
+    return plans_of(path, found, how, NOW)
+
+
+def rows(body: bytes | str, how: Reading = HOW) -> list[Plan | Bad | Elsewhere]:
+    return [row for _, row in imported(body, how).rows]
+
+
+def table(columns: Sequence[str], *lines: Sequence[str]) -> str:
+    return "\r\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in (columns, *lines)) + "\r\n"
+
+
+# --- states -----------------------------------------------------------------------------------------------------------------
+
+YES = {word.strip() for line in YES_WORDS.values() for word in line.split(",")}
+NAME = st.tuples(
+    st.text(string.ascii_letters + " _-().?ä", max_size=6), st.sampled_from(["approv", "Status", "STATE", "work_flow", "Work Flow", "ap-prov"]),
+    st.text(string.ascii_letters + " _-().?é", max_size=6),
+).map("".join).filter(lambda name: "".join(c for c in name.lower() if c.isalpha()) != "approvedby")  # fmt: skip
+
+
+@given(
+    NAME, st.one_of(st.text(max_size=12), st.sampled_from(["Approved by legal pending", "approved?", "not approved", "Yes!", "2", "🟢"]))
+)
+def test_only_a_word_on_the_list_registers_whatever_the_column_is_called(name: str, word: str) -> None:
+    lines = [json.dumps({"text": TEXT, name: word}), json.dumps({"text": "Our roadmap is online", name: "approved"})]
+    first, second = rows("\n".join(lines))
+    assert isinstance(second, Plan)
+    assert isinstance(first, Plan) == (" ".join(word.lower().split()) in YES)
+    if isinstance(first, Bad):
+        assert first.refused
+
+
+@pytest.mark.parametrize("name", ["Status", "Approval Status", "Freigabe", "Statut", "Estado", "承認", "Legal: approved?"])
+def test_the_word_and_its_column_are_named_and_an_empty_cell_beside_others_is_none(name: str) -> None:
+    yes, no, empty = rows(table(["Text", name], ["One post of ours", " Ja "], ["Another post", "Nope"], ["A third one", ""]))
+    assert isinstance(yes, Plan)
+    assert isinstance(no, Bad)
+    assert f"column “{name}”: found 'Nope'" in no.reason
+    assert isinstance(empty, Bad)
+    assert "is empty beside rows that say a state" in empty.reason
+    (added, *_) = rows(table(["Text", name], ["One post of ours", "Nope"]), replace(HOW, approved=("NOPE",)))
+    assert isinstance(added, Plan)
+
+
+def test_every_column_of_a_state_has_to_say_yes_and_nested_ones_too() -> None:
+    (row,) = rows(table(["Text", "Status", "Workflow"], [TEXT, "Scheduled", "In review"]))
+    assert isinstance(row, Bad)
+    nested, fine = rows(
+        json.dumps([{"text": TEXT, "review": [{"state": "approved"}, {"state": "denied"}]}, {"text": "b c", "review": {"state": 1}}])
+    )
+    assert isinstance(nested, Bad)
+    assert isinstance(fine, Plan)
+    by, nobody = rows(table(["Text", "Approved by"], [TEXT, "carla"], ["Our roadmap", "pending"]))
+    assert isinstance(by, Plan)
+    assert isinstance(nobody, Bad)
+
+
+# --- columns ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "what"),
+    [
+        ("Slot", "2026-12-25 09:30", "dates"), ("Slot", "09:30", "dates"), ("Slot", "25. Dezember 2026", "dates"), ("Wann?", "46381.395833", "dates"),
+        ("Legal", "nein", "states"), ("OK", "TRUE", "states"), ("Brand", "@acme", "accounts"), ("Brand", "acme_lisbon", "accounts"),
+        ("Where", "Instagram", "accounts"), ("Region", "Europe/Lisbon", "zones"), ("CTA", "https://evil.example/x", "links"),
+        ("Card", "card.png", "media"), ("Publish when", "next Friday", "may matter"), ("", "2026-12-25", "“column B” holds dates"),
+    ],
+)  # fmt: skip
+def test_a_column_that_matters_and_is_not_understood_stops_the_file(name: str, cell: str, what: str) -> None:
+    file = table(["Text", name], [TEXT, cell])
+    with pytest.raises(PlanError, match=what):
+        imported(file)
+    taken = imported(file, replace(HOW, ignore=(name or "column B",)))
+    assert isinstance(taken.rows[0][1], Plan)
+    assert "left out" in taken.notes[-1]
+    if name:
+        with pytest.raises(PlanError, match=what):
+            imported(json.dumps([{"text": TEXT, "more": {name: cell}}]))
+
+
+def test_columns_that_do_not_matter_are_named_and_any_can_be_mapped() -> None:
+    found = imported(table(["Text", "Date", "Campaign", "Video title"], [TEXT, "2026-12-25 09:30", "Winter", "A film"]))
+    assert found.notes == ("not read: “Campaign”, “Video title”",)
+    how = replace(HOW, columns=(("text", "Wording"), ("date", "Slot")))
+    ((number, plan),) = imported(table(["Wording", "Slot"], [TEXT, "2026-12-25 09:30"]), how).rows
+    assert isinstance(plan, Plan)
+    assert (number, plan.text, plan.not_before.hour, plan.dated) == (2, TEXT, 8, True)
+    with pytest.raises(PlanError, match="there is no column “Wroding”"):
+        imported(table(["Text"], [TEXT]), replace(HOW, ignore=("Wroding",)))
+
+
+def test_a_row_without_a_time_is_any_time_in_seven_days_only_where_no_row_has_a_date() -> None:
+    (plan,) = rows(table(["Text", "Date"], [TEXT, ""]))
+    assert isinstance(plan, Plan)
+    assert (plan.not_after - plan.not_before).days == 7
+    _, bad = rows(table(["Text", "Date"], [TEXT, "2026-12-25 09:30"], ["Another post", ""]))
+    assert isinstance(bad, Bad)
+    (clock,) = rows(table(["Text", "Date", "Time"], [TEXT, "", "09:30"]))
+    assert isinstance(clock, Bad)
+
+
+def test_two_columns_for_one_thing_contradict_each_other_or_add_up() -> None:
+    (text,) = rows(table(["Text", "Post copy"], [TEXT, "Something else"]))
+    assert isinstance(text, Bad)
+    assert "“Text”, “Post copy” both hold the text and differ" in text.reason
+    (links,) = rows(table(["Text", "Link", "Link"], [TEXT, "https://acme.example/a", "https://acme.example/b"]))
+    assert isinstance(links, Plan)
+    assert links.links == ("https://acme.example/a", "https://acme.example/b")
+
+
+# --- files ------------------------------------------------------------------------------------------------------------------
+
+PLAIN = f"date;text\n2026-12-25 09:30;{TEXT}\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "row"),
+    [
+        (PLAIN, 2), ("sep=;\r\n" + PLAIN, 2), ("\n\n" + PLAIN, 4), (";;\nContent calendar;;\n" + PLAIN, 4), (PLAIN.replace("\n", "\r"), 2),
+        ("\ufeff" + PLAIN, 2), (PLAIN.encode("utf-16"), 2), (PLAIN.encode("utf-16-be"), 2), (PLAIN.replace(";", "\t").encode("utf-16-le"), 2),
+        (f'date; text\n2026-12-25 09:30; "{TEXT}"\n', 2),
+        (PLAIN.replace(";", "|"), 2), (json.dumps([{"date": "2026-12-25 09:30", "text": TEXT}], indent=1), 1),
+        (json.dumps({"date": "2026-12-25 09:30", "text": TEXT}, indent=1), 1), ('\r\n{"date":"2026-12-25 09:30","text":"' + TEXT + '"}\r\n', 2),
+    ],
+)  # fmt: skip
+def test_a_file_as_people_save_it_is_read_with_the_row_that_a_spreadsheet_shows(body: bytes | str, row: int) -> None:
+    ((number, plan),) = imported(body).rows
+    assert isinstance(plan, Plan), plan
+    assert (number, plan.text) == (row, TEXT)
+
+
+def test_what_stands_inside_a_line_stays_inside_it() -> None:
+    odd = "One\u2028two\u2029three\x85four"
+    (plan,) = rows(json.dumps({"text": odd}, ensure_ascii=False))
+    assert isinstance(plan, Plan)
+    assert plan.text == odd
+    (plan,) = rows(f"text,date\n{odd},2026-12-25 09:30\n")
+    assert isinstance(plan, Plan)
+    assert plan.text == odd
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('date,text\n2026-12-25 09:30,"Open\n2026-12-25 10:30,Two\n', "row 2: a quote .* is opened and never closed"),
+        ('date,text\n2026-12-25 09:30,One\n2026-12-25 10:30,"Say \\"hi\\", all"\n', "row 3: text stands behind a closing quote"),
+        ('date,text\n2026-12-25 09:30,"Open\n2026-12-25 10:30,Two"\n', "row 2: a quoted cell goes on over a line that looks like a row"),
+        ("text\nOffen über die Tage\nGeöffnet č\n".encode("cp1250"), "not UTF-8 in row 3"), ("text\nПоддержка\n".encode("cp1251"), "not UTF-8 in row 2"),
+        ("text\nサポート\n".encode("cp932"), "not UTF-8 in row 2"), ("text\ntäglich für Gäste\n".encode("cp850"), "not UTF-8 in row 2"),
+        (b"PK\x03\x04...", "Excel"), (b"text\na\x00b\n", "row 2 holds a zero byte"), ("[{]", "JSON array"), ('{"data": [{"text": "a"}]}', "list in “data”"),
+        ("text\n" + "a\n" * 20_100, "more than 20,000 rows"), ("2026-12-24,note\ndate,text\n2026-12-25,a\n", "above the header"),
+    ],
+)  # fmt: skip
+def test_what_could_be_read_wrongly_is_refused_with_its_row(body: bytes | str, said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        imported(body)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"text": "a", "text": "b"}', '{"text": "a\\ud83d"}', '{"text": NaN}', "[1]", '{"a":' * 9 + "1" + "}" * 9]
+)
+def test_an_odd_line_of_json_is_a_bad_row_and_stops_no_other(line: str) -> None:
+    fine, bad = imported(json.dumps({"text": TEXT}) + "\n" + line).rows
+    assert (fine[0], bad[0]) == (1, 2)
+    assert isinstance(bad[1], Bad)
+    assert isinstance(fine[1], Plan)
+
+
+@given(st.one_of(st.binary(max_size=80), st.text('",;\n\r\ttexda\\{}[]:19=\u2028', max_size=60).map(str.encode)))
+def test_whatever_the_bytes_are_a_file_is_read_or_refused(body: bytes) -> None:
+    for start in (b"", b"text,date\n"):
+        try:
+            found = imported(start + body)
+        except PlanError:
+            continue
+        assert all(number >= 1 for number, _ in found.rows)
+
+
+def test_a_guard_is_dropped_and_a_first_comment_is_a_part_below_the_post() -> None:
+    (plan,) = rows(table(["Text", "Comment(s)"], ["'@partner thanks", "Read on: https://acme.example/a"]))
+    assert isinstance(plan, Plan)
+    assert (plan.text, plan.more) == ("@partner thanks", ("Read on: https://acme.example/a",))
+
+
+def test_bars_between_blanks_part_a_thread_only_when_that_is_said() -> None:
+    file = table(["Text"], ["LIVE || Acme winter cup"])
+    (asked,) = rows(file)
+    assert isinstance(asked, Bad)
+    assert "--thread or --no-thread" in asked.reason
+    (thread,), (text,) = (rows(file, replace(HOW, thread=yes)) for yes in (True, False))
+    assert isinstance(thread, Plan)
+    assert isinstance(text, Plan)
+    assert (thread.more, text.text) == (("Acme winter cup",), "LIVE || Acme winter cup")
+
+
+# --- accounts ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "keys"),
+    [
+        ("twitter,facebook,linkedin", ["x::1"]), ("X (Twitter)", ["x::1"]), ("acme, acme_lisbon", ["x::1", "x::aB3"]), ("@ACME @acme_lisbon", ["x::1", "x::aB3"]),
+        ("Twitter: acme_lisbon", ["x::aB3"]), ("https://x.com/acme_lisbon", ["x::aB3"]), ("acme_lisbon (X)", ["x::aB3"]), ("aB3", ["x::aB3"]),
+        ("facebook;linkedin", []), ("Facebook: acme", []), ("", ["x::1"]),
+    ],
+)  # fmt: skip
+def test_a_list_of_accounts_and_networks_is_one_plan_for_each_that_is_watched(cell: str, keys: list[str]) -> None:
+    found = rows(table(["Text", "Accounts"], [TEXT, cell]))
+    assert [row.account for row in found if isinstance(row, Plan)] == keys
+    assert len({row.external_id for row in found if isinstance(row, Plan)}) == len(keys)
+    assert keys or isinstance(found[0], Elsewhere)
+
+
+def test_a_network_narrows_a_profile_down_and_never_overrides_the_account_that_was_given() -> None:
+    columns = ["Text", "Network", "Profile"]
+    instagram, x, both = rows(
+        table(columns, [TEXT, "Instagram", "acme"], ["Two of ours", "X", "acme_lisbon"], ["Three", "X", "acme, nobody_we_know"])
+    )[:3]
+    assert isinstance(instagram, Elsewhere)
+    assert isinstance(x, Plan)
+    assert isinstance(both, Plan)
+    assert (x.account, both.account) == ("x::aB3", "x::1")
+    (lower,) = rows(table(["Text", "Account"], [TEXT, "ab3"]))
+    assert isinstance(lower, Bad), "an id of another case is another id"
+    (open_,) = rows(table(["Text", "Platform"], [TEXT, "twitter"]), replace(HOW, account=""))
+    assert isinstance(open_, Bad)
+    assert "which account is meant is not said" in open_.reason
+
+
+# --- times ------------------------------------------------------------------------------------------------------------------
+
+MORNING = datetime(2026, 12, 25, 8, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2026-12-25 9:30", "2026-12-25T09:30:00", "2026-12-25T09:30:00.000+01:00", "2026-12-25T08:30Z", "2026-12-25 03:30:00-0500", "20261225T083000Z",
+        "2026-12-25 09:30 AM", "2026/12/25 09:30", "12/25/2026 9:30:00 AM", "12/25/2026, 9:30\u202fAM", "12/25/26 9:30", "25.12.2026 9:30 Uhr", "25-Dec-2026 09:30",
+        "Dec 25, 2026 9:30 AM", "Fri, 25 December 2026 at 9:30", "25 décembre 2026 09h30", "25 de diciembre de 2026, 9:30 a. m.", "2026年12月25日 9:30",
+        "46381.3958333", "2026-12-25 08:30 UTC", "2026-12-25 03:30 America/New_York", "2026-12-25 10:30 UTC+2",
+    ],
+)  # fmt: skip
+def test_an_unambiguous_time_is_read_however_it_is_written(cell: str) -> None:
+    (plan,) = rows(table(["Text", "Date"], [TEXT, cell]))
+    assert isinstance(plan, Plan), plan
+    assert (plan.not_before, plan.not_after) == (MORNING - HOW.early, MORNING + HOW.late)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2026-12-25 09:30 EST", "2026-12-25 09:30 CET", "2026-12-25 9", "2026-12-25 25:00", "2026-12-25 13:30 AM", "tomorrow", "Dec 25 9:30", "9:30",
+        "Thu, Dec 25, 2026 9:30", "2026-12-25 09:30-10:30", "31 June 2026 9:30", "2027-03-28 02:30", "1766655000",
+    ],
+)  # fmt: skip
+def test_what_is_no_time_or_could_be_two_is_refused_naming_the_column(cell: str) -> None:
+    (bad,) = rows(table(["Text", "Go live on", "Kind"], [TEXT, cell, "post"]), replace(HOW, columns=(("when", "Go live on"),)))
+    assert isinstance(bad, Bad)
+    assert "column “Go live on”" in bad.reason
+
+
+@pytest.mark.parametrize("dates", [["03/04/2027"], ["25/12/26"], ["25/12/2026", "12/25/2026"]])
+def test_an_order_of_day_and_month_is_never_guessed(dates: list[str]) -> None:
+    with pytest.raises(PlanError, match="--dates"):
+        imported(table(["Text", "Date"], *([TEXT, one] for one in dates)))
+    (told,) = rows(table(["Text", "Date (dd/mm/yyyy)"], [TEXT, "03/04/2027 10:00"]))
+    assert isinstance(told, Plan)
+    assert told.not_before.month == 4
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"), [(["Text", "Date", "Timezone"], ["America/New_York"]), (["Text", "Date (America/New_York)"], [])]
+)
+def test_the_zone_of_a_row_comes_before_the_one_that_was_given(columns: list[str], cells: list[str]) -> None:
+    (plan,) = rows(table(columns, [TEXT, "2026-12-25 03:30", *cells]))
+    assert isinstance(plan, Plan)
+    assert plan.not_before == MORNING - HOW.early
+
+
+def test_a_bare_date_is_its_whole_day_and_an_hour_that_happens_twice_is_both() -> None:
+    (plan,) = rows(table(["Text", "Date"], [TEXT, "2026-12-25"]))
+    assert isinstance(plan, Plan)
+    assert shown_window(plan.not_before, plan.not_after, BERLIN) == "2026-12-25 00:00 to 2026-12-26 00:00 Europe/Berlin"
+    how = replace(HOW, zone=zone_named("Australia/Sydney"))
+    first, last = span("2027-04-04 02:30", how)
+    assert (last - first).total_seconds() == 3600
+    (twice,) = rows(table(["Text", "Date"], [TEXT, "2027-04-04 02:30"]), how)
+    assert isinstance(twice, Plan)
+    assert (twice.not_before, twice.not_after) == (first - how.early, last + how.late)
+
+
+@given(
+    st.datetimes(NOW.replace(tzinfo=None), NOW.replace(year=2027, tzinfo=None)),
+    st.sampled_from(["%Y-%m-%d %H:%M", "%d %B %Y %I:%M %p", "%Y/%m/%dT%H:%M", "%b %d, %Y %H:%M"]),
+)
+def test_a_time_that_is_read_is_the_time_that_was_written(when: datetime, form: str) -> None:
+    when = when.replace(second=0, microsecond=0, tzinfo=UTC)
+    assert span(when.strftime(form), replace(HOW, zone=UTC)) == (when, when)
