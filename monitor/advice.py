@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from monitor import install_key
+from monitor import install_key, text_files
 from monitor.config import Config
 from monitor.model import Company
 from monitor.tables import SlackTable
@@ -75,6 +76,11 @@ def _of_company(company: Company) -> Iterator[str]:
 
 
 def _of_slack(slack: SlackTable, secrets: Mapping[str, str]) -> Iterator[str]:
+    if slack.runbook_file:
+        try:
+            text_files.read(Path(slack.runbook_file))
+        except text_files.TextError as error:
+            yield f"[slack] runbook_file {error}; until then letters of it are lost in Slack"
     if not slack.responders:
         who = "only approvers silence and resolve there" if slack.approvers else "nobody can silence or resolve there"
         yield f"[slack] responders is empty: every full member of the workspace may acknowledge, {who}. {_LIST_THEM}"

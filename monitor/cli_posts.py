@@ -82,12 +82,17 @@ def add(config: Config, text: str | None, file: str | None, who: str | None, **g
 
 def _text(text: str | None, file: str | None, *, pictured: bool) -> str:
     """Nothing is a text too, where a picture says which post is meant."""
+    from monitor import text_files
+
     if text and file:
         raise click.UsageError("give the text as the argument or with --file, not both")
-    if file and file != "-":
-        text = Path(file).read_text(encoding="utf-8")
-    elif not text:
-        text = "" if pictured and sys.stdin.isatty() else sys.stdin.read()
+    try:
+        if file and file != "-":
+            text = text_files.read(Path(file))
+        elif not text:
+            text = "" if pictured and sys.stdin.isatty() else text_files.decode(sys.stdin.buffer.read())[0]
+    except text_files.TextError as error:
+        raise click.UsageError(str(error)) from error
     if not text.strip() and not pictured:
         raise click.UsageError("the text is empty")
     return text.rstrip("\n")

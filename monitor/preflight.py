@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
-from monitor import advice, assembly, desk, record, rulebook, safe, silences, spending, vision, wiring, words
+from monitor import advice, assembly, desk, record, rulebook, safe, silences, spending, text_files, vision, wiring, words
 from monitor import drill as drills
 from monitor.collector import Collector
 from monitor.command import progress
@@ -244,8 +245,8 @@ def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
     alone = replace(config.approving, fresh_minutes=0)  # when a post of a file appears is not known
     queue = Queue(store.registrations.since(0, datetime.now(UTC))[0], alone, words.load()) if store else None
     accounts = _accounts(config, store)
-    with click.open_file(file, encoding="utf-8", errors="replace") as lines:
-        rows = [(n, text) for n, text in enumerate(lines, 1) if text.strip()]
+    with click.open_file(file, "rb") as body:
+        rows = _lines(body.read())
     paged = 0
     with progress(rows, "judging") as bar:
         for number, text in bar:
@@ -253,6 +254,18 @@ def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
             paged += answer["severity"] == "page"
             click.echo(safe.for_json(answer))
     return 1 if paged else 0
+
+
+def _lines(body: bytes) -> list[tuple[int, str]]:
+    """A post a line, or a JSON array of them. Bytes that are no UTF-8 stand as lone surrogates: see `_judge_line`."""
+    try:
+        text, _ = text_files.decode(body)
+    except text_files.TextError:
+        text = body.decode("utf-8", "surrogateescape")
+    if text.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            return [(place, json.dumps(one)) for place, one in enumerate(json.loads(text), 1)]
+    return [(number, line) for number, line in enumerate(text_files.lines_of(text), 1) if line.strip()]
 
 
 def _accounts(config: Config, store: Store | None) -> dict[str, Account]:
@@ -269,6 +282,8 @@ def _accounts(config: Config, store: Store | None) -> dict[str, Account]:
 def _judge_line(number: int, text: str, accounts: dict[str, Account], config: Config, queue: Queue | None, rules: Any) -> dict[str, Any]:
     """Fails toward the alarm: a line that cannot be read is a page that says why."""
     try:
+        if any("\udc80" <= char <= "\udcff" for char in text):
+            raise ValueError("not UTF-8")
         data = json.loads(text)
         if queue is None:  # rules know no time, so that an odd one is no reason to refuse the post
             data.pop("created_at", None)

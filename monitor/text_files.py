@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from pathlib import Path
 
 _NO_TEXT = (
     (b"PK\x03\x04", "an Excel or Numbers workbook (or another archive)"),
@@ -47,6 +48,14 @@ def decode(body: bytes) -> tuple[str, str]:
         return body.decode("utf-8"), ""
     except UnicodeDecodeError as error:
         return _western(body, error.start), "read as Windows-1252; saved as UTF-8 no letter can be mistaken"
+
+
+def read(path: Path) -> str:
+    """Its text, with line ends as Unix writes them. Raises TextError with its name, and OSError."""
+    try:
+        return "\n".join(lines_of(decode(path.read_bytes())[0]))
+    except TextError as error:
+        raise TextError(f"{path}: {error}") from error
 
 
 def lines_of(text: str) -> list[str]:

@@ -266,6 +266,24 @@ def test_judging_a_file_writes_a_line_a_post_and_says_when_one_would_page(run: R
     assert json.loads(calm.output)["severity"] == "clear"
 
 
+def test_a_file_of_posts_or_of_a_text_is_read_as_it_was_saved_or_refused_with_its_row(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "posts.json"
+    file.write_bytes(json.dumps([{"id": "1", "text": "Guten Morgen"}, {"id": "2", "text": "Take your BTC and run"}]).encode("utf-16"))
+    found = [json.loads(line) for line in run("judge", "--rules-only", str(file)).output.splitlines()]
+    assert [(f["id"], f["severity"]) for f in found] == [("1", "clear"), ("2", "page")]
+    file.write_bytes('{"id": "1", "text": "a\u2028b"}\n{"id": "2", "text": "'.encode() + b'\xe8"}\n')
+    found = [json.loads(line) for line in run("judge", "--rules-only", str(file)).output.splitlines()]
+    assert [f["severity"] for f in found] == ["clear", "page"]
+    assert "line 2 is not a post: ValueError: not UTF-8" in found[1]["reason"]
+    text = tmp_path / "post.txt"
+    text.write_bytes("Offen über die Feiertage – wie immer\r\nBis bald".encode("cp1252"))
+    assert run("posts", "add", "--file", str(text)).exit_code == 0
+    assert json.loads(run("posts", "list", "--json").output)[0]["text"] == "Offen über die Feiertage – wie immer\nBis bald"
+    text.write_bytes("Offen\nПоддержка".encode("cp1251"))
+    refused = run("posts", "add", "--file", str(text))
+    assert (refused.exit_code, "post.txt: not UTF-8 in row 2" in refused.output) == (2, True)
+
+
 def test_a_post_without_a_time_is_judged_as_of_now_and_not_by_its_short_number(run: Run) -> None:
     run("posts", "add", "Fees fall on Monday for all of you.")
     result = run("judge", "-", text='{"id": "7", "text": "Fees fall on Monday for all of you."}\n')

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from monitor import safe
+from monitor import safe, text_files
 from monitor.model import Account, Approving, Human, PageKind, State
 from monitor.notifiers.interface import Letter, NotifierError, Refusal, Settings
 from monitor.notifiers.slack import seal
@@ -223,9 +223,14 @@ class SlackNotifier:
 
 
 def _runbook(settings: Settings) -> str:
-    """The operator's own file. Raises OSError when it cannot be read."""
+    """The operator's own file. Raises OSError when it cannot be read; of one that is no text what can be read is better than none."""
     name = str(settings.options.get("runbook_file") or "")
-    return Path(name).read_text(encoding="utf-8", errors="replace") if name else ""
+    if not name:
+        return ""
+    try:
+        return text_files.read(Path(name))
+    except text_files.TextError:
+        return Path(name).read_text(encoding="utf-8", errors="replace")
 
 
 def _update(content: dict[str, Any]) -> dict[str, Any]:
