@@ -265,21 +265,23 @@ class Pager:
             self._open(page.incident, page.route, f"{DELETED}; {page.reason}", page.mentions, now)
 
     def reopen(self, number: int, route: str) -> None:
-        """The first message was deleted: it is posted again, and wakes whom it would wake now."""
-        now = self._clock()
+        """The first message was deleted: it is posted again, unless the incident is over."""
         with self._store.transaction():
             incident = self._store.incident(number)
             if incident and incident.state is not State.RESOLVED:
-                wakes = incident.state is State.OPEN and incident.severity is Severity.PAGE and incident.silence is None
-                paging = self._outbox.paging(incident.subject)
-                self._open(number, route, DELETED, mentions(paging, incident, now, self._outbox.oncall) if wakes else (), now)
+                self._open(number, route, DELETED, (), self._clock())
 
     def _open(self, number: int, route: str, reason: str, who: tuple[str, ...], now: datetime) -> None:
-        """A new first message. The threads below earlier ones are still read: they may go on without it."""
-        if self._store.pages.is_opening(number, route):
-            return
+        """A new first message, which also wakes whom an open incident would wake now: the one that woke them is gone.
+
+        The threads below earlier ones are still read: they may go on.
+        """
         incident = self._store.incident(number)
-        paging = self._outbox.paging(incident.subject if incident else "")
+        if incident is None or self._store.pages.is_opening(number, route):
+            return
+        paging = self._outbox.paging(incident.subject)
+        wakes = incident.state is State.OPEN and incident.severity is Severity.PAGE and incident.silence is None
+        who = who or (mentions(paging, incident, now, self._outbox.oncall) if wakes else ())
         fallback = now + timedelta(seconds=paging.fallback_seconds) if who else None
         self._store.pages.enqueue(number, route, PageKind.ROOT, reason, now, who, None, fallback)
 

@@ -71,6 +71,15 @@ def test_a_click_may_state_the_workspace_and_may_not_contradict_what_slack_says_
     assert refused({"team_id": OTHER, "is_stranger": True}, claimed=OURS)
 
 
+def test_the_person_of_the_shared_case_is_ours() -> None:
+    case = Path(__file__).parents[2].joinpath("shared/cases/slack/slack_users_info_grid_home_elsewhere.json")
+    if not case.exists():
+        pytest.skip("the shared cases are not here")
+    person = read("W0ALICE1", json.loads(case.read_text(encoding="utf-8"))["user"])
+    assert person.refused("T1", "Acme") == person.refused("T2", "Acme") == ""
+    assert person.refused("T3", "Acme")
+
+
 def test_slackbot_is_nobody() -> None:
     assert refused({"team_id": OURS}, user="USLACKBOT")
 

@@ -82,6 +82,45 @@ def test_whatever_json_stands_around_it_the_good_one_counts(before: list[Any], a
     assert ("acknowledge", "U01ALICE") in heard({"messages": [*before, GOOD, *after], "response_metadata": metadata})
 
 
+class Paged(Canned):
+    """A long thread, two hundred messages an answer."""
+
+    def __init__(self, messages: list[dict[str, Any]]) -> None:
+        super().__init__({})
+        self.messages, self.asked, self.known = messages, 0, True
+
+    async def users_info(self, user: str) -> dict[str, Any]:
+        return await super().users_info(user) if self.known else {"odd": user}
+
+    async def conversations_replies(self, *, cursor: Any = "", oldest: Any = None, **_: Any) -> dict[str, Any]:
+        self.asked += 1
+        start, shown = int(cursor or 0), [m for m in self.messages if float(m["ts"]) > float(oldest or 0)]
+        more = str(start + 200) if start + 200 < len(shown) else ""
+        return {"messages": shown[start : start + 200], "response_metadata": {"next_cursor": more}}
+
+
+def test_a_long_thread_costs_one_call_until_it_is_read_whole_again() -> None:
+    """Whoever floods one thread must not use up the calls with which the others are read."""
+    slack, memory = Paged([{"ts": f"{1795230000 + n}.1", "user": "U02BOB", "text": "hm"} for n in range(1_000)]), Memory()
+    api = cast("Api", slack)
+
+    def read(seconds: float) -> tuple[list[str], int]:
+        people, before = People(api, lambda: START), slack.asked
+        now = START + timedelta(seconds=seconds)
+        found = asyncio.run(Conversation(api, people, Seal("k" * 32), "C0", "C0", ROOT, now, memory).humans())
+        return [h.verb for h in found if h.verb == "acknowledge"], slack.asked - before
+
+    assert read(0) == ([], 5)
+    slack.messages.append(GOOD | {"ts": "1795239999.1"})
+    assert read(20) == (["acknowledge"], 1)
+    assert read(120) == (["acknowledge"], 6)
+    slack.messages.append(GOOD | {"ts": "1795239999.2"})
+    slack.known = False
+    assert read(140) == ([], 1)
+    slack.known = True
+    assert read(141) == (["acknowledge"] * 2, 6), "where Slack could not say who that was, it is read again at once"
+
+
 # --- in turn ----------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,10 @@ from monitor.notifiers.slack.people import People
 
 log = logging.getLogger("monitor.slack")
 
-EVERY, AGAIN = timedelta(minutes=10), timedelta(minutes=1)  # while all is well, and while somebody cannot be reached
+EVERY, AGAIN = (
+    timedelta(minutes=10),
+    timedelta(minutes=1),
+)  # while all is well, and while somebody cannot be reached or Slack does not say it
 _PAGES = 30  # of a thousand members
 _MOST_ASKED = 30  # members of one group, until one of them is reached
 
@@ -42,16 +45,18 @@ class Targets:
     wanted: Callable[[], Wanted] = dict
     nobody: Mapping[tuple[str, str], str] = field(default_factory=dict)
     _looked_at: datetime | None = None
+    _unsaid: bool = False  # whether Slack could not say all of it
     _looked_for: Wanted = field(default_factory=dict)
 
     async def look(self) -> None:
         """Now and then; what Slack does not say stays as it was."""
         now, wanted = self.clock(), self.wanted()
-        every = AGAIN if self.nobody else EVERY
+        every = AGAIN if self.nobody or self._unsaid else EVERY
         if self._looked_at and timedelta() <= now - self._looked_at < every and wanted == self._looked_for:
             return
         self._looked_at, self._looked_for = now, {channel: dict(targets) for channel, targets in wanted.items()}
         found = await self.find(wanted)
+        self._unsaid = bool(found.unknown)
         kept = {key: why for key, why in self.nobody.items() if key in found.unknown}
         self.nobody = {**kept, **found.nobody}
 
