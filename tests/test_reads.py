@@ -401,3 +401,19 @@ async def test_a_restart_neither_closes_nor_forgets_what_cannot_be_read(tmp_path
             w.x.faults.script.clear()
             await pass_(again, 90)
             assert not [i for i in store.unresolved() if ":read:" in i.subject]
+
+
+def test_what_pages_names_only_what_no_stream_tells_of() -> None:
+    clock = Clock()
+    going = Reads(clock)
+    for about in ("x::1", "x::2", "y::3"):
+        going.tried(PROFILE, about, f"@{about} on X", ok=True)
+    for _ in range(5):
+        clock.move(50)
+        for about in ("x::1", "x::2", "y::3"):
+            going.tried(PROFILE, about, ok=False, why="X answered 400")
+    found = overdue(going.states(), clock(), {}, excused={"x::2", "y::3"})
+    assert [(b.subject, b.severity, b.names) for b in found] == [
+        ("blind:read:profile:x", Severity.PAGE, ("@x::1 on X",)), ("blind:read:profile:y", Severity.NOTIFY, ("@y::3 on X",)),
+    ]  # fmt: skip
+    assert found[1].means == PROFILE.excused
