@@ -108,7 +108,7 @@ class Service:
         for collector in self.collectors.values():
             collector.stepped(step.by)
         self.pager.stepped(step.by)
-        self.reads.stepped(step.by)
+        self.reads.stepped(step.by + timedelta(seconds=step.paused))
         if self.front and abs(step.by) > TOLD:
             self.front.stepped(step.by)
         ahead = step.by > timedelta() or step.paused > 0

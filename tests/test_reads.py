@@ -417,3 +417,13 @@ def test_what_pages_names_only_what_no_stream_tells_of() -> None:
         ("blind:read:profile:x", Severity.PAGE, ("@x::1 on X",)), ("blind:read:profile:y", Severity.NOTIFY, ("@y::3 on X",)),
     ]  # fmt: skip
     assert found[1].means == PROFILE.excused
+
+
+async def test_a_process_that_was_stopped_for_long_has_not_failed_to_read(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.run(1)
+        w.service.mind_clock(100.0, w.clock())
+        w.clock.move(900)
+        w.service.mind_clock(1000.0, w.clock())
+        w.service.check_health()
+        assert w.service.store.unresolved() == ()
