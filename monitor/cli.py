@@ -48,10 +48,12 @@ def main(ctx: click.Context, config_path: str | None) -> None:
 def run(config: Config) -> None:
     """Watch until told to stop (SIGTERM). SIGHUP reloads the rules."""
     import asyncio
+    import faulthandler
 
     from monitor import daemon, journal
     from monitor.config import secrets
 
+    faulthandler.enable()  # where a library was when it crashed; lines of code, never what they held
     journal.set_up()
     sys.exit(asyncio.run(daemon.run(config, secrets())))
 

@@ -185,11 +185,11 @@ def secrets(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     for name in SECRETS:
         path = Path(env["CREDENTIALS_DIRECTORY"]) / name if env.get("CREDENTIALS_DIRECTORY") else None
         try:
-            value = path.read_text(encoding="utf-8").strip() if path and path.exists() else env.get(name.upper(), "")
+            value = path.read_text(encoding="utf-8").strip() if path and path.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: the credential {name} cannot be read") from error
-        if value.strip():
-            found[name] = value.strip()
+        if given := value or env.get(name.upper(), "").strip():  # the unit makes a blank one where a file is missing
+            found[name] = given
     return found
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor import journal, standing, steps, vision
+from monitor import advice, journal, standing, steps, vision
 from monitor.config import Config
 from monitor.connection import is_busy
 from monitor.lock import locked
@@ -49,6 +49,8 @@ JOB = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}  # late
 async def run(config: Config, secrets: Mapping[str, str]) -> int:
     """Until SIGTERM or SIGINT. Returns the exit code: 1 when the database cannot be used, and everybody was told."""
     stop = asyncio.Event()
+    for warning in advice.warnings(config, secrets):
+        log.warning("%s", warning)
     if not await wait_until_writable(config, secrets, utc_now):
         return 1
     try:
@@ -102,20 +104,27 @@ async def _helpers(service: Service, secrets: Mapping[str, str]) -> Any:
     """What runs beside the schedule: sockets, figures for Prometheus."""
     starting: list[asyncio.Task[None]] = []  # nobody outside holds up the first poll
     async with contextlib.AsyncExitStack() as stack:
-        if service.front:
-            await service.front.start()
-            stack.push_async_callback(service.front.stop)
-        if service.config.file.metrics:
-            from monitor import metrics
+        try:
+            if service.front:
+                stack.push_async_callback(service.front.stop)
+                await service.front.start()
+            if service.config.file.metrics:
+                from monitor import metrics
 
-            figures = metrics.Figures(service.store, service.clock, service.check, service.reads, service.config.prices)
-            starting.append(asyncio.create_task(_serve_figures(figures, service, stack)))
-        starting += [asyncio.create_task(_open_streams(service, secrets))]
-        starting += [asyncio.create_task(collector.hear()) for collector in service.collectors.values()]
-        starting += [asyncio.create_task(service.deadman.start())] if service.deadman else []
-        yield
-        for task in starting:
-            task.cancel()
+                figures = metrics.Figures(service.store, service.clock, service.check, service.reads, service.config.prices)
+                starting.append(asyncio.create_task(_serve_figures(figures, service, stack)))
+            starting += [asyncio.create_task(_open_streams(service, secrets))]
+            starting += [asyncio.create_task(collector.hear()) for collector in service.collectors.values()]
+            starting += [asyncio.create_task(service.deadman.start())] if service.deadman else []
+            yield
+        finally:
+            await _cancel(starting)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _serve_figures(figures: Any, service: Service, stack: contextlib.AsyncExitStack) -> None:

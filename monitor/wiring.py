@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ from monitor.sources import interface as incoming
 from monitor.sources.interface import Source
 from monitor.store import OF_THE_DAEMON, Store
 from monitor.vision import installed as reads_pictures
+
+log = logging.getLogger("monitor.wiring")
 
 
 @contextlib.asynccontextmanager
@@ -64,23 +67,33 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             check.step = made.steps.lately
             check.tells_of_profile = made.tells_of_profile
             check.collecting = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
-            for name, source in built.items():
-                made.collectors[name] = Collector(
-                    name, source, store, rounds_of(config, name), clock, made.cannot_read_on, reads, searches=config.file.x.search
-                )
-            _furnish(made, routes, session, secrets)
-            made.x_settings = incoming.Settings(options(config, "x") | {"install": store.install}, session, clock, seen)
-            if "x" in built and config.file.x.push != "none":
-                build_edge(sources, "x_activity", made.x_settings, secrets)  # says now what is wrong with a secret of it
-            yield made
-            for collector in made.collectors.values():
-                await collector.close()
-            with contextlib.suppress(sqlite3.Error):
-                seen.flush()
-            with contextlib.suppress(TimeoutError):  # what is still being sent is looked for at the next start
-                await asyncio.wait_for(asyncio.gather(pager.settle(), made.sight.settle()), 3)
+            try:
+                for name, source in built.items():
+                    made.collectors[name] = Collector(
+                        name, source, store, rounds_of(config, name), clock, made.cannot_read_on, reads, searches=config.file.x.search
+                    )
+                _furnish(made, routes, session, secrets)
+                made.x_settings = incoming.Settings(options(config, "x") | {"install": store.install}, session, clock, seen)
+                if "x" in built and config.file.x.push != "none":
+                    build_edge(sources, "x_activity", made.x_settings, secrets)  # says now what is wrong with a secret of it
+                yield made
+            finally:
+                await _close(made)
         finally:
             store.close()
+
+
+async def _close(made: Service) -> None:
+    """Whatever ended it: streams, what X billed, messages on their way. One that cannot be closed holds up no other."""
+    for collector in made.collectors.values():
+        try:
+            await collector.close()
+        except Exception:
+            log.exception("a stream was not closed")
+    with contextlib.suppress(sqlite3.Error):
+        made.observed.flush()
+    with contextlib.suppress(TimeoutError):  # what is still being sent is looked for at the next start
+        await asyncio.wait_for(asyncio.gather(made.pager.settle(), made.sight.settle()), 3)
 
 
 def _with_key(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:

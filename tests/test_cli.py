@@ -459,6 +459,7 @@ def test_a_missing_configuration_says_how_to_name_one(tmp_path: Path) -> None:
 def test_secrets_come_from_systemd_before_the_environment(tmp_path: Path) -> None:
     (tmp_path / "x_bearer_token").write_text("from-systemd\n")
     environment = {"CREDENTIALS_DIRECTORY": str(tmp_path), "X_BEARER_TOKEN": "from-env", "SLACK_BOT_TOKEN": "slack"}
+    (tmp_path / "slack_bot_token").write_text("\n")  # as the unit makes it where the file is missing
     assert configuration.secrets(environment) == {"x_bearer_token": "from-systemd", "slack_bot_token": "slack"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ import pytest
 
 from monitor import config, rulebook, tables
 from monitor.cli import main
+from monitor.foreign.bounds import Bounds
 from monitor.simulator import story
 
 ROOT = Path(__file__).parent.parent
@@ -152,6 +154,21 @@ def test_every_picture_of_a_state_is_shown_and_can_be_made_again() -> None:
 def test_the_unit_knows_every_secret() -> None:
     unit = (ROOT / "systemd" / "hijack-monitor.service").read_text()
     assert all(f"LoadCredential={secret}:/etc/hijack-monitor/{secret}" in unit for secret in config.SECRETS)
+
+
+def test_a_missing_token_and_a_killed_reader_keep_the_unit_running() -> None:
+    """Without a default of its own a credential whose file is missing fails the unit before we run: systemd.exec(5)."""
+    lines = (ROOT / "systemd" / "hijack-monitor.service").read_text().splitlines()
+    loaded = [line.removeprefix("LoadCredential=").split(":")[0] for line in lines if line.startswith("LoadCredential=")]
+    assert "slack_app_token" in loaded
+    for secret in loaded:
+        assert f"SetCredential={secret}:\\n" in lines, "systemd 252 ignores one without any value"
+    words = importlib.import_module("monitor.foreign.words").needs(Bounds()).memory
+    limit = next(int(line.removeprefix("MemoryMax=").removesuffix("G")) << 30 for line in lines if line.startswith("MemoryMax="))
+    assert limit >= 2 * words
+    assert "OOMPolicy=continue" in lines
+    assert "LimitCORE=0" in lines
+    assert "RuntimeDirectoryPreserve=restart" in lines, "a loop of restarts remembers whom it told"
 
 
 def test_every_word_of_the_slash_command_is_in_the_readme_and_in_its_help() -> None:

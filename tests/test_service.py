@@ -13,11 +13,13 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor import health, journal, preflight
+from monitor.collector import Collector
 from monitor.config import ConfigError
 from monitor.daemon import schedule
 from monitor.lock import locked
@@ -373,6 +375,31 @@ async def test_logs_are_journal_entries_with_fields_and_one_line_each(tmp_path: 
 # --- the process --------------------------------------------------------------------------------------
 
 
+class Stuck:
+    """What cannot be closed."""
+
+    async def close(self) -> None:
+        raise RuntimeError
+
+
+async def test_whatever_ends_it_streams_are_closed_and_what_was_billed_is_written_down(tmp_path: Path) -> None:
+    asking = asyncio.create_task(asyncio.sleep(60))
+
+    async def begun() -> None:
+        async with world(tmp_path) as w:
+            w.service.observed._new[("2026-11-21", "odd")] = {"1", "2"}
+            w.service.collectors["x"].asking = asking
+            w.service.collectors = {"stuck": cast("Collector", Stuck()), **w.service.collectors}
+            raise LookupError("the start failed half-way")
+
+    with pytest.raises(LookupError):
+        await begun()
+    await asyncio.sleep(0)
+    assert asking.cancelled()
+    spent = sqlite3.connect(tmp_path / "data" / "monitor.db").execute("SELECT resources FROM spending WHERE kind = 'odd'").fetchall()
+    assert spent == [(2,)]
+
+
 @pytest.mark.slow
 async def test_the_process_tells_systemd_pages_and_stops_at_sigterm(tmp_path: Path) -> None:
     """Real time, real process, real signals."""
@@ -417,6 +444,7 @@ async def test_the_process_tells_systemd_pages_and_stops_at_sigterm(tmp_path: Pa
         assert await asyncio.wait_for(daemon.wait(), 5) == 0, "a send that hangs does not hold up the stop"
         heard.close()
         written = log.read_text()
+        assert "the secret slack_app_token is not there" in written, "it starts without, and says so"
         assert "secret words" not in written, "ids, not bodies"
         assert "x-token" not in written
         assert "xoxb" not in written

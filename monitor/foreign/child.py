@@ -6,11 +6,13 @@ A line is a list of what was found, the last one an object: {} when that was all
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import resource
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from monitor.foreign.bounds import Bounds, OverLimitError
@@ -20,6 +22,8 @@ _PIECE = 32_000  # characters
 
 def bind(bounds: Bounds) -> None:
     """Limits that the kernel holds. `RLIMIT_DATA` counts what a process writes to, and not the libraries that it maps."""
+    with contextlib.suppress(OSError):  # the kernel takes us rather than the daemon
+        Path("/proc/self/oom_score_adj").write_text("1000")
     seconds = max(1, int(bounds.seconds) + 1)
     for what, most in (
         (resource.RLIMIT_DATA, bounds.memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0),
