@@ -127,6 +127,7 @@ def _paging(file: File) -> Paging:
         file.paging.acknowledge_minutes,
         routes,
         tuple(r for r in dict.fromkeys(fallback) if r not in routes),
+        alone_minutes=file.oncall.alone_minutes if file.oncall else file.paging.repeat_minutes,
     )
 
 

@@ -21,6 +21,7 @@ _DEAF = 180.0  # seconds without a socket
 _LONG_WITHOUT_SLACK = 1800.0
 _SKEWED = 30.0  # seconds
 _STREAM_GONE, _MISSED = 600.0, 3
+_NOBODY_ON_CALL = 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +222,7 @@ class Vitals:
     stream_seconds: float = 0  # for how long
     missed_by_stream: int = 0  # posts of the last hour
     rules: str = ""  # why the rules in the files are not those that judge
+    nobody_on_call_seconds: float = 0  # for how long the schedule has named nobody whom the channel knows
     step: float = 0  # by how much the clock was set a short while ago; forward also when the machine slept
 
 
@@ -253,6 +255,7 @@ OVER = {
     "blind:step": "The clock has not been set for ten minutes",
     "blind:canary": "The canary was seen again",
     "blind:money": "There is enough money again",
+    "blind:oncall": "The schedule names somebody again",
     "blind:stream": "The stream tells of posts again",
 }
 
@@ -291,6 +294,9 @@ def symptoms(v: Vitals) -> tuple[Symptom, ...]:
 def _say_of_people(v: Vitals, say: Callable[..., None]) -> None:
     if v.targets:
         say("targets", "Not everybody can be woken", f"{v.targets}: a page that would reach nobody takes the next step at once")
+    if v.nobody_on_call_seconds >= _NOBODY_ON_CALL:
+        reason = "for a day it has named nobody whom Slack knows: every page wakes the whole group. `hijack-monitor check --live` says why"
+        say("oncall", "The schedule names nobody", reason)
     if v.drill:
         say("drill", "The drill is overdue", f"{v.drill}: nobody has proven that a page wakes somebody")
 

@@ -226,7 +226,7 @@ def next_page(incident: Incident, now: datetime, paging: Paging, oncall: tuple[s
         return Request(PageKind.REPEAT, reason + late, wakes=True)
     last = incident.last_paged_at or incident.opened_at
     set_back = last - now > timedelta(minutes=1)  # the clock was: rather a page too many
-    if set_back or now - last >= timedelta(minutes=paging.repeat_minutes):
+    if set_back or now - last >= _patience(incident, paging):
         return Request(PageKind.REPEAT, f"nobody acknowledged for {minutes(waited)}{late}", wakes=True)
     return None
 
@@ -257,9 +257,14 @@ def next_due(incident: Incident, paging: Paging) -> datetime | None:
         return None
     if incident.state is State.ACKNOWLEDGED:
         return incident.held_until
-    repeat = (incident.last_paged_at or incident.opened_at) + timedelta(minutes=paging.repeat_minutes)
+    repeat = (incident.last_paged_at or incident.opened_at) + _patience(incident, paging)
     steps = [began(incident) + timedelta(minutes=m) for m, _ in paging.escalate[incident.steps :]]
     return min([repeat, *steps])
+
+
+def _patience(incident: Incident, paging: Paging) -> timedelta:
+    """How long a page waits for somebody to acknowledge: less where it woke one person alone."""
+    return timedelta(minutes=min(paging.alone_minutes, paging.repeat_minutes) if incident.alone else paging.repeat_minutes)
 
 
 def began(incident: Incident) -> datetime:

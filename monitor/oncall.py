@@ -23,7 +23,25 @@ log = logging.getLogger("monitor.oncall")
 
 MOST_BYTES = 2 * 1024 * 1024
 DEADLINE_SECONDS = 20
+_KEPT = "on call"  # under which it is kept
 STALE = timedelta(days=2)  # an old copy may no longer be true: then the group is paged without a name
+
+
+def _kept(store: Store) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(store.kept(_KEPT) or "{}")
+    return found
+
+
+def said(store: Store) -> tuple[str, ...]:
+    """Who is on call, as the daemon last saw it, and what of the schedule was skipped; for people, not cleaned."""
+    found = _kept(store)
+    return (f"{found['said'][0]} (read {datetime.fromisoformat(found['at']):%Y-%m-%d %H:%M} UTC)", *found["said"][1:]) if found else ()
+
+
+def nobody_for(store: Store, now: datetime) -> timedelta:
+    """For how long the schedule has named nobody whom the channel knows."""
+    since = _kept(store).get("nobody_since")
+    return now - datetime.fromisoformat(since) if since else timedelta()
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,7 @@ class Schedule:
         ids = {name: await self._person(name) for name in names}
         self.duty = Duty({n: i for n, i in ids.items() if i}, tuple(n for n, i in ids.items() if not i), notes)
         self._tell()
+        self._keep(now, was_read=found is not None)
         return tuple(dict.fromkeys(self.duty.known.values()))
 
     def _tell(self) -> None:
@@ -78,6 +97,18 @@ class Schedule:
             if note not in self._told:
                 log.warning("the schedule: %s", safe.for_log(note, 300))
         self._told = told
+
+    def _keep(self, now: datetime, *, was_read: bool) -> None:
+        """For `status`, and for how long nobody has been named. A schedule that cannot be read says nothing of that."""
+        since = _kept(self._store).get("nobody_since", "")
+        if was_read:
+            since = "" if self.duty.known else since or now.isoformat()
+        said = (
+            [self.duty.words(), *(f"the schedule: {note}" for note in self.duty.notes)]
+            if was_read
+            else ["on call now: not known: no copy of the schedule can be read"]
+        )
+        self._store.keep(_KEPT, json.dumps({"said": said, "nobody_since": since, "at": now.isoformat()}))
 
     async def _read(self, body: bytes, now: datetime, *, keep: bool = True) -> list[Any] | None:
         """What `shifts.read` says of it, or None when it cannot be read. Only what could be read is kept."""

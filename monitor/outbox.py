@@ -155,9 +155,12 @@ class Outbox:
             if request.wakes:
                 steps = incidents.escalated(incident, now, paging, self.oncall) if incident.state is State.OPEN else incident.steps
                 incident = replace(incident, last_paged_at=now, pages=incident.pages + 1, steps=steps)
-                self._store.save_incident(incident)
             named = request.wakes or (request.kind is PageKind.SYNC and incident.severity is Severity.PAGE and not incident.silence)
             who = request.to or incidents.mentions(paging, incident, now, self.oncall) if named else ()  # an edit wakes nobody
+            if request.wakes:
+                alone = not request.to and who == self.oncall and not {*paging.mention} <= {*who}
+                incident = replace(incident, alone=alone)
+                self._store.save_incident(incident)
             self._write(incident, request, who, now, paging, new_posts=new_posts)
 
     def _write(self, incident: Incident, request: Request, who: tuple[str, ...], now: datetime, paging: Paging, *, new_posts: bool) -> None:

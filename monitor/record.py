@@ -197,7 +197,7 @@ def incident(row: Row) -> Incident:
         tuple(json.loads(row["hosts"])), tuple(json.loads(row["skeletons"])), row["previous"],
         row["acknowledged_by"], moment(row["acknowledged_at"]), row["resolved_by"], moment(row["resolved_at"]),
         row["cause"], moment(row["last_paged_at"]), row["pages"], row["steps"], moment(row["since"]),
-        moment(row["held_until"]), row["holder"], row["outcome"], row["silence"],
+        moment(row["held_until"]), row["holder"], row["outcome"], row["silence"], bool(row["alone"]),
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from monitor.judging import Judge
 from monitor.model import Account, Severity
 from monitor.notifiers.slack.front import Front
 from monitor.observed import Observed
-from monitor.oncall import Schedule
+from monitor.oncall import Schedule, said
 from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pictures import Pictures
@@ -406,7 +406,7 @@ class Service:
             lines.append(f"{r.name}: {lag}{f', NOT BEING WATCHED: {r.error}' if r.failures else ''}")
         wrong = [f"wrong: {blind.in_words()}: {blind.why}" for blind in self.check.blind]
         wrong += [f"wrong: {symptom.headline}: {symptom.reason}" for symptom in health.symptoms(self.check.vitals)]
-        return [*lines, *(wrong or ["all is well"]), f"last drill: {drill.words(self.store)}"]
+        return [*lines, *(wrong or ["all is well"]), *(said(self.store) if self.oncall else ()), f"last drill: {drill.words(self.store)}"]
 
     def status(self) -> str:
         """One line for systemctl status."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitor import observed, record, spending
+from monitor import observed, oncall, record, spending
 from monitor.collector import Collector
 from monitor.config import Config
 from monitor.incidents import minutes
@@ -28,6 +28,7 @@ def vitals(
     found: dict[str, Any] = {"skew": seen.skew, "canary": _canary(config, store, collectors, started, now)}
     bill = spending.bill(observed.days(store), config.prices, now)
     found["money"], found["money_urgent"] = spending.warning(bill, config.file.x.budget, balance)
+    found["nobody_on_call_seconds"] = oncall.nobody_for(store, now).total_seconds() if config.file.oncall else 0
     for one in collectors.values():
         if one.listener:
             found["missed_by_stream"] = sum(timedelta() <= now - m < timedelta(hours=1) for m in one.missed)

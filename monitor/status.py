@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from monitor import drill, lock, observed, reads, record, safe, show, spending
+from monitor import drill, lock, observed, oncall, reads, record, safe, show, spending
 from monitor import standing as collecting
 from monitor.config import Config
 from monitor.health import Reading, blind, limit
@@ -95,7 +95,8 @@ def standing(store: Store, config: Config, now: datetime, lists: Iterable[str] =
     bill = spending.bill(observed.days(store), config.prices, now)
     daemon, well = _daemon(store, now, runs=runs)
     notes = [f"INC-{i.id} is {i.state.value}: {i.headline}: {i.name}" for i in silences]
-    notes += [*_how(reading_now), *_money(bill, config, reading_now), *_oddities(store)]
+    duty = oncall.said(store) if config.file.oncall else ()
+    notes += [*_how(reading_now), *duty, *_money(bill, config, reading_now), *_oddities(store)]
     return Standing(daemon, runs, lines, _reads(states, now), [*([] if well else [daemon]), *wrong], notes, dataclasses.asdict(bill))
 
 

@@ -240,6 +240,7 @@ class OncallTable(Strict):
 
     url: Annotated[str, pydantic.AfterValidator(lambda url: url and _public(url))] = ""
     refresh_minutes: float = pydantic.Field(default=5, ge=0.1, le=1440)
+    alone_minutes: float = pydantic.Field(default=1, gt=0, le=60)
     zone: Annotated[str, pydantic.AfterValidator(_zone)] = ""
 
 

@@ -166,6 +166,20 @@ async def test_the_person_on_call_is_woken_first_and_the_group_at_the_next_page(
         assert "<@U02BOB> <!subteam^S0SOCIAL>" in w.slack.waking()[1].words()
 
 
+async def test_who_is_on_call_has_a_minute_before_the_group_is_woken_as_well(tmp_path: Path) -> None:
+    async with world(tmp_path, extra='[oncall]\nurl = "http://127.0.0.1:1/x.ics"\nalone_minutes = 1\n') as w:
+        w.service.outbox.oncall = ("U02BOB",)
+        await hijack(w)
+        assert [m.words().count("<!subteam") for m in w.slack.waking()] == [0]
+        await w.run(50)
+        assert len(w.slack.waking()) == 1
+        w.service.outbox.oncall = ()  # their shift ends meanwhile
+        await w.run(12)
+        assert [m.words().count("<!subteam^S0SOCIAL>") for m in w.slack.waking()] == [0, 1]
+        await w.run(3 * 60)
+        assert len(w.slack.waking()) == 2, "and then as often as always"
+
+
 # --- accounts with routes of their own --------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from monitor.foreign import shifts
 from monitor.foreign.sandbox import Sandbox
 from monitor.health import Vitals
 from monitor.model import Company, Human, Severity, State
-from monitor.oncall import Schedule
+from monitor.oncall import Schedule, nobody_for
 from monitor.rulebook import load
 from monitor.simulator import x as stand_in
 from monitor.sources import x as source
@@ -45,6 +45,7 @@ GOOD = Vitals(disk_free_mb=10_000, connections=2, expected=2)
         (replace(GOOD, slack="token_revoked", slack_seconds=1_801), "blind:slack", Severity.PAGE),
         (replace(GOOD, deaf_seconds=181), "blind:buttons", Severity.NOTIFY),
         (replace(GOOD, connections=3), "blind:connections", Severity.NOTIFY),
+        (replace(GOOD, nobody_on_call_seconds=86_400), "blind:oncall", Severity.NOTIFY),
         (replace(GOOD, engine="a known scam would not page"), "blind:engine", Severity.PAGE),
         (replace(GOOD, routes=(("smtp", 90),)), "blind:route-smtp", Severity.NOTIFY),
         (replace(GOOD, drill="nobody acknowledged INC-3"), "blind:drill", Severity.NOTIFY),
@@ -383,6 +384,9 @@ async def test_the_person_on_call_is_looked_up_and_named_first(tmp_path: Path) -
         w = await stack.enter_async_context(world(tmp_path, extra="[oncall]\n", secrets={"oncall_url": f"{calendar.base}/secret.ics"}))
         await w.service.look_at_schedule()
         assert w.service.outbox.oncall == ("U02BOB",)
+        told = "on call now: bob@acme.example (U02BOB) (read 2026-11-21 03:00 UTC)"
+        assert told in w.service.standing()
+        assert told in status.standing(w.service.store, w.config, w.clock()).notes
         w.x.post("acme", "We are sold.")
         await w.run(2)
         assert "<@U02BOB>" in w.slack.waking()[0].words()
@@ -393,6 +397,7 @@ async def test_the_person_on_call_is_looked_up_and_named_first(tmp_path: Path) -
         w.clock.move(3 * 86_400)
         await w.service.look_at_schedule()
         assert not w.service.outbox.oncall, "and then the group is paged"
+        assert "on call now: not known: no copy of the schedule can be read" in w.service.standing()[-2]
 
 
 @pytest.mark.parametrize(
@@ -410,7 +415,15 @@ async def test_a_schedule_that_says_nothing_leaves_the_group(text: str, tmp_path
         async def lookup(address: str) -> str:
             return {"bob@acme.example": "U02BOB"}.get(address, "")
 
-        assert await Schedule(f"{calendar.base}/x.ics", w.service.store, session, lookup, Sandbox()).now(START) == ()
+        schedule = Schedule(f"{calendar.base}/x.ics", w.service.store, session, lookup, Sandbox())
+        assert await schedule.now(START) == ()
+        assert await schedule.now(START + timedelta(hours=24)) == ()
+        was_read = text in ("BEGIN:VCALENDAR\nEND:VCALENDAR", CALENDAR.replace("bob@", "nobody@"))
+        assert nobody_for(w.service.store, START + timedelta(hours=24)) == (timedelta(days=1) if was_read else timedelta())
+        assert schedule.duty.unknown == (("nobody@acme.example",) if "nobody@" in text else ())
+        calendar.text = CALENDAR
+        assert await schedule.now(START) == ("U02BOB",)
+        assert not nobody_for(w.service.store, START + timedelta(hours=24))
 
 
 # --- figures -------------------------------------------------------------------------------------------

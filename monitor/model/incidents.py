@@ -47,6 +47,7 @@ class Incident:
     holder: str = ""  # the channel's id of who has it, for asking them again
     outcome: str = ""  # one of CAUSES, "approved" or "over"; empty while it is open or nobody said
     silence: int | None = None  # the silence under which nobody is woken
+    alone: bool = False  # whether the last page woke whoever is on call, and not the group yet
 
 
 CAUSES = ("hijack", "insider", "tool bug", "false alarm")

@@ -60,3 +60,4 @@ class Paging:
     routes: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
     nobody: frozenset[str] = frozenset()
+    alone_minutes: float = 5  # that whoever is on call has to acknowledge before the group is woken as well
