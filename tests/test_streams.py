@@ -504,7 +504,17 @@ async def test_private_events_are_subscribed_with_the_accounts_own_token(tmp_pat
         )
         await w.run(5)
         kinds = {s["event_type"] for s in w.x.push.subscriptions.values()}
-        assert {"dm.sent", "oauth.revoke"} <= kinds
+        assert {"dm.sent", "chat.sent", "oauth.revoke"} <= kinds
+        assert not {k for k in kinds if k.startswith(("like.", "block."))}, "they are billed, by others too, and say nothing"
+        for sender in ("2244994945", "2244994945", "666"):
+            w.x.push.emit("chat.sent", "2244994945", {"id": f"8e75466b-56ec-4e88-{len(w.x.push.subscriptions)}{sender}", "sender_id": sender,
+                          "created_at_msec": str(int(w.clock().timestamp() * 1000)), "encoded_event": "CwAB"})  # fmt: skip
+        await w.run(1)
+        assert not w.slack.waking()
+        sent = w.service.store.posts("kind = 'dm'", ())
+        assert [(getattr(k.post, "text", ""), k.verdict.severity) for k in sent] == [
+            ("(an encrypted message: X does not show its text)", Severity.RECORD)
+        ]
         sample = {"direct_message_events": [{"type": "message_create", "id": "77", "created_timestamp": str(int(w.clock().timestamp() * 1000)),
                   "message_create": {"message_data": {"text": "Claim at https://scam.example", "entities": {"urls": []}}}}]}  # fmt: skip
         w.x.push.emit("dm.sent", "2244994945", sample)

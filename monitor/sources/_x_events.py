@@ -27,6 +27,7 @@ _KEYS = {
     "protected": "protected",
 }  # fmt: skip
 _TCO = re.compile(r"https?://t\.co/[A-Za-z0-9]+")
+ENCRYPTED = "(an encrypted message: X does not show its text)"
 SPACE = "Space"  # what a Space without a title is called, so that one can be registered
 
 
@@ -85,6 +86,13 @@ def _activity(data: dict[str, Any], keys: Mapping[str, str], now: datetime, line
             return _with(base, item=_live(base.account, event, payload, now))
         case "dm.sent":
             return _with(base, item=_sent(base.account, payload, now))
+        case "chat.sent" if payload.get("id"):
+            ours = keys.get(str(payload.get("sender_id") or (where or {}).get("user_id"))) == base.account
+            return (
+                _with(base, item=_encrypted(base.account, payload, now))
+                if ours
+                else _with(base, odd="chat.sent: a message of somebody else")
+            )
         case "oauth.revoke":
             return _with(base, notice=f"its authorisation of the app {str(payload.get('app_id', ''))[:20]!r} was revoked")
     if event.startswith("profile.update."):
@@ -162,6 +170,13 @@ def _sent(account: str, payload: dict[str, Any], now: datetime) -> Post:
     when = datetime.fromtimestamp(int(at) / 1000, UTC) if at else now
     urls = [u.get("expanded_url") for u in (message.get("entities") or {}).get("urls") or () if isinstance(u, dict)]
     return Post(account, str(event["id"]), Kind.DM, str(message["text"]), when, str(event["id"]), links=tuple(str(u) for u in urls if u))
+
+
+def _encrypted(account: str, payload: dict[str, Any], now: datetime) -> Post:
+    """A message of X's encrypted chat: that it was sent is all there is to know."""
+    at, number = str(payload.get("created_at_msec") or ""), str(payload["id"])[:100]
+    when = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(at)) if re.fullmatch(r"[0-9]{1,14}", at) else now
+    return Post(account, number, Kind.DM, ENCRYPTED, when, number)
 
 
 def _changed(event: str, payload: dict[str, Any]) -> tuple[str, str, str]:

@@ -1,7 +1,7 @@
 """X's Activity API: one stream of what the watched accounts do, a second after they do it.
 
 A subscription is one kind of event of one account (docs.x.com, x-api/activity). Public events need the app's bearer token
-only. Private ones (direct messages sent, likes, blocks) need the account's own token, and that only while the
+only. Private ones (messages sent) need the account's own token, and that only while the
 subscription is made: it is not kept.
 """
 
@@ -33,9 +33,9 @@ PUBLIC = (
     "profile.update.affiliate_badge",
     "profile.update.geo",
 )  # fmt: skip - the most telling first: where subscriptions are too few, the others are left out
-PRIVATE = ("dm.sent", "oauth.revoke", "block.block", "block.unblock", "like.create")
+PRIVATE = ("dm.sent", "chat.sent", "oauth.revoke")  # no likes and blocks: those by others come too, each is billed, and none says anything
 _PROFILE = PUBLIC[2:7]  # every change that makes a profile somebody else's
-PRICED = {"post.create": "post", "spaces.start": "space", "like.create": "like", "block.block": "block", "block.unblock": "block"}
+PRICED = {"post.create": "post", "spaces.start": "space"}
 _AT_ONCE = 400  # subscriptions made in one go: X takes 500 requests in fifteen minutes
 _LATER = timedelta(minutes=15)
 
