@@ -21,6 +21,7 @@ from monitor.verdict.links import own_domain
 DEFAULT_PATH = "/etc/hijack-monitor/hijack-monitor.toml"
 SECRETS = (
     "x_bearer_token", "slack_bot_token", "slack_app_token", "pagerduty_routing_key", "webhook_key", "alertmanager_token",
+    "alertmanager_password",
     "smtp_password", "apprise_urls", "oncall_url", "deadman_url", "opsgenie_key", "x_user_tokens",
     "install_key",
 )  # fmt: skip

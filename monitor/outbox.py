@@ -33,7 +33,7 @@ class Outbox:
         self.oncall: tuple[str, ...] = ()
         self.unreached: Callable[[tuple[str, ...]], frozenset[str]] = lambda _: frozenset()  # on these routes: see `Paging.nobody`
         self.delay = timedelta()  # a witness gives the first monitor so much time
-        self.runbook = False  # whether there is a file to be told
+        self.runbook = 0  # messages that tell the runbook file
         self.reads_pictures = False  # whether words and codes in the pictures of an incident are read
 
     def paging(self, subject: str) -> Paging:
@@ -90,11 +90,12 @@ class Outbox:
     def _begin_thread(self, incident: Incident, now: datetime) -> None:
         """The first answers: what was seen, and what to do. On channels that have threads."""
         kinds = [PageKind.EVIDENCE] if not incident.subject.startswith(("blind:", "silence:", "gap:", "drift:")) else []
-        kinds += [PageKind.RUNBOOK] if self.runbook and incident.severity is Severity.PAGE else []
-        for kind in kinds:
+        kinds += [PageKind.RUNBOOK] * self.runbook if incident.severity is Severity.PAGE else []
+        for number, kind in enumerate(kinds, 1):
             step = self._store.pages.next_step(incident.id, kind)
+            reason = f"part {number - kinds.index(kind)}" if kind is PageKind.RUNBOOK else "the first answers"
             for route in self.paging(incident.subject).routes:
-                self._store.pages.enqueue(incident.id, route, kind, "the first answers", now, step=step)
+                self._store.pages.enqueue(incident.id, route, kind, reason, now, step=step)
 
     def act(self, number: int, human: Human) -> str:
         """What somebody did; returns why nothing changed, or an empty string."""

@@ -16,12 +16,15 @@ _DOT = re.compile(r"(?<=[^\s.])\.(?=[^\W\d_]{2,}|xn--)")
 _LINES = re.compile(r"\n{3,}")
 _KEEP = {"\n", "\u200d"}  # line breaks; the joiner inside emoji
 _MARKS_IN_A_ROW = 4
+_JOINED = ("Mn", "Me")  # what belongs to the sign before it
+_SKINS = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+_SIGN = 12  # characters of the longest emoji, a family
 _ALL = 200_000  # characters: more than any post has
 
 
 def clean(text: str, limit: int) -> str:
     """Readable characters only: no control, bidi, zero-width, private or unassigned ones; combining
-    marks bounded; at most `limit` characters with "…" where it was cut.
+    marks bounded; at most `limit` units of UTF-16, as Slack counts, with "…" where it was cut.
     """
     out: list[str] = []
     marks = 0
@@ -36,7 +39,27 @@ def clean(text: str, limit: int) -> str:
         if char in _KEEP or category[0] != "C":
             out.append(char if category not in ("Zl", "Zp") else "\n")
     done = _LINES.sub("\n\n", "".join(out)).strip()
-    return done if len(done) <= limit and len(text) <= limit * 4 else done[: limit - 1].rstrip("\u200d") + "…"
+    return done if units(done) <= limit and len(text) <= limit * 4 else _head(done, limit - 1) + "…"
+
+
+def units(text: str) -> int:
+    """The length of a text in UTF-16, in which Slack's limits count: an emoji is two."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _head(text: str, limit: int) -> str:
+    """The first `limit` units, without half a sign at their end."""
+    head = text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode("utf-16-le", "ignore")
+    for _ in range(_SIGN):
+        after = text[len(head) : len(head) + 1]
+        if (
+            not head
+            or not after
+            or not (head[-1] == "\u200d" or after == "\u200d" or unicodedata.category(after) in _JOINED or after in _SKINS)
+        ):
+            break
+        head = head[:-1]
+    return head.rstrip("\u200d")
 
 
 def defang(text: str) -> str:
@@ -56,7 +79,7 @@ def for_slack_literal(text: str, limit: int = 2_000) -> str:
 def for_slack_whole(text: str, limit: int) -> str:
     """The same when all of it fits, else an empty string: what cannot be read whole is not decided on in Slack."""
     shown = for_slack_literal(text, _ALL)
-    return shown if len(shown) <= limit and len(text) <= _ALL else ""
+    return shown if units(shown) <= limit and len(text) <= _ALL else ""
 
 
 def for_slack_markup(text: str, limit: int = 300) -> str:
@@ -83,7 +106,19 @@ def for_slack_lines(text: str, limit: int = 3_000) -> str:
 
 def cut_markup(text: str, limit: int) -> str:
     """Finished mrkdwn, cut without leaving half an entity or half a control sequence."""
-    return text if len(text) <= limit else re.sub(r"(?:&[a-z]{0,3}|<[^>]*)$", "", text[: limit - 1]) + "…"
+    return text if units(text) <= limit else re.sub(r"(?:&[a-z]{0,3}|<[^>]*)$", "", _head(text, limit - 1)) + "…"
+
+
+def pieces(text: str, limit: int) -> list[str]:
+    """Escaped text without control sequences in pieces of at most `limit` units, at ends of lines where there are any. Joined they are the text."""
+    found = []
+    while units(text) > limit:
+        head = re.sub(r"&[a-z]{0,3}$", "", _head(text, limit))
+        ends = (head.rfind("\n") + 1, head.rfind(" ") + 1, len(head))
+        at = next((end for end in ends if head[:end].strip()), len(head))  # Slack refuses a blank text
+        found.append(text[:at])
+        text = text[at:]
+    return [*found, text] if text else found
 
 
 def _escaped(text: str) -> str:

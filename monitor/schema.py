@@ -303,6 +303,8 @@ def _sixteenth(db: Database) -> None:
     for statement in _SIXTEENTH.split(";\n"):
         if statement.strip():
             db.execute(statement)
+
+
 @_migrations(name="0019_alone")
 def _nineteenth(db: Database) -> None:
     db.execute("ALTER TABLE incidents ADD COLUMN alone INT NOT NULL DEFAULT 0")

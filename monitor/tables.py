@@ -211,6 +211,7 @@ class AlertmanagerTable(Strict):
 
     urls: list[Url] = pydantic.Field(min_length=1)
     labels: dict[str, str] = {}
+    username: str = pydantic.Field(default="", pattern=r"^[^:\x00-\x1f]*$")
 
 
 class WebhookTable(Strict):

@@ -112,7 +112,7 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
     if file.slack and slack:
         made.front = front = slack.front(_office(made), secrets.get("slack_app_token", ""))
         made.check.slack = lambda: (*front.trouble(), front.deaf_seconds(), front.connections(), len(front.sockets))
-        made.outbox.runbook = bool(file.slack.runbook_file)
+        made.outbox.runbook = len(slack.runbook) if file.slack.runbook_file else 0
         home = file.slack.channel
         front.targets.wanted = lambda: _wanted(made)
         made.outbox.unreached = lambda names: front.targets.unreached(_channels(names, home))

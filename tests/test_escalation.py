@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -178,6 +179,18 @@ async def test_who_is_on_call_has_a_minute_before_the_group_is_woken_as_well(tmp
         assert [m.words().count("<!subteam^S0SOCIAL>") for m in w.slack.waking()] == [0, 1]
         await w.run(3 * 60)
         assert len(w.slack.waking()) == 2, "and then as often as always"
+
+
+async def test_a_long_runbook_is_told_in_order_in_the_thread(tmp_path: Path) -> None:
+    steps = [f"Step {n}: revoke & lock, then tell comms." for n in range(400)]
+    (tmp_path / "runbook.txt").write_text("\n".join(steps))
+    async with world(tmp_path, extra=f'slack: runbook_file = "{tmp_path}/runbook.txt"\n') as w:
+        await hijack(w)
+        await w.run(2)
+        told = [m.words() for m in w.slack.thread(w.slack.roots()[0].ts) if "Step " in m.words()]
+        assert len(told) > 1
+        assert [f"Step {n}:" in " ".join(told) for n in range(400)] == [True] * 400
+        assert re.findall(r"Step (\d+):", " ".join(told)) == [str(n) for n in range(400)]
 
 
 # --- accounts with routes of their own --------------------------------------------------------------

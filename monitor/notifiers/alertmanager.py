@@ -6,6 +6,7 @@ Labels hold nothing of this host, so that two monitors that see the same hijack 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,17 +20,24 @@ LASTS = timedelta(hours=24)  # an alert outlives the monitor that sent it; a rep
 
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> AlertmanagerNotifier:
-    """The secret `alertmanager_token`, where given, is sent as a bearer token."""
-    return AlertmanagerNotifier(settings, secrets.get("alertmanager_token", ""))
+    """The secret `alertmanager_token`, where given, is sent as a bearer token; `username` and the secret `alertmanager_password` instead of it.
+
+    Raises KeyError for a username without its password, ValueError for both ways at once.
+    """
+    name, token = str(settings.options.get("username") or ""), secrets.get("alertmanager_token", "")
+    if name and token:
+        raise ValueError("found both username and the secret alertmanager_token, expected one of them")
+    login = base64.b64encode(f"{name}:{secrets['alertmanager_password']}".encode()).decode() if name else ""
+    return AlertmanagerNotifier(settings, f"Basic {login}" if login else f"Bearer {token}" if token else "")
 
 
 class AlertmanagerNotifier:
     """See `Notifier`. A receipt is the alert's fingerprint in words: its labels."""
 
-    def __init__(self, settings: Settings, token: str) -> None:
+    def __init__(self, settings: Settings, authorization: str) -> None:
         self._urls = [f"{str(url).rstrip('/')}/api/v2/alerts" for url in settings.options["urls"]]
         self._labels: dict[str, str] = dict(settings.options.get("labels") or {})
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = {"Authorization": authorization} if authorization else {}
         self._session, self._clock = settings.session, settings.clock
 
     async def send(self, letter: Letter) -> str:

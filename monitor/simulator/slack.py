@@ -351,17 +351,22 @@ async def _params(request: web.Request) -> Params:
     return {k: json.loads(v) if k in ("blocks", "metadata", "view") and isinstance(v, str) else v for k, v in raw.items()}
 
 
+def _size(text: str) -> int:
+    """In UTF-16: by the strictest reading of Slack's limits."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
 def _refused(p: Params, most_text: int) -> str:
     """Why Slack would refuse this message, or an empty string."""
     blocks = p.get("blocks") or []
     if not p.get("text") and not blocks and not p.get("attachments"):
         return "no_text"
-    if len(str(p.get("text", ""))) > most_text:
+    if _size(str(p.get("text", ""))) > most_text:
         return "msg_too_long"
     identifiers = [b.get("block_id") for b in blocks if isinstance(b, dict)]
     if len(blocks) > 50 or len(set(identifiers)) != len(identifiers) or not all(_good(b) for b in blocks):
         return "invalid_blocks"
-    return "msg_blocks_too_long" if len(json.dumps(blocks, ensure_ascii=False)) > _MOST_BLOCK_CHARACTERS else ""
+    return "msg_blocks_too_long" if _size(json.dumps(blocks, ensure_ascii=False)) > _MOST_BLOCK_CHARACTERS else ""
 
 
 def _good(block: Any) -> bool:  # noqa: PLR0911 - one arm per type
@@ -369,11 +374,11 @@ def _good(block: Any) -> bool:  # noqa: PLR0911 - one arm per type
         return False
     match block["type"]:
         case "header":
-            return block["text"].get("type") == "plain_text" and 1 <= len(block["text"]["text"]) <= 150
+            return block["text"].get("type") == "plain_text" and 1 <= _size(block["text"]["text"]) <= 150
         case "section":
             fields = block.get("fields") or []
             body = [block["text"]] if "text" in block else []
-            fit = all(1 <= len(f["text"]) <= 2_000 for f in fields) and all(1 <= len(t["text"]) <= 3_000 for t in body)
+            fit = all(1 <= _size(f["text"]) <= 2_000 for f in fields) and all(1 <= _size(t["text"]) <= 3_000 for t in body)
             return bool(fields or body) and len(fields) <= 10 and fit
         case "context":
             return 1 <= len(block["elements"]) <= 10 and all(e.get("text") for e in block["elements"])
@@ -390,11 +395,11 @@ def _good_button(element: Any) -> bool:
     text, confirm = element.get("text") or {}, element.get("confirm")
     fits = (
         text.get("type") == "plain_text"
-        and 1 <= len(text["text"]) <= 75
+        and 1 <= _size(text["text"]) <= 75
         and len(element.get("value", "")) <= 2_000
         and len(element.get("url", "")) <= 3_000
     )
-    asks = confirm is None or (len(confirm["title"]["text"]) <= 100 and len(confirm["text"]["text"]) <= 300)
+    asks = confirm is None or (_size(confirm["title"]["text"]) <= 100 and _size(confirm["text"]["text"]) <= 300)
     return element.get("type") == "button" and fits and asks and element.get("style", "primary") in ("primary", "danger")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from monitor import assembly, notifiers
+from monitor.config import ConfigError
 from monitor.model import Human, Incident, Page, PageKind, Severity, State
 from monitor.notifiers import interface as outgoing
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
@@ -102,6 +104,19 @@ async def test_alertmanager_gets_the_same_labels_from_every_host_and_an_end_when
             == {"alertname": "HijackMonitor", "account": "x::1", "name": "@acme on X", "severity": "page"}
         )
         assert here["endsAt"] > START.isoformat() >= over["endsAt"]
+
+
+async def test_alertmanager_behind_basic_authentication_gets_a_name_and_a_password() -> None:
+    async with AsyncExitStack() as stack:
+        far = await Receiver(200).start(stack)
+        options = {"urls": [far.base], "username": "monitor"}
+        made = await stack.enter_async_context(route("alertmanager", options, {"alertmanager_password": "p:w é"}))
+        await made.send(letter(PageKind.ROOT))
+        _, _, headers, _ = far.got[0]
+        assert base64.b64decode(headers["authorization"].removeprefix("Basic ")).decode() == "monitor:p:w é"
+        for secrets, said in (({}, "alertmanager_password is missing"), ({"alertmanager_token": "t"}, "expected one of them")):
+            with pytest.raises(ConfigError, match=said):
+                await stack.enter_async_context(route("alertmanager", options, secrets))
 
 
 async def test_one_member_of_a_cluster_is_enough_and_none_is_not() -> None:

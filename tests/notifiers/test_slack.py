@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from monitor import safe
 from monitor.model import (
     Finding,
     Incident,
@@ -29,7 +31,7 @@ from monitor.model import (
 from monitor.model import Kind as PostKind
 from monitor.notifiers.interface import Letter, Refusal
 from monitor.notifiers.slack.api import classified
-from monitor.notifiers.slack.message import Look, arguments, mention
+from monitor.notifiers.slack.message import Look, arguments, mention, runbook_messages
 from monitor.simulator.slack import _refused
 from monitor.store import Kept
 from tests.conftest import START
@@ -205,3 +207,35 @@ def test_what_each_refusal_means(status: int, data: object, refusal: Refusal) ->
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("soon", 0), ("inf", 0), ("99999", 300), ("0", 1)])
 def test_how_long_slack_wants_us_to_wait(header: str, seconds: float) -> None:
     assert classified(Response(429, {}, {"Retry-After": header})).retry_after == seconds
+
+
+def test_a_runbook_is_told_whole_in_messages_that_slack_takes() -> None:
+    lines = [f"{n}. Revoke <sessions> & tokens 🔥 of account {n}" for n in range(350)]
+    told = runbook_messages("\n".join(lines))
+    assert len(told) == 3
+    assert all(safe.units("".join(message)) < 8_000 and all(safe.units(part) <= 3_000 for part in message) for message in told)
+    assert "".join(part for message in told for part in message).split("\n") == [
+        line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in lines
+    ]
+    assert all(part.endswith("\n") for message in told for part in message[:-1]), "no line is broken"
+    long = runbook_messages("\n" + "&" * 40_000)
+    assert len(long) == 5
+    assert all(re.fullmatch("(&amp;)+", part) for message in long[:4] for part in message), "no entity is broken"
+    assert "The rest of the runbook is in its file" in long[4][-1]
+
+
+@given(st.text(st.sampled_from("a&<é\u0301\u200d👨👩👧🏽🔥\n "), max_size=80), st.integers(2, 40))
+def test_what_is_cut_for_slack_fits_in_utf_16_and_ends_with_a_whole_sign(text: str, limit: int) -> None:
+    shown = safe.clean(text, limit)
+    assert safe.units(shown) <= limit
+    assert shown == safe.clean(text, 1_000) or shown.endswith("…")
+    shown.encode("utf-8")
+    assert safe.units(safe.cut_markup(text, limit)) <= limit
+    assert "".join(safe.pieces(text, 20)) == text
+
+
+def test_a_family_is_not_cut_to_a_father() -> None:
+    family, hand = "👨\u200d👩\u200d👧", "👍🏽"
+    assert safe.clean(f"ab{family}cd", 8) == "ab…"
+    assert safe.clean(f"ab{hand}cd", 5) == "ab…"
+    assert safe.clean("abe\u0301cd", 4) == "ab…"

@@ -23,7 +23,7 @@ from monitor.notifiers.slack.api import Api, messages, next_cursor
 from monitor.notifiers.slack.app import SlackApp
 from monitor.notifiers.slack.conversation import Conversation, Memory
 from monitor.notifiers.slack.front import Front
-from monitor.notifiers.slack.message import Look, arguments, mention
+from monitor.notifiers.slack.message import Look, arguments, mention, runbook_messages
 from monitor.notifiers.slack.people import People
 from monitor.notifiers.slack.replies import Office
 from monitor.notifiers.slack.seal import Seal
@@ -57,6 +57,11 @@ class SlackNotifier:
         self._broadcast = bool(settings.options.get("broadcast", True))
         self._mention = tuple(settings.options.get("mention") or ())
         self._sockets = int(settings.options.get("sockets") or 1)
+
+    @property
+    def runbook(self) -> tuple[tuple[str, ...], ...]:
+        """The runbook file, message by message."""
+        return runbook_messages(self.look.runbook)
 
     def front(self, office: Office, app_token: str) -> Front:
         """Where people work with what this channel is told."""

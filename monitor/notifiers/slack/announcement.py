@@ -91,7 +91,7 @@ def _text(one: ApprovedPost) -> str:
 
 
 def _cost(text: str) -> int:
-    return len(json.dumps(text, ensure_ascii=False)) + EACH
+    return safe.units(json.dumps(text, ensure_ascii=False)) + EACH
 
 
 def _line(one: Announcement, names: dict[str, str]) -> str:

@@ -7,9 +7,11 @@ are far inside them. Untrusted text stands only in rich_text leaves or went thro
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from monitor import safe
@@ -42,7 +44,9 @@ DRILL_RUNBOOK = (
 OWN_RUNBOOK = "*What to do*  1. Acknowledge, or reply `ack` here  2. `hijack-monitor status` on the host says more; it closes itself when it is mended"
 DRIFT_RUNBOOK = "*What to do*  1. `hijack-monitor status` says how often it came  2. Send the sample to the maintainers  3. Resolve here: it is told only once"
 OWN = ("slack", "engine", "monitor", "drill", "canary", "money")  # what can be wrong with the monitor itself, see `health`
-PARTS = 2_700  # characters of a runbook file in one section
+PARTS = 2_600  # units of a runbook file in one section
+WHOLE = 7_900  # and in one message: it was refused at 11,341 characters in blocks
+MOST_MESSAGES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +158,23 @@ def _evidence(letter: Letter) -> list[Block]:
 def _told_runbook(letter: Letter, look: Look) -> list[Block]:
     """The operator's own file. It is text: no control sequence of it reaches Slack."""
     rev = f"{letter.incident.id}.{letter.page.id}"
-    text = safe.for_slack_lines(look.runbook, 3 * PARTS) or "the runbook file is empty"
-    return [_section(f"r{n}.{rev}", text[at : at + PARTS]) for n, at in enumerate(range(0, len(text), PARTS))][:6]
+    told = runbook_messages(look.runbook)
+    number = int(part[1]) if (part := re.fullmatch(r"part (\d{1,2})", letter.page.reason)) else 1
+    return [_section(f"r{n}.{rev}", text) for n, text in enumerate(told[min(number, len(told)) - 1])]
+
+
+@lru_cache(maxsize=4)
+def runbook_messages(runbook: str) -> tuple[tuple[str, ...], ...]:
+    """The operator's file as texts of sections, message by message, each under Slack's limits once it is escaped."""
+    text = safe.for_slack_lines(runbook, 100_000) or "the runbook file is empty"
+    messages: list[list[str]] = [[]]
+    for piece in safe.pieces(text, PARTS):
+        if safe.units("".join([*messages[-1], piece])) > WHOLE:
+            messages.append([])
+        messages[-1].append(piece)
+    if len(messages) > MOST_MESSAGES:
+        messages[MOST_MESSAGES - 1][-1] = "_The rest of the runbook is in its file on the host._"
+    return tuple(tuple(message) for message in messages[:MOST_MESSAGES])
 
 
 def buttons(letter: Letter, look: Look) -> list[Block]:

@@ -93,7 +93,7 @@ def _whole(posts: list[Kept]) -> tuple[list[tuple[Kept, str]], int]:
         text = safe.for_slack_whole(approvals.whole(kept), min(LONGEST, room))
         if text and len(shown) < MOST_SHOWN:
             shown.append((kept, text))
-            room -= len(text)
+            room -= safe.units(text)
     return shown, len(posts) - len(shown)
 
 
@@ -104,7 +104,7 @@ def _on_the_host(incident: Incident, left: int) -> str:
 
 def quoted(text: str) -> dict[str, Any]:
     """Text that went through `safe`, whole: in leaves that Slack takes."""
-    leaves = [{"type": "text", "text": text[at : at + LEAF]} for at in range(0, len(text), LEAF)]
+    leaves = [{"type": "text", "text": piece} for piece in safe.pieces(text, LEAF)]
     return {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": leaves}]}
 
 
