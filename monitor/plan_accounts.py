@@ -26,7 +26,7 @@ NETWORKS = {
     "newsletter": "newsletter email mail", "blog": "blog website", "slack": "slack",
 }  # fmt: skip
 _NETWORK = {word: network for network, words in NETWORKS.items() for word in words.split()}
-_SEVERAL = re.compile(r"[,;|\n+&]+")
+_SEVERAL = re.compile(r"[,;|\n+&]+|\s(?:and|und|et)\s")
 _PROFILE = re.compile(r"(?:https?://)?(?:www\.|mobile\.|m\.)?([a-z0-9-]+\.[a-z.]{2,12})/@?([\w.-]+)/?(?:\?.*)?", re.IGNORECASE)
 _BEFORE = re.compile(r"([^@:–—/-]+?)\s*(?:[:–—/-]\s*|(?=@))@?(\S+)")  # Twitter: acme, X - @acme
 _BEHIND = re.compile(r"@?(\S+)\s*[(\[]([^)\]]+)[)\]]")  # @acme (X)

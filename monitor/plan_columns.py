@@ -48,7 +48,8 @@ _STATUS_ALONE = ("stato", "etat", "valide", "validee", "validation", "tila", "st
 TELLING = (
     "date", "datum", "fecha", "time", "uhrzeit", "schedule", "scheduled", "publish", "publishing", "zone", "timezone", "account", "accounts",
     "profile", "profiles", "handle", "channel", "channels", "network", "networks", "platform", "platforms", "link", "links", "url", "urls",
-    "media", "image", "images", "video", "videos", "photo", "picture", "gif",
+    "media", "image", "images", "video", "videos", "photo", "picture", "gif", "day", "week", "month", "when", "live", "slot",
+    "review", "reviewed", "reviewer", "signoff", "legal", "compliance", "decision", "stage", "phase", "cleared", "clearance",
 )  # fmt: skip
 _ABOUT = ("title", "titles", "description", "descriptions", "subtitle", "name")  # of a link or picture: words
 _REMARK = re.compile(r"[\[(](?!s\))([^\])]*)[\])]")

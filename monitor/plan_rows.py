@@ -140,10 +140,9 @@ def _unread(path: Path, columns: list[_Column], how: Reading) -> list[str]:
         elif tells(one.name) or ("0" in shown and set(shown) <= {"0", "1"}):
             wrong.append(f"“{one.name}” (like {sample[:40]!r}) may matter")
     if wrong:
-        name = columns[0].name if len(columns) == 1 else "NAME"
         raise PlanError(
-            f"{path}: not understood: column {'; '.join(wrong[:6])}. Say what it is with --column text=“{name}” (or date, time, zone, account,"
-            f" status, link, media …), or leave it out with --ignore “{name}”"
+            f"{path}: not understood: column {'; '.join(wrong[:6])}. Say what it is with --column WHAT=“NAME” (WHAT is text, date, time, zone,"
+            " account, status, link, media …), or leave it out with --ignore “NAME”"
         )
     return [f"not read: {quoted(one.name for one in columns)}"] if columns else []
 
@@ -159,7 +158,7 @@ def _shown(cell: Any) -> Iterable[str]:
 def _tells(text: str, how: Reading) -> str:
     """What a cell holds that decides about posts, or an empty string."""
     zone = "/" in text or text.lower().startswith(("utc", "gmt"))
-    known = text.lower() in (a.handle.lower() for a in how.accounts) or text in (a.id for a in how.accounts)
+    known = text.lower() in (a.handle.lower() for a in how.accounts) or text in (a.id for a in how.accounts if len(a.id) > 4)
     found = {
         "dates": looks_dated(text), "media": _MEDIA.fullmatch(text), "links": _LINK.fullmatch(text), "states": folded(text) in STATES,
         "zones": zone and zone_said(text), "accounts": known or _HANDLE.fullmatch(text) or network_of(text),

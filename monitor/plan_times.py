@@ -37,6 +37,7 @@ _DAYS = (
     "sunday sun sonntag dimanche dim domingo domenica zondag",
 )  # fmt: skip
 _WEEKDAY = {word: number for number, words in enumerate(_DAYS) for word in words.split()}
+_NEAR = ("next", "this", "end", "of", "mid", "early", "late", "morning", "noon", "afternoon", "evening", "am", "pm")
 _LETTERS = r"[^\W\d_]+"
 _YMD = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
 _SLASHED = re.compile(r"(\d{1,2})([-/.])\s?(\d{1,2})\2\s?(\d{4}|\d\d)(?!\d)")
@@ -53,6 +54,9 @@ _ENDS_IN_ZONE = re.compile(
     rf"(?:(?<![^\W_])({_REGION.pattern}|[a-z]{{2,5}})|(?<![a-z])(z|(?:utc|gmt)?\s?[+-]\d\d?(?::?\d\d)?))\)?$", re.IGNORECASE
 )
 _RANGE = re.compile(r"\d{1,2}:\d\d\s?[-–—]\s?\d{1,2}:\d\d")
+_ABOUT_WHEN = re.compile(
+    r"(?:next |this |end of |mid )?(?:today|tomorrow|heute|morgen|demain|manana|domani|amanha|weekend|(?:kw|cw|wk|week|woche|q)\s?\d{1,2}(?: \d{4})?)"
+)
 _BLANKS = re.compile(r"[\s,]+")
 
 
@@ -107,6 +111,11 @@ def row_zone(cell: str) -> tzinfo | None:
 def looks_dated(cell: str) -> bool:
     """Whether a cell is a date, a time or a point in time, however it is to be read."""
     text = _without_weekday(_plain(cell))[0]
+    words = text.split()
+    if words and (
+        _ABOUT_WHEN.fullmatch(text) or all(w.strip(".") in _WEEKDAY or w.strip(".") in _MONTH or w in _NEAR or w.isdigit() for w in words)
+    ):
+        return not text.replace(" ", "").isdigit()
     if found := _CLOCK.fullmatch(text):
         return bool(":" in text or found[4] or re.search(r"\d\s?(?:h|uhr)", text))
     ymd, slashed, day_month, month_day, basic = _forms(text)
