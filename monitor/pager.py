@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from monitor import set_aside
 from monitor.announcer import Announcer
 from monitor.incidents import mentions, next_due
 from monitor.model import Page, PageKind, Severity, State
@@ -175,9 +176,12 @@ class Pager:
                 await self._send(page, route)
         except sqlite3.Error:
             log.exception("page %s: the store failed", page.key)
-        except Exception:
+        except Exception as error:
             # A bug of ours, perhaps in the wording: look whether it went out, then send it plain.
             log.exception("page %s: unexpected", page.key)
+            if page.plain and page.state == "ready":
+                set_aside.letter(self._store, self._outbox, page, type(error).__name__, self._clock())
+                return
             if page.state == "unknown":  # looking for it breaks: no reason never to send it again
                 self._cannot_look(page, NotifierError(Refusal.UNKNOWN, "it could not be looked for"), self._clock())
                 return

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from monitor import desk, drill, health, incidents, journal, selfcheck, silences, standing
+from monitor import desk, drill, health, incidents, journal, selfcheck, set_aside, silences, standing
 from monitor.collector import Collector, listen
 from monitor.config import Config, ConfigError
 from monitor.connection import is_busy
@@ -33,7 +33,7 @@ from monitor.sources.interface import Source, SourceError
 from monitor.steps import LOGGED, TOLD, Steps, move, pull_in, remember, since_last
 from monitor.store import Store
 from monitor.tables import AccountTable
-from monitor.unwritten import Unwritten, tell_unusable
+from monitor.unwritten import PATIENCE, Unwritten, tell_unusable
 from monitor.vision import Vision
 from monitor.watch import Watch
 
@@ -83,6 +83,7 @@ class Service:
     sight: FirstSight = field(init=False)
     x_settings: incoming.Settings | None = None
     _told_at: datetime | None = None
+    _failing_since: datetime | None = None
     _reported: dict[str, frozenset[str]] = field(default_factory=dict)
     _swept: dict[str, datetime] = field(default_factory=dict)
     _shouting: set[asyncio.Future[None]] = field(default_factory=set)
@@ -301,10 +302,26 @@ class Service:
             if self.unwritten.over(self._name_gap):
                 for watch in self.watches:
                     watch.intake.unwritten = ()
+            self._failing_since = None
         except sqlite3.Error as error:
             self._cannot_write(error)
+        except Exception as error:
+            log.exception("the pager failed")
+            self._set_aside(error)
         if why := self.store.unusable():  # also what only a caller met that goes on without
             self.stop_for(why)
+
+    def _set_aside(self, error: Exception) -> None:
+        """Nobody can be paged while one row stops all others: it is set aside and pages. A bug that no row explains is told."""
+        now = self.clock()
+        self._failing_since = self._failing_since or now
+        try:
+            if set_aside.bad_rows(self.store, self.outbox, now):
+                self.wake.set()
+            elif abs(now - self._failing_since) >= PATIENCE:
+                self.stop_for(f"the pager fails: {type(error).__name__}")
+        except sqlite3.Error as broken:
+            self._cannot_write(broken)
 
     def _name_gap(self, sentence: str) -> None:
         now = self.clock()

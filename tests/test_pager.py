@@ -11,7 +11,7 @@ import pytest
 
 from monitor.model import PageKind
 from monitor.notifiers.interface import Letter, Notifier
-from tests.conftest import World, world
+from tests.conftest import CONFIG, World, world
 
 
 async def _hijack(w: World) -> None:
@@ -261,3 +261,33 @@ async def test_a_database_refuses_a_second_open_incident_of_one_account(tmp_path
                 " silence"
                 " FROM incidents"
             )
+
+
+async def test_a_row_that_cannot_be_read_is_set_aside_and_pages_and_stops_no_other(tmp_path: Path) -> None:
+    accounts = [{"handle": h, "id": str(n), "earlier": ["Good morning."]} for n, h in enumerate(("acme", "acmesupport"), 7_000)]
+    async with world(tmp_path, CONFIG | {"accounts": accounts}) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        sql = w.service.store.sql
+        sql.execute("UPDATE incidents SET hosts = 'no JSON', opened_at = 'noon' WHERE id = 1")
+        sql.execute("UPDATE pages SET mentions = 'nobody', state = 'ready' WHERE id = 1")
+        await w.run(1)
+        w.x.post("acmesupport", "We are sold too.")
+        await w.run(10)
+        told = "\n".join(m.words() for m in w.slack.roots())
+        assert "We are sold too." in told
+        assert "An incident could not be read" in told
+        assert "A page could not be made" in told
+        assert sql.execute("SELECT count(*) FROM audit WHERE action = 'row set aside' AND instr(detail, 'no JSON')").fetchone()[0] == 1
+        w.x.post("acme", "And sold again.")
+        await w.run(10)
+        assert any("And sold again." in m.words() for m in w.slack.messages.values()), "the account goes on paging"
+
+
+async def test_a_letter_that_cannot_be_made_is_told_by_a_page_about_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.service.poll(w.service.watches[0])
+        w.service.store.sql.execute("UPDATE posts SET post = '{}' WHERE baseline = 0")
+        await w.run(60)
+        assert "A page could not be made" in "\n".join(m.words() for m in w.slack.roots())
