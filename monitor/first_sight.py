@@ -163,8 +163,10 @@ class FirstSight:
         since = known_since(account.key, self._found[0], self._clock(), whole=self._found[1]) if self._found else None
         if since:
             with self._store.transaction():
-                where = "UPDATE accounts SET known_since = ? WHERE key = ? AND first_seen IS NULL"
-                self._store.sql.execute(where, [stamp(since), account.key])
+                where = (
+                    "key = ? AND first_seen IS NULL AND (known_since IS NULL OR known_since > ?)"  # never less than an earlier start found
+                )
+                self._store.sql.execute(f"UPDATE accounts SET known_since = ? WHERE {where}", [stamp(since), account.key, stamp(since)])  # noqa: S608
         return since
 
     async def _proofs(self, now: datetime) -> tuple[tuple[Proof, ...], bool, str]:
@@ -249,8 +251,8 @@ class FirstSight:
         if self.channel is None or not text:
             return
         keys = [a.key for a in self._accounts()]
-        read = self._store.sql.execute("SELECT key, last_ok FROM accounts WHERE last_ok IS NOT NULL").fetchall()
-        until = min((t for r in read if r["key"] in keys and (t := record.moment(r["last_ok"]))), default=None)
+        read = self._store.sql.execute("SELECT key, coalesce(last_ok, known_since) AS until FROM accounts").fetchall()
+        until = min((t for r in read if r["key"] in keys and (t := record.moment(r["until"]))), default=None)
         payload: dict[str, str | int] = {
             "kind": "standing", "install": self._store.install, "read": int(until.timestamp()) if until else 0,
             "accounts": " ".join(map(digest, keys[:_MOST_NAMED])), "whole": int(len(keys) <= _MOST_NAMED),

@@ -79,6 +79,22 @@ async def test_a_known_monitor_whose_database_is_gone_judges_what_was_posted_mea
             assert len(kept) == 1
 
 
+async def test_a_known_monitor_that_dies_before_its_first_read_forgets_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first:
+        await first.run(30)
+        first.x.post("acme", "We are sold.")
+        first.clock.move(3_600)
+        first.x.faults.add("html", "tweets", times=100_000, value=503)
+        async with world(tmp_path / "b", beside=first) as second:
+            await second.run(6)
+            assert second.slack.waking() == []
+        first.clock.move(60)
+        first.x.faults.script.clear()
+        async with world(tmp_path / "b", beside=first) as second:
+            await second.run(6)
+            assert any("We are sold." in m.words() for m in second.slack.waking())
+
+
 async def test_an_account_that_the_lost_database_did_not_watch_is_a_new_one(tmp_path: Path) -> None:
     more = CONFIG | {"accounts": [*CONFIG["accounts"], {"handle": "acmehelp", "id": "77", "earlier": ["Hello."]}]}
     async with world(tmp_path / "a") as first:

@@ -14,6 +14,7 @@ from monitor.notifiers.slack.people import People
 from monitor.notifiers.slack.seal import EVENT, Seal
 
 KIND = "standing"
+_RENEWED = 30 * 86_400  # seconds: some workspaces hide what is older than 90 days
 _A_PAGE, _MOST_PAGES = 999, 30
 
 
@@ -25,10 +26,11 @@ class SlackStanding:
         self._channel_id = channel
 
     async def tell(self, text: str, payload: dict[str, str | int], receipt: str) -> str:
-        """Post it, or edit it."""
+        """Post it, or edit it; once a month it is posted anew."""
         said: dict[str, Any] = {"text": safe.for_slack_lines(text, 3_500), "metadata": self._seal.metadata(payload, self._channel)}
         said |= {"parse": "none", "link_names": False}
-        if receipt:
+        age = self._people.clock().timestamp() - _time(receipt) if receipt else 0.0
+        if receipt and age < _RENEWED:
             await self._api.call(self._api.web.chat_update(channel=self._channel_id, ts=receipt, **said))
             return receipt
         answer = await self._api.call(
@@ -77,7 +79,8 @@ class SlackStanding:
         if said.get("kind") != KIND:
             return Proof(_moment(written))
         accounts = frozenset(str(said.get("accounts", "")).split())
-        return Proof(_moment(min(written, _time(said.get("read")) or written)), accounts, bool(said.get("whole")))
+        read = _time(said.get("read"))
+        return Proof(_moment(min(written, read)), accounts, bool(said.get("whole"))) if read else None
 
 
 def _time(value: object) -> float:
