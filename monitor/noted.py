@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from monitor.model import Account, Post
+from monitor.model import Account, Post, Profile
 from monitor.reads import AUTHOR, CREDITS, HANDLE, LOOKUP, PROFILE, SEARCH, Read, Reads
 from monitor.sources.interface import PAGES, Batch, Faces, Found, Source, SourceError, Trouble
 
 T = TypeVar("T")
+_TELLING = ("name", "handle", "avatar", "bio", "link")  # a profile without these tells of no hijack
 
 
 class Noted:
@@ -38,12 +39,17 @@ class Noted:
         return await self._source.since(when)
 
     async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
-        """See `Source`. A platform without profiles names none; one that names some of them should have named all."""
+        """See `Source`. A platform without profiles names none; one that names some of them should have named all,
+        and one that leaves out what a scam changes has not been read.
+        """
         with self._failing(PROFILE, {a.key: a.name for a in accounts}):
             faces = await self._source.profiles(accounts)
         unsaid = SourceError(Trouble.UNAVAILABLE, "nothing was said of its profile")
+        lacks = [name for name in _TELLING if name in faces.unseen]
+        partial = SourceError(Trouble.UNAVAILABLE, f"the platform leaves out {', '.join(lacks)}")
         for account in accounts:
-            self._say(PROFILE, account.key, account.name, faces.found.get(account.key, unsaid) if faces.found else "")
+            found = faces.found.get(account.key, unsaid) if faces.found else ""
+            self._say(PROFILE, account.key, account.name, partial if lacks and isinstance(found, Profile) else found)
         return faces
 
     async def author(self, post: Post) -> str:

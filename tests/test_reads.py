@@ -13,13 +13,13 @@ import pytest
 
 from monitor import health, metrics, reads, status
 from monitor.blocklists import Blocklists
-from monitor.model import Account, Kind, Post, Severity, State
+from monitor.model import Account, Kind, Post, Profile, Severity, State
 from monitor.noted import Noted
 from monitor.notifiers.interface import Notifier
 from monitor.oncall import Schedule
 from monitor.pictures import Pictures
 from monitor.reads import AUTHOR, EDITS, LOOKUP, PROFILE, READS, SCHEDULE, THREAD, Read, Reads, overdue
-from monitor.sources.interface import Source, SourceError, Stream, Trouble
+from monitor.sources.interface import Faces, Source, SourceError, Stream, Trouble
 from tests.conftest import CONFIG, START, Clock, World, world
 from tests.receivers import Receiver
 
@@ -40,7 +40,8 @@ def test_every_read_of_an_edge_stands_in_the_table() -> None:
     named = [method for read in READS.values() for method in read.methods]
     asked = {f"Source.{name}" for name, _ in inspect.getmembers(Source, inspect.isfunction) if not name.startswith("_")}
     streamed = {f"Stream.{name}" for name, _ in inspect.getmembers(Stream, inspect.isfunction) if not name.startswith("_")}
-    assert asked | streamed - {"Stream.read"} <= set(named), "`Stream.read` parses a line and never fails"
+    asks_nobody = {"Stream.read", "Source.since"}  # a line that came, a moment as a cursor
+    assert (asked | streamed) - asks_nobody <= set(named)
     assert len(named) == len(set(named))
     for method in named:
         edge, _, name = method.partition(".")
@@ -72,7 +73,7 @@ ASKED = {
 
 async def test_whatever_an_edge_raises_is_noted_as_a_read_that_failed() -> None:
     methods = {name for name, _ in inspect.getmembers(Source, inspect.isfunction) if not name.startswith("_")}
-    assert methods == {*ASKED, "read"}, "the collector notes what `read` comes to: an answer that cannot be handled is no read"
+    assert methods == {*ASKED, "read", "since"}, "the collector notes what `read` comes to: an answer that cannot be handled is no read"
     for name, arguments in ASKED.items():
         going = Reads(Clock())
         with pytest.raises(ValueError, match=name):
@@ -96,6 +97,19 @@ async def test_an_author_who_is_gone_is_an_answer_and_a_profile_that_is_gone_is_
         with pytest.raises(SourceError):
             await getattr(noted, name)(*ASKED[name])
     assert [(s.read, s.since is None) for s in going.states()] == [("author", True), ("profile", False)]
+
+
+@pytest.mark.parametrize(("unseen", "works"), [(("bio", "link"), False), (("banner",), True), ((), True)])
+async def test_a_profile_without_what_a_scam_changes_is_not_read(unseen: tuple[str, ...], works: bool) -> None:
+    class Partial:
+        async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
+            return Faces({a.key: Profile(a.key, handle=a.handle) for a in accounts}, unseen=frozenset(unseen))
+
+    going = Reads(Clock())
+    await Noted(Partial(), "x", going).profiles((ACME,))  # type: ignore[arg-type]
+    (state,) = going.states()
+    assert (state.since is None) is works
+    assert works or "bio, link" in state.why
 
 
 # --- how they age -------------------------------------------------------------------------------------
