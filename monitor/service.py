@@ -25,7 +25,7 @@ from monitor.oncall import Schedule, said
 from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pictures import Pictures
-from monitor.reads import BLOCK_LIST, PROFILE, SCHEDULE, THREAD, Reads
+from monitor.reads import BLOCK_LIST, PROFILE, SCHEDULE, Reads
 from monitor.reloading import Reloading
 from monitor.selfcheck import SelfCheck
 from monitor.sources import interface as incoming
@@ -137,21 +137,12 @@ class Service:
         """
         self.pager.recover()
         standing.forget_notes(self.store)
-        self._expect_reads()
+        standing.expect(self.reads, self.config, self.store)
         self.pending = list(self.config.file.accounts)
         await self.look_up()
         await self.sight.look()
         if not self.watches and self.pending and not self.pending_may_come:
             raise ConfigError(f"accounts: {self.pending_why}")
-
-    def _expect_reads(self) -> None:
-        """What is due all the time, as configured; what failed before the start has failed since then if it still does."""
-        file = self.config.file
-        self.reads.remember(standing.reads(self.store))
-        self.reads.only(SCHEDULE, {"schedule": "the on-call schedule"} if self.oncall else {})
-        if not file.slack:
-            self.reads.only(THREAD, {})  # otherwise known once the open incidents have been looked at
-        self.reads.every[SCHEDULE.name] = file.oncall.refresh_minutes * 60 if file.oncall else 0
 
     async def look_up(self) -> list[Watch]:
         """Resolve handles to ids, pin them, watch them; returns the new watches.

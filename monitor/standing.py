@@ -12,7 +12,7 @@ from monitor.collector import Collector
 from monitor.config import Config
 from monitor.incidents import minutes
 from monitor.observed import Observed
-from monitor.reads import Reads
+from monitor.reads import SCHEDULE, THREAD, Reads
 from monitor.record import stamp
 from monitor.store import Store
 from monitor.verdict import CANARY
@@ -74,6 +74,16 @@ def tell(
     store.keep(_NAME, json.dumps(found))
     store.keep(_READS, going.written())
     return covered
+
+
+def expect(going: Reads, config: Config, store: Store) -> None:
+    """What is due all the time, as configured; what failed before the start has failed since then if it still does."""
+    file = config.file
+    going.remember(reads(store))
+    going.only(SCHEDULE, {"schedule": "the on-call schedule"} if file.oncall else {})
+    if not file.slack:
+        going.only(THREAD, {})  # otherwise known once the open incidents have been looked at
+    going.every[SCHEDULE.name] = file.oncall.refresh_minutes * 60 if file.oncall else 0
 
 
 def reads(store: Store) -> str:
