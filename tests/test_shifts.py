@@ -161,6 +161,12 @@ def test_how_a_file_was_saved_changes_nothing(body: bytes) -> None:
         ("On-call: ann@acme.example (Social)", "ann"), ("Ann (ann@acme.example)", "ann"),
         ("Questions to boss@acme.example", ""), ("Social on-call, ping boss@acme.example", ""), ("On call (escalate to boss@acme.example)", ""),
         ("Swap: Ben covers for ann@acme.example", ""), ("ann@acme.example -> ben@acme.example", ""), ("ann@acme.example on holiday", ""),
+        ("Social: ann@acme.example", "ann"), ("[L1] ann@acme.example", "ann"), ("On call - Ann ann@acme.example", "ann"), ("Ann Lee - ann@acme.example", "ann"),
+        ("Ann (ann@acme.example) is on call", "ann"), ("Ann & Ben (ann@acme.example, ben@acme.example)", "ann ben"), ("Rufbereitschaft ann@acme.example", "ann"),
+        ("Override: ann@acme.example (was ben@acme.example)", "ann"), ("Swap: ben@acme.example takes over from ann@acme.example", "ben"),
+        ("Primary: ann@acme.example - Backup: ben@acme.example", "ann ben"), ("Social Rotation: ann@acme.example", "ann"),
+        ("Canceled: On-call: ann@acme.example", ""), ("On-call: ann@acme.example (declined)", ""), ("On-call handover: ann@acme.example", ""),
+        ("Who covers ann@acme.example?", ""), ("1:1 ann@acme.example", ""), ("Social dinner: ann@acme.example", ""), ("Dentist ann@acme.example", ""),
         ("Off duty: ann@acme.example", ""), ("Lunch with boss@acme.example", ""), ("Swap ann@acme.example with ben@acme.example", ""), ("Social on-call", ""),
     ],
 )  # fmt: skip

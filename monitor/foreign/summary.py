@@ -8,20 +8,28 @@ ADDRESS = r"[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
 USER = re.compile(r"\b[UW](?=[A-Z]*\d)[A-Z0-9]{6,20}\b")  # with a digit: UPDATE and WEEKEND are words
 _NAME = re.compile(rf"(?:mailto:)?(?P<name>{ADDRESS})|<?@?(?P<user>{USER.pattern})>?")
 _DUTY = re.compile(
-    r"\bon[- ]?call\b|\b(?:on )?duty\b|\bshifts?\b|\brota\b|\broster\b|\bprimary\b|\bsecondary\b|\bstand-?by\b|\bswap(?:s|ped)?\b"
-    r"|\bcover(?:s|ing|age)?\b|\bpager\b|\bbereitschaft\b|\bastreinte\b|\bguardia\b",
+    r"\bon[- ]?call\b|\b(?:on )?duty\b|\bshifts?\b|\brota(?:tion)?s?\b|\brosters?\b|\bschedules?\b|\bprimary\b|\bsecondary\b|\bback-?up\b"
+    r"|\boverrides?\b|\b(?:l|level|layer|tier) ?\d\b|\bstand-?by\b|\bswap(?:s|ped)?\b|\bcover(?:s|ing|age)?\b|\bpager\b|\b\w*bereitschaft\w*"
+    r"|\bdienst\b|\bpikett?\b|\bastreinte\b|\bgarde\b|\bguardia\b|\bturno\b|\breperibilit\w+|\bplant[aã]o\b|\bvakt\b|\bdy[zż]ur\b|当番",
     re.IGNORECASE,
 )
 _OTHERWISE = re.compile(  # no list of these is whole: each only keeps a person from being named without the group
     r"\b(?:not?|off|out|away|sick|ill|leave|holidays?|vacation|pto|ooo|questions?|ask|contact|info|escalat\w*|manager|lead|owner|cc|until|before"
-    r"|after|formerly|was|to|ping|e-?mail|mail|notify|tell|if|with|from)\b",
+    r"|after|formerly|was|to|ping|e-?mail|mail|notify|tell|if|with|from|cancel\w*|declin\w*|delet\w*|reject\w*|withdrawn|draft|needs?|needed"
+    r"|wanted|request\w*|who|vacant|unassigned|open|hand-?(?:over|off)s?|train\w*|shadow\w*|retro\w*|review\w*|meetings?|1:1|abgesagt|annul\w*"
+    r"|abgelehnt|urlaub|krank|frei|cong[eé]s?|absent\w*|vacaciones|ferie)\b|\?",
     re.IGNORECASE,
 )
-_BY_TIME = re.compile(r"\b(?:by|at|the|this|days?|nights?|weekends?|weeks?|mornings?|evenings?|\d+(?:am|pm|h)?)\b|[\W_]+", re.IGNORECASE)
+_PLAIN = re.compile(  # says when, or which team
+    r"\b(?:by|at|the|this|is|days?|daytime|nights?|weekends?|weeks?|mornings?|evenings?|(?:mon|tue|wed|thu|fri|sat|sun)(?:[a-z]{0,4}day)?"
+    r"|\d+(?:am|pm|h)?|social|media|comms|communications?|community|teams?|emea|apac|amer|uk|us|eu)\b|[\W_]+",
+    re.IGNORECASE,
+)
 _DISPLAYED = r"[\w.'-]{1,40}(?:\s[\w.'-]{1,40}){0,3}\s*[<(]\s*"  # Alice Smith <
-_BETWEEN = re.compile(rf"[\s,;&+/|)>]*(?:\band\b)?\s*(?:(?:primary|secondary)\s*:?\s*)?(?:{_DISPLAYED})?[\s(<]*", re.IGNORECASE)
-_INSTEAD = re.compile(r"\b(?:for|instead of|replaces|replacing)\s*[<(]?\s*$", re.IGNORECASE)
-_TIME = re.compile(r"\b(?:by|at|the|this|day|night|weekend|week|morning|evening|daytime|\d+)\b|[\W_]+", re.IGNORECASE)
+_BETWEEN = re.compile(
+    rf"(?!\s*[-=]+>)[\s,;&+/|)>–—-]*(?:\band\b)?\s*(?:(?:primary|secondary|back-?up)\s*:?\s*)?(?:{_DISPLAYED})?[\s(<]*", re.IGNORECASE
+)
+_INSTEAD = re.compile(r"\b(?:for|instead of|replac(?:es|ing)|covers|from|was)\s*[<(]?\s*$", re.IGNORECASE)
 
 
 def named(text: str) -> list[str]:
@@ -44,15 +52,25 @@ def named(text: str) -> list[str]:
         if len(more) > 1 or not _INSTEAD.search(words):  # bob covers for alice
             return []
         after = _INSTEAD.sub("", words) + text[more[0].end() :]
-    return [(one["name"] or "").lower() or one["user"] for one in found] if _on_duty(before, after) else []
+    return [(one["name"] or "").lower() or one["user"] for one in found] if _on_duty(before, after, found) else []
 
 
-def _on_duty(before: str, after: str) -> bool:
+def _on_duty(before: str, after: str, names: list[re.Match[str]]) -> bool:
     """Whether the words on both sides of names say that these are on duty, or say nothing."""
     if _OTHERWISE.search(before) or _OTHERWISE.search(after) or _INSTEAD.search(before):
         return False
+    before, after = _without_own(before, names), _without_own(after, names)
     beside = re.split(rf"{_DUTY.pattern}|[:=|–—]|\s-\s", before, flags=re.IGNORECASE)[-1]
-    if _BY_TIME.sub("", beside) and not re.fullmatch(rf"\s*{_DISPLAYED}", beside):
+    if _PLAIN.sub("", beside) and not re.fullmatch(rf"\s*{_DISPLAYED}", beside):
         return False
-    silent = not _BY_TIME.sub("", after) and (not _BY_TIME.sub("", before) or beside == before)
+    silent = not _PLAIN.sub("", after) and (not _PLAIN.sub("", before) or beside == before)
     return silent or bool(_DUTY.search(before) or _DUTY.search(after))
+
+
+def _without_own(words: str, names: list[re.Match[str]]) -> str:
+    """Words without people's own names: one that stands in the address, and up to two after it (Alice Example alice@acme.example)."""
+    own = [part for one in names for part in re.findall(r"[^\W\d_]{3,}", (one["name"] or "").partition("@")[0])]
+    if not own:
+        return words
+    parts = "|".join(map(re.escape, own[:20]))
+    return re.sub(rf"\b(?:{parts})\b(?: (?!{_DUTY.pattern})[^\W\d_]{{1,40}}){{0,2}}(?=\W|$)", " ", words, flags=re.IGNORECASE)
