@@ -48,6 +48,8 @@ THIS_WEEK = (f"RECURRENCE-ID:{at(-2)}", f"DTSTART:{at(-2)}", f"DTEND:{at(10)}")
         ([event("UID:1", ANN, "SEQUENCE:0"), event("UID:1", ANN, "SEQUENCE:2", "STATUS:CANCELLED")], []),
         ([event(ANN, "STATUS:cancelled"), event(BEN, "STATUS:CONFIRMED")], ["ben"]),
         ([event(ANN, "STATUS:TENTATIVE")], ["ann"]),
+        ([event(ANN, "STATUS:CANCELED"), event(BEN, "STATUS: deleted ")], []),
+        ([event("ATTENDEE:mailto:ann@acme.example", "SUMMARY:Canceled: Social on-call"), event("ATTENDEE:mailto:ben@acme.example", "SUMMARY:Social")], ["ben"]),
         ([event("ATTENDEE;PARTSTAT=DECLINED:mailto:ann@acme.example", 'ATTENDEE;CN="Ben: "x"":MAILTO:Ben@acme.example', ANN)], ["ben"]),
         ([event("ATTENDEE;PARTSTAT=DECLINED:mailto:ann@acme.example", ANN)], []),
         ([event('ATTENDEE;PARTSTAT=DELEGATED;DELEGATED-TO="mailto:ben@acme.example":mailto:ann@acme.example', BEN)], ["ben"]),

@@ -18,6 +18,8 @@ from monitor.foreign.zones import zone
 MOST_NOTES = 20
 _TIME = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?")
 _LASTS = re.compile(r"\+?P(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?")
+_ON = {"CONFIRMED", "TENTATIVE"}  # whatever else a STATUS says, nobody is on shift
+_CALLED_OFF = re.compile(r"\W*(?:cancel|declined|abgesagt|annul)\w*\W*[:\])]", re.IGNORECASE)  # Outlook: “Canceled: Social on-call”
 _NOBODY = ("DECLINED", "DELEGATED")
 _NO_PERSON = ("ROOM", "RESOURCE", "GROUP")
 
@@ -209,12 +211,13 @@ class _Looking:
 
     def people(self, event: Event, master: Event) -> list[str]:
         """Whom an event that lasts over now names."""
-        status = event.word("STATUS") or master.word("STATUS")
-        if status == "CANCELLED" or self._file.methods.get(event.calendar) == "CANCEL":
+        states = {one.value.strip().upper() for one in event.every("STATUS") or master.every("STATUS")}
+        summary = event.first("SUMMARY")
+        words = plain(summary.value) if summary else ""
+        if not states <= _ON or _CALLED_OFF.match(words) or self._file.methods.get(event.calendar) == "CANCEL":
             return []
         asked, said_no = _asked(event)
-        summary = event.first("SUMMARY")
-        found = asked or [name for name in named(plain(summary.value) if summary else "") if name not in said_no]
+        found = asked or [name for name in named(words) if name not in said_no]
         if not found:
             why = "whoever was asked declined" if said_no else "its words name nobody in a form that is understood"
             self.of_nobody.append(f"the shift “{event.title}” names nobody now: {why}")
