@@ -91,6 +91,7 @@ NEGATIONS = [
     "isn’t",
     "cannot",
     "nicht",
+    "nein",
     "niemand",
     "personne",
     "nadie",

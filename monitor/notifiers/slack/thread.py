@@ -37,7 +37,7 @@ _ASKED_ALL = re.compile(r"\W*(?:any|some)\s*(?:one|body)(?:\s+(?:here|there|else
 _NO = re.compile(
     r"\b(?:no|nope|nah|nay|not|never|none|nobody|no\s*-?\s*one|nothing|nowhere|neither|nor|cannot"
     r"|un-?ack\w*|nack\w*|[a-z]+n['`]t|(?:do|does|did|is|are|was|were|has|have|had|ca|could|wo|would|should|must|need)n['`]?t"
-    r"|nicht|nichts|kein\w*|niemand|nie|niemals|pas|jamais|personne|aucune?|rien|non|nadie|nunca|jam[aá]s|ning[uú]n\w*|nada"
+    r"|nein|nej|nee|nicht|nichts|kein\w*|niemand|nie|niemals|pas|jamais|personne|aucune?|rien|non|nadie|nunca|jam[aá]s|ning[uú]n\w*|nada"
     r"|nessuno|niente|n[aã]o|ningu[eé]m|nenhum\w*|niet|niets|geen|nooit|ingen|inte|ikke|ei|nikt|nigdy|nem|nu|de[gğ]il|yok|kimse|hay[ıi]r"
     r"|не|нет|никто|никогда|ні|ніхто|لا|لم|ليس)\b"
     r"|[不没沒未無无非勿]|ない|ません|なし|いいえ|아니|없|않|못|नहीं|ไม่"
