@@ -15,7 +15,9 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from typing import cast
 
+import aiohttp
 import pytest
+from aiohttp import web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor import health, journal, preflight
@@ -109,6 +111,26 @@ async def test_an_account_that_is_suspended_pages(tmp_path: Path) -> None:
         w.x.named("acme").state = "suspended"
         await w.run(10)
         assert "X says the account is suspended" in w.slack.waking()[0].words()
+
+
+async def test_a_proxy_of_the_environment_is_asked_for_x_and_for_slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[str] = []
+
+    async def forwarded(request: web.BaseRequest) -> web.StreamResponse:
+        passed.append(request.url.path)
+        headers = {k: v for k, v in request.headers.items() if k.lower() in ("authorization", "content-type")}
+        async with direct.request(request.method, request.url, headers=headers, data=await request.read()) as answer:
+            kept = {k: v for k, v in answer.headers.items() if k.lower() in ("content-type", "date")}
+            return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+
+    async with world(tmp_path) as w, aiohttp.ClientSession() as direct:
+        proxy = await asyncio.get_running_loop().create_server(web.Server(forwarded), "127.0.0.1", 0)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        w.x.post("acme", "Take your BTC and run.")
+        await w.run(8)
+        proxy.close()
+        assert len(w.slack.waking()) == 1
+        assert {path.rsplit("/", 1)[-1] for path in passed} >= {"tweets", "chat.postMessage"}
 
 
 async def test_a_rate_limit_is_waited_for_and_the_others_go_on(tmp_path: Path) -> None:
