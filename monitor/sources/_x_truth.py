@@ -29,7 +29,8 @@ def true_post(data: Any, account: str, owner: str, more: Includes, theirs: datet
     item = read_post(data, account, more, theirs)
     lie = _lie(data, item, owner, theirs)
     text = item.text if isinstance(item, Post) else ""
-    return Unreadable(account, item.id, lie, theirs, text) if lie else item
+    early = isinstance(item, Post) and is_ahead(item.id, theirs)  # where it was judged before, X's clock has changed and not the post
+    return Unreadable(account, item.id, lie, theirs, text, item.version if early else 0) if lie else item
 
 
 def unshown(page: dict[str, Any], account: str, theirs: datetime) -> list[Unreadable]:
