@@ -30,6 +30,7 @@ class Announcement:
     registrations: tuple[ApprovedPost, ...]  # the first of them
     count: int
     revision: int  # the newest of its registrations: what the message knows
+    replacing: int = 0  # registrations of it that others were withdrawn for
 
 
 class Announcements:
@@ -73,8 +74,8 @@ class Announcements:
         if row is None:
             return None
         rows = self._sql.execute("SELECT * FROM approved WHERE announcement = ? ORDER BY id LIMIT ?", [row["id"], LISTED]).fetchall()
-        count, revision = self._sql.execute(
-            "SELECT count(*), coalesce(max(revision), 0) FROM approved WHERE announcement = ?", [row["id"]]
+        count, revision, replacing = self._sql.execute(
+            "SELECT count(*), coalesce(max(revision), 0), total(replaces != 0) FROM approved WHERE announcement = ?", [row["id"]]
         ).fetchone()
         return Announcement(
             row["id"],
@@ -85,6 +86,7 @@ class Announcements:
             tuple(map(record.approved, rows)),
             count,
             revision,
+            int(replacing),
         )
 
     def members(self, number: int) -> list[ApprovedPost]:

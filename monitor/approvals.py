@@ -163,7 +163,7 @@ def _is_approved(store: Store, kept: Kept) -> bool:
 def _registered(store: Store, kept: Kept, approval: Approval) -> int:
     post = kept.post
     assert isinstance(post, Post)
-    end = approval.at + timedelta(minutes=1)
+    end = max(approval.at, post.created_at) + timedelta(minutes=1)  # the platform's clock may be ahead of ours
     plan = Plan(
         post.account, post.kind, post.text, post.created_at, end, (), len(post.media), "", approval.who, _external(kept),
         shown=tuple(shown_parts.parts(post).items()), alt=tuple(m.alt_text for m in post.media if m.alt_text),

@@ -13,7 +13,8 @@ import click
 
 from monitor.cli_posts import posts
 from monitor.cli_rules import rules
-from monitor.command import App, acting, actor, as_json, configured, open_store, reading, utc_now
+from monitor.command import App, acting, actor, as_json, configured, open_store, reading, refuse_root, show_all, utc_now
+from monitor.model import CAUSES
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -65,6 +66,7 @@ def check(config: Config, live: bool) -> None:  # noqa: FBT001 - the flag is the
     """Load everything, run every rule's tests, say what would page whom."""
     from monitor import preflight
 
+    refuse_root(config)
     preflight.check(config, live=live)
 
 
@@ -110,7 +112,7 @@ def judge(config: Config, file: str, rules_only: bool) -> None:  # noqa: FBT001
     """Judge posts from JSON lines (- for standard input); a verdict a line. Exit 1 if one would page."""
     from monitor import preflight
 
-    sys.exit(preflight.judge_file(config, file, rules_only=rules_only))
+    sys.exit(preflight.judge_file(config, None if rules_only else open_store(config), file))
 
 
 main.add_command(posts)
@@ -127,12 +129,14 @@ def incidents() -> None:
 
 @incidents.command("list")
 @as_json
+@show_all
 @configured
-def list_incidents(config: Config, as_json: bool) -> None:  # noqa: FBT001
+def list_incidents(config: Config, as_json: bool, show_all: bool) -> None:  # noqa: FBT001
     """The newest first."""
     from monitor import show
 
-    show.listing(as_json, "Incidents", show.INCIDENTS, open_store(config).incidents(), show.incident_row)
+    found = open_store(config).incidents(-1)
+    show.listing(as_json, "Incidents", show.INCIDENTS, found, show.incident_row, most=None if show_all else show.LISTED)
 
 
 @incidents.command("show")
@@ -150,12 +154,12 @@ def show_incident(config: Config, number: int, as_json: bool) -> None:  # noqa: 
     show.incident(store, one, as_json=as_json)
 
 
-def _act(config: Config, number: int, verb: str, who: str | None, note: str = "") -> None:
+def _act(config: Config, number: int, verb: str, who: str | None, note: str = "", cause: str = "") -> None:
     from monitor import desk, preflight
     from monitor.model import Human
 
     store = open_store(config)
-    desk.act(store, preflight.outbox(store, config), number, Human(verb, actor(who), "the command line", utc_now(), note))
+    desk.act(store, preflight.outbox(store, config), number, Human(verb, actor(who), "the command line", utc_now(), note, cause=cause))
     click.echo(f"INC-{number}: {verb.rstrip('e')}ed by {actor(who)}")
 
 
@@ -170,12 +174,13 @@ def ack(config: Config, number: int, who: str | None) -> None:
 
 @incidents.command()
 @click.argument("number", type=int)
-@click.option("--cause", default="", help="What it was: hijack, insider, tool bug, false alarm, or in your words.")
+@click.option("--cause", required=True, type=click.Choice(CAUSES), help="What it was.")
+@click.option("--note", default="", help="What else there is to say of it; recorded.")
 @acting
 @configured
-def resolve(config: Config, number: int, cause: str, who: str | None) -> None:
+def resolve(config: Config, number: int, cause: str, note: str, who: str | None) -> None:
     """It is over."""
-    _act(config, number, "resolve", who, cause)
+    _act(config, number, "resolve", who, note, cause)
 
 
 @incidents.command()

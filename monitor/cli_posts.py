@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.command import acting, actor, as_json, configured, open_store, reading, utc_now
+from monitor.command import acting, actor, as_json, configured, open_store, reading, show_all, utc_now
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -151,6 +152,7 @@ def _said(config: Config, plan: Plan) -> None:
 @click.option("--early", type=click.IntRange(0, 1440), default=5, show_default=True, help="Minutes that a post may come before its time.")
 @click.option("--late", type=click.IntRange(0, 1440), default=60, show_default=True, help="Minutes that it may come after its time.")
 @click.option("--thread/--no-thread", default=None, help="Whether || parts a thread, or is text.  [default: ask where it could be both]")
+@click.option("--replace", "source", metavar="SOURCE", help="The file is all of this plan: what left it and is unused is withdrawn.")
 @acting
 @configured
 def import_(config: Config, file: str, who: str | None, **given: Any) -> None:
@@ -162,7 +164,11 @@ def import_(config: Config, file: str, who: str | None, **given: Any) -> None:
         columns=tuple(map(_what_and_name, given["columns"])), ignore=given["ignore"], approved=given["approved"],
         early=timedelta(minutes=given["early"]), late=timedelta(minutes=given["late"]), thread=given["thread"],
     )  # fmt: skip
-    sys.exit(import_posts.import_file(open_store(config), config, Path(file), how, actor(who), commit=given["commit"]))
+    source = given["source"]
+    if source is not None and not (0 < len(source := source.strip()) <= 80 and source.isprintable()):
+        raise click.UsageError("--replace: expected the name of a plan, of at most 80 characters")
+    act = import_posts.Act(actor(who), given["commit"], source or "")
+    sys.exit(import_posts.import_file(open_store(config), config, Path(file), how, act))
 
 
 def _what_and_name(pair: str) -> tuple[str, str]:
@@ -174,14 +180,16 @@ def _what_and_name(pair: str) -> tuple[str, str]:
 
 @posts.command("list")
 @as_json
+@show_all
 @configured
-def list_posts(config: Config, as_json: bool) -> None:  # noqa: FBT001
-    """Every registration."""
+def list_posts(config: Config, as_json: bool, show_all: bool) -> None:  # noqa: FBT001
+    """Every registration, the latest window first."""
     from monitor import desk, show
 
     now = utc_now()
-    found, two = desk.registrations(open_store(config)), config.approving.two_person
-    show.listing(as_json, "Registered posts", show.APPROVED, found, lambda o: show.approved_row(o, now, two_person=two))
+    found, two = desk.registrations(open_store(config), -1), config.approving.two_person
+    most = None if show_all else show.LISTED
+    show.listing(as_json, "Registered posts", show.APPROVED, found, lambda o: show.approved_row(o, now, two_person=two), most=most)
 
 
 @posts.command("show")
@@ -189,16 +197,13 @@ def list_posts(config: Config, as_json: bool) -> None:  # noqa: FBT001
 @as_json
 @configured
 def show_post(config: Config, number: str, as_json: bool) -> None:  # noqa: FBT001
-    """A registration by its number, or a judged post by the platform's id: why nobody was paged."""
+    """A registration by its number, or a judged post as x:ID or by its link: why nobody was paged."""
     from monitor import desk, planning, safe, show
 
-    store = open_store(config)
-    judged = store.posts("id = ?", (number,))
-    if judged:
-        show.judged(store, judged, as_json=as_json)
+    if not re.fullmatch("[0-9]{1,15}", number):
+        _show_judged(config, number, as_json=as_json)
         return
-    if not number.isascii() or not number.isdigit() or len(number) > 15:
-        raise desk.DeskError(f"nothing is registered or judged as {number[:40]!r}; `hijack-monitor posts list` shows what is registered")
+    store = open_store(config)
     one = desk.registration(store, int(number))
     two = config.approving.two_person
     show.listing(as_json, f"Registered post #{number}", show.APPROVED, [one], lambda o: show.approved_row(o, utc_now(), two_person=two))
@@ -210,6 +215,26 @@ def show_post(config: Config, number: str, as_json: bool) -> None:  # noqa: FBT0
     _said(config, replace(plan, pictures=one.pictures, alt=one.alt))
     if one.used_by:
         show.judged(store, store.posts("account = ? AND id = ?", (one.account, one.used_by)), as_json=False)
+
+
+def _show_judged(config: Config, given: str, *, as_json: bool) -> None:
+    """What was decided of a post, named as platform:ID or by its link."""
+    from monitor import desk, references, safe, show
+
+    platform, _, identifier = given.partition(":")
+    if platform not in {table.platform for table in config.file.accounts} or not identifier:
+        try:
+            if given.isdigit():
+                raise ValueError
+            platform, identifier = "x", references.post_named("posts show", given)
+        except ValueError as error:
+            raise click.UsageError(
+                f"found {safe.clean(given, 80)!r}, expected the number of a registration, x:ID, or a post's link"
+            ) from error
+    found = open_store(config).posts("id = ? AND account LIKE ?", (identifier, f"{platform}:%"))
+    if not found:
+        raise desk.DeskError(f"no post {platform}:{safe.clean(identifier, 40)} was judged")
+    show.judged(open_store(config), found, as_json=as_json)
 
 
 @posts.command()

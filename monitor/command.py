@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,12 @@ import click
 
 if TYPE_CHECKING:
     from monitor.config import Config
+    from monitor.model import Account
     from monitor.planning import Reading
     from monitor.store import Store
 
 _SLOW_ROWS = 2_000
+_STORE = "monitor.store"
 
 
 class App(click.Group):
@@ -68,21 +70,30 @@ def configured(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+show_all = click.option("--all", "show_all", is_flag=True, help="Every row, however many there are; --json has them all.")
 acting = click.option("--as", "who", metavar="NAME", help="Who does this; recorded. Default: the user logged in.")
 
 
 def open_store(config: Config) -> Store:
-    """The store of the configuration.
-
-    Raises ConfigError for root: files it made beside the daemon's would lock the daemon out.
-    """
-    from monitor.config import ConfigError
+    """The one store of this command, closed at its end. Raises ConfigError, see `refuse_root`."""
     from monitor.store import Store
 
-    if os.geteuid() == 0 and config.database.exists() and config.database.stat().st_uid != 0:
-        owner = config.database.owner()
-        raise ConfigError(f"{config.database} belongs to {owner}: run this as that user, like `sudo -u {owner} hijack-monitor status`")
-    return Store(config.database)
+    command = click.get_current_context()
+    if _STORE not in command.meta:
+        refuse_root(config)
+        command.meta[_STORE] = command.with_resource(closing(Store(config.database)))
+    opened: Store = command.meta[_STORE]
+    return opened
+
+
+def refuse_root(config: Config) -> None:
+    """Raises ConfigError for root where the data are somebody else's: files it made beside the daemon's would lock the daemon out."""
+    from monitor.config import ConfigError
+
+    there = next((path for path in (config.database, config.data_dir) if path.exists()), None)
+    if os.geteuid() == 0 and there and there.stat().st_uid != 0:
+        owner = there.owner()
+        raise ConfigError(f"{there} belongs to {owner}: run this as that user, like `sudo -u {owner} hijack-monitor status`")
 
 
 def signing_secret(config: Config, store: Store) -> bytes:
@@ -111,16 +122,27 @@ def actor(given: str | None) -> str:
     return given or os.environ.get("SUDO_USER") or getpass.getuser()
 
 
+def watched(config: Config, store: Store | None) -> tuple[Account, ...]:
+    """The accounts of the configuration, by handle where the daemon has not looked their ids up yet; what was registered by handle
+    before is resolved.
+    """
+    from monitor.registrations import by_handle
+
+    found = []
+    for table in config.file.accounts:
+        known = table.id or (store.pinned(table.platform, table.handle) if store else None)
+        account = config.account(table, known or by_handle(table.handle))
+        if known and store:
+            store.registrations.resolve(config.account(table, by_handle(table.handle)).key, account.key)
+        found.append(account)
+    return tuple(found)
+
+
 def reading(config: Config, account: str | None, zone: str | None, dates: str = "") -> Reading:
-    """How to read plans: the watched accounts whose ids are known."""
+    """How to read plans."""
     from monitor import planning
 
-    store = open_store(config)
-    accounts = [config.account(t, t.id or store.pinned(t.platform, t.handle) or "") for t in config.file.accounts]
-    known = tuple(a for a in accounts if a.id or a.platform == "replay")
-    if not known:
-        raise click.ClickException("no account's id is known yet: start the monitor once, or give `id` in [[accounts]]")
-    return planning.Reading(known, account or "", planning.zone_named(zone) if zone else None, dates)
+    return planning.Reading(watched(config, open_store(config)), account or "", planning.zone_named(zone) if zone else None, dates)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from monitor.model import (
     Verdict,
 )
 from monitor.outbox import Outbox
-from monitor.planning import Plan
+from monitor.planning import RESERVED, Plan
 from monitor.record import stamp
 from monitor.rulebook import Rulebook
 from monitor.store import Kept, Store
@@ -54,12 +54,13 @@ class DeskError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a registration comes from: `voter` tells people apart, `via` says where, `batch` names the act."""
+    """Where a registration comes from: `voter` tells people apart, `via` says where, `batch` names the act, `source` the plan."""
 
     voter: str = ""
     via: str = ""
     batch: str = ""
     after_the_fact: bool = False
+    source: str = ""
 
 
 def new_act(kind: str = "") -> str:
@@ -111,8 +112,14 @@ def _opens(plan: Plan) -> str:
     return f"{what} goes by in its window, whatever it says, unless a rule accuses it" if what else ""
 
 
-def register(store: Store, plan: Plan, who: str, now: datetime, origin: Origin | None = None) -> int | None:
-    """One approval, audited; None when this external id is already registered."""
+def register(
+    store: Store, plan: Plan, who: str, now: datetime, origin: Origin | None = None, replacing: ApprovedPost | None = None
+) -> int | None:
+    """One approval, audited; None when this external id is already registered.
+
+    With `replacing`, that one is withdrawn for it, with all of its thread; the new one is as young, and as unconfirmed, as any other.
+    Raises DeskError when a part of the old one is used.
+    """
     if plan.not_after <= plan.not_before:
         raise DeskError("the window ends before it begins")
     if len(plan.alt) > max(plan.media, len(plan.pictures)):
@@ -122,19 +129,47 @@ def register(store: Store, plan: Plan, who: str, now: datetime, origin: Origin |
     origin = origin or Origin()
     origin = origin if origin.batch else replace(origin, batch=new_act())
     with store.transaction():
-        first = _register(store, plan, who, now, 0, 1, origin)
-        before = first
-        for part, text in enumerate(plan.more if first else (), 2):
-            given = f"{plan.external_id}#{part}" if plan.external_id else ""
+        plan = replace(plan, account=_by_id(store, plan.account))
+        if plan.external_id.startswith(RESERVED) and store.registrations.knows(plan.external_id):
+            return None  # a draft, or a post after the fact: once, even if it was taken back
+        old = unused_thread(store, replacing) if replacing else []
+        for one in old:  # before the insert: what is in force under an external id is unique
+            store.registrations.withdraw(one.id, who, now)
+        replaced = [one.id for one in old] + [0] * (len(plan.more) + 1)
+        first = _register(store, plan, who, now, (0, 1), origin, replaced[0])
+        if first is None:
+            return None
+        before: int = first
+        for part, text in enumerate(plan.more, 2):
             shown = tuple((name, value) for name, value in plan.shown if name in IN_EVERY_PART)
             kind = Kind.POST if plan.kind in (Kind.REPLY, Kind.QUOTE) else plan.kind  # below oneself
-            bare = replace(plan, text=text, kind=kind, links=(), media=0, pictures=(), alt=(), external_id=given, shown=shown)
-            before = _register(store, bare, who, now, before or 0, part, origin)
+            bare = replace(plan, text=text, kind=kind, links=(), media=0, pictures=(), alt=(), external_id="", shown=shown)
+            before = _register(store, bare, who, now, (before, part), origin, replaced[part - 1]) or 0
+        for one in old:
+            store.audit(now, who, "withdraw", f"#{one.id}", replaced_by=f"#{first}")
         return first
 
 
-def _register(store: Store, plan: Plan, who: str, now: datetime, after: int, part: int, origin: Origin) -> int | None:
-    """One row; part of a thread when the plan has more of them."""
+def _by_id(store: Store, key: str) -> str:
+    """The key of an account that was looked up after its plan was read."""
+    platform, realm, handle = key.split(":", 2)
+    pinned = store.pinned(platform, handle.removeprefix("@")) if handle.startswith("@") else None
+    return f"{platform}:{realm}:{pinned}" if pinned else key
+
+
+def unused_thread(store: Store, first: ApprovedPost) -> list[ApprovedPost]:
+    """A registration with all parts of its thread, as they are now. Raises DeskError when one of them was used."""
+    thread = store.registrations.thread(registration(store, first.id))
+    for one in thread:
+        if one.used_by:
+            what = f"registered post #{one.id}" + (f", part {one.part} of its thread," if one.part > 1 else "")
+            raise DeskError(f"{what} was already used at {one.used_at:%Y-%m-%d %H:%M} UTC")
+    return [one for one in thread if not one.withdrawn_at]
+
+
+def _register(store: Store, plan: Plan, who: str, now: datetime, place: tuple[int, int], origin: Origin, replaces: int) -> int | None:
+    """One row. `place`: (the registration that it comes after, its part of a thread)."""
+    after, part = place
     of = len(plan.more) + 1 if plan.more else 0
     number = store.registrations.add(
         {
@@ -144,13 +179,15 @@ def _register(store: Store, plan: Plan, who: str, now: datetime, after: int, par
             "created_at": stamp(now), "external_id": plan.external_id or None, "after": after, "part": part if of else 0, "parts": of,
             "conversation": plan.conversation, "author": plan.author, "alt": json.dumps(plan.alt),
             **_origin(origin, who, now), "shown": json.dumps(plan.shown, ensure_ascii=False), "most": plan.most,
+            "source": origin.source, "replaces": replaces,
         }
     )  # fmt: skip
     if number is None:
         return None
     detail = {"account": plan.account, "kind": plan.kind.value, "approved_by": plan.by or who}
     detail |= {"part": f"{part} of {of}"} if of else {}
-    given = (("conversation", plan.conversation), ("author", plan.author), ("registrant", origin.voter), ("via", origin.via), *plan.shown)
+    given = (("conversation", plan.conversation), ("author", plan.author), ("registrant", origin.voter), ("via", origin.via),
+             ("source", origin.source), ("replaces", f"#{replaces}" if replaces else ""), *plan.shown)  # fmt: skip
     detail |= {k: v for k, v in given if v}
     store.audit(now, who, "register", f"#{number}", **detail)
     return number
@@ -190,7 +227,7 @@ def _one_voice(one: ApprovedPost, voter: str, logins: Mapping[str, str]) -> str:
     return told or f"{one.registered_by} registered it: somebody else has to confirm it"
 
 
-def withdraw(store: Store, number: int, who: str, now: datetime) -> None:
+def withdraw(store: Store, number: int, who: str, now: datetime, why: str = "") -> None:
     """Take a registration back. Raises DeskError when it is used, withdrawn or unknown."""
     with store.transaction():
         one = registration(store, number)
@@ -199,7 +236,7 @@ def withdraw(store: Store, number: int, who: str, now: datetime) -> None:
         if one.withdrawn_at:
             raise DeskError(f"registered post #{number} was already withdrawn")
         store.registrations.withdraw(number, who, now)
-        store.audit(now, who, "withdraw", f"#{number}")
+        store.audit(now, who, "withdraw", f"#{number}", **({"why": why} if why else {}))
 
 
 def shown_of(one: ApprovedPost | Plan) -> list[str]:

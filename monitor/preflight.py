@@ -16,7 +16,7 @@ import click
 from monitor import advice, assembly, desk, record, rulebook, safe, silences, spending, text_files, vision, wiring, words
 from monitor import drill as drills
 from monitor.collector import Collector
-from monitor.command import progress
+from monitor.command import progress, watched
 from monitor.config import Config, ConfigError, secrets
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
@@ -238,13 +238,12 @@ async def _ask_everybody(built: Service) -> None:
 # --- judge -----------------------------------------------------------------------------------------
 
 
-def judge_file(config: Config, file: str, *, rules_only: bool) -> int:
-    """A verdict for every line, in order; 1 when one would page."""
+def judge_file(config: Config, store: Store | None, file: str) -> int:
+    """A verdict for every line, in order, by the rules alone without a store; 1 when one would page."""
     rules = assembly.load_rules(config).rules
-    store = None if rules_only else Store(config.database)
     alone = replace(config.approving, fresh_minutes=0)  # when a post of a file appears is not known
+    accounts = _accounts(config, store)  # before the queue: it resolves what was registered by handle
     queue = Queue(store.registrations.since(0, datetime.now(UTC))[0], alone, words.load()) if store else None
-    accounts = _accounts(config, store)
     with click.open_file(file, "rb") as body:
         rows = _lines(body.read())
     paged = 0
@@ -271,9 +270,7 @@ def _lines(body: bytes) -> list[tuple[int, str]]:
 def _accounts(config: Config, store: Store | None) -> dict[str, Account]:
     """By handle, by id, and the first one under an empty name."""
     found: dict[str, Account] = {}
-    for table in config.file.accounts:
-        pinned = store.pinned(table.platform, table.handle) if store else None
-        account = config.account(table, table.id or pinned or table.handle)
+    for account in watched(config, store):
         found.setdefault("", account)
         found |= {account.handle.lower(): account, account.id: account}
     return found

@@ -186,6 +186,7 @@ def approved(row: Row) -> ApprovedPost:
         batch=row["batch"], confirmed_at=moment(row["confirmed_at"]), confirmed_by=row["confirmed_by"],
         used_near=bool(row["used_near"]),
         shown=_pairs(json.loads(row["shown"])), most=row["most"],
+        external_id=row["external_id"] or "", source=row["source"], replaces=row["replaces"],
     )  # fmt: skip
 
 

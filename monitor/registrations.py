@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 REMEMBERED = timedelta(days=120)  # after its window: longer than it explains pages (see verdict.approved)
 
 
+def by_handle(handle: str) -> str:
+    """What stands for the id of an account until it was looked up: no platform's ids look like it."""
+    return f"@{handle.lower()}"
+
+
 class Registrations:
     """The table `approved`. Callers hold the transaction; see `Store`."""
 
@@ -46,8 +51,57 @@ class Registrations:
         return record.approved(row) if row else None
 
     def knows(self, external_id: str) -> bool:
-        """Whether this row of a plan, or this judged post, is registered already."""
+        """Whether this judged post, or this draft, was ever registered."""
         return self._sql.execute("SELECT 1 FROM approved WHERE external_id = ?", [external_id]).fetchone() is not None
+
+    def named(self, external_id: str) -> list[ApprovedPost]:
+        """What is in force under a row's id, of every plan; of a thread its first part."""
+        query = "SELECT * FROM approved WHERE external_id = ? AND withdrawn_at IS NULL AND after = 0 ORDER BY source"
+        return [record.approved(r) for r in self._sql.execute(query, [external_id])]
+
+    def withdrawn(self, external_id: str) -> int:
+        """The last registration of a row that was taken back, or 0."""
+        query = "SELECT max(id) FROM approved WHERE external_id = ? AND withdrawn_at IS NOT NULL AND after = 0"
+        return int(self._sql.execute(query, [external_id]).fetchone()[0] or 0)
+
+    def thread(self, first: ApprovedPost) -> list[ApprovedPost]:
+        """A registration with the parts that come after it, in order."""
+        parts = [first]
+        while row := self._sql.execute("SELECT * FROM approved WHERE after = ? AND after != 0", [parts[-1].id]).fetchone():
+            parts.append(record.approved(row))
+        return parts
+
+    def next(self, now: datetime, limit: int) -> tuple[list[ApprovedPost], int]:
+        """What may still be posted, the soonest first, and how much of it there is."""
+        where = "FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ?"
+        count = self._sql.execute(f"SELECT count(*) {where}", [stamp(now)]).fetchone()[0]
+        rows = self._sql.execute(f"SELECT * {where} ORDER BY not_before, id LIMIT ?", [stamp(now), limit])
+        return [record.approved(r) for r in rows], count
+
+    def to_come(self, now: datetime) -> list[ApprovedPost]:
+        """What is in force and may still be posted."""
+        query = "SELECT * FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ? ORDER BY id"
+        return [record.approved(r) for r in self._sql.execute(query, [stamp(now)])]
+
+    def sources(self) -> list[str]:
+        """The names of all plans that anything was registered from."""
+        return [row[0] for row in self._sql.execute("SELECT DISTINCT source FROM approved WHERE source != '' ORDER BY source")]
+
+    def resolve(self, by_handle: str, key: str) -> int:
+        """What was registered for an account by its handle is registered by its id from now on; returns how many."""
+        if self._sql.execute("SELECT 1 FROM approved WHERE account = ? LIMIT 1", [by_handle]).fetchone() is None:
+            return 0
+        changed = self._sql.execute(
+            "UPDATE OR IGNORE approved SET account = ?, revision = ? WHERE account = ?", [key, self.revise(), by_handle]
+        )
+        return changed.rowcount
+
+    def belongs(self, number: int, source: str) -> None:
+        """It is a row of this plan from now on, with all of its thread."""
+        chain = (
+            "WITH RECURSIVE parts(id) AS (SELECT ? UNION ALL SELECT a.id FROM approved a JOIN parts ON a.after = parts.id AND a.after != 0)"
+        )
+        self._sql.execute(f"{chain} UPDATE approved SET source = ? WHERE id IN parts", [number, source])  # noqa: S608 - ours
 
     def newest(self, limit: int) -> list[ApprovedPost]:
         """Newest window first."""

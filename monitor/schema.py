@@ -305,6 +305,40 @@ def _sixteenth(db: Database) -> None:
             db.execute(statement)
 
 
+_REPLACING = """
+ALTER TABLE approved ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE approved ADD COLUMN replaces INT NOT NULL DEFAULT 0;
+"""
+_IN_FORCE = """
+CREATE UNIQUE INDEX approved_in_force ON approved(external_id, source, account) WHERE withdrawn_at IS NULL AND after = 0;
+CREATE INDEX approved_external ON approved(external_id);
+CREATE INDEX approved_after ON approved(after) WHERE after != 0;
+"""
+
+
+@_migrations(name="0020_replacing")
+def _twentieth(db: Database) -> None:
+    """An external id is unique among what is in force of one plan, no longer for ever: what was withdrawn may be registered again.
+
+    SQLite takes a constraint away only with its table: https://sqlite.org/lang_altertable.html#otheralter.
+    """
+    for statement in _REPLACING.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+    made = db.execute("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'approved'").fetchone()[0]
+    indexes = db.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'approved' AND sql IS NOT NULL").fetchall()
+    for old, new in (("CREATE TABLE approved(", "CREATE TABLE approved_anew("), ("external_id TEXT UNIQUE", "external_id TEXT")):
+        assert old in made
+        made = made.replace(old, new)
+    db.execute(made)
+    db.execute("INSERT INTO approved_anew SELECT * FROM approved")
+    db.execute("DROP TABLE approved")
+    db.execute("ALTER TABLE approved_anew RENAME TO approved")
+    for statement in [*(index for (index,) in indexes), *_IN_FORCE.split(";\n")]:
+        if statement.strip():
+            db.execute(statement)
+
+
 @_migrations(name="0019_alone")
 def _nineteenth(db: Database) -> None:
     db.execute("ALTER TABLE incidents ADD COLUMN alone INT NOT NULL DEFAULT 0")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from monitor import desk, drill, health, incidents, journal, selfcheck, set_aside, silences, standing
+from monitor import desk, drill, health, incidents, journal, lookup, selfcheck, set_aside, silences, standing
 from monitor.collector import Collector, listen
 from monitor.config import Config, ConfigError
 from monitor.connection import is_busy
@@ -155,7 +155,7 @@ class Service:
             tables = [t for t in self.pending if t.platform == platform]
             ids = {t.handle: t.id or self.store.pinned(platform, t.handle) or "" for t in tables}
             unknown = tuple(handle for handle, identifier in ids.items() if not identifier)
-            found = await self._resolved(platform, unknown) if unknown else {}
+            found = await lookup.ids(self.sources[platform], unknown) if unknown else {}
             for table in tables:
                 identifier = ids[table.handle] or found[table.handle]
                 if isinstance(identifier, SourceError):
@@ -169,18 +169,9 @@ class Service:
             self.judge.know(self.accounts(), self.clock())
         return self.watches[known:]
 
-    async def _resolved(self, platform: str, handles: tuple[str, ...]) -> dict[str, str | SourceError]:
-        """The ids behind handles, or why they are not known."""
-        try:
-            return await self.sources[platform].resolve(handles)
-        except SourceError as error:
-            return dict.fromkeys(handles, error)
-
     def _watch(self, table: AccountTable, identifier: str) -> None:
-        with self.store.transaction():
-            if not table.id and not self.store.pinned(table.platform, table.handle):
-                self.store.pin(table.platform, table.handle, identifier)
-        account, source = self.config.account(table, identifier), self.sources[table.platform]
+        account = lookup.pinned(self.store, self.config, table, identifier, self.clock())
+        source = self.sources[table.platform]
         own = self.config.paging_of(table)
         if own:
             self.outbox.special[account.key] = own

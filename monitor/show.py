@@ -37,12 +37,25 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         click.echo(f"{title}: none")
 
 
-def listing(as_json: bool, title: str, columns: Sequence[str], found: Sequence[Any], row: Callable[[Any], Row]) -> None:  # noqa: FBT001 - the flag is the user's
-    """The same rows as a table or as JSON lines of a list."""
+LISTED = 100  # rows of a table, unless all are asked for
+
+
+def listing(
+    as_json: bool,  # noqa: FBT001 - the flag is the user's
+    title: str,
+    columns: Sequence[str],
+    found: Sequence[Any],
+    row: Callable[[Any], Row],
+    *,
+    most: int | None = None,
+) -> None:
+    """The same rows as a table, of which it says how many more than `most` there are, or all of them as a JSON list."""
     if as_json:
         click.echo(safe.for_json([dict(zip(columns, row(f), strict=True)) for f in found], indent=1))
     else:
-        table(title, columns, [row(f) for f in found])
+        table(title, columns, [row(f) for f in found[:most]])
+        if most is not None and len(found) > most:
+            click.echo(f"and {len(found) - most} more; --all shows them")
 
 
 APPROVED = ("id", "standing", "account", "kind", "from", "until", "by", "confirmed", "names", "text")
@@ -52,6 +65,8 @@ def whose(one: ApprovedPost) -> str:
     """Who registered it, where, and who has confirmed it."""
     via = f" from {one.via}" if one.via else ""
     said = f"registered {when(one.registered_at)} UTC by {one.registered_by or one.approved_by}{via}"
+    said += f"; row {one.external_id}" + (f" of the plan “{one.source}”" if one.source else "") if one.external_id else ""
+    said += f"; instead of #{one.replaces}" if one.replaces else ""
     return f"{said}; confirmed {when(one.confirmed_at)} UTC by {one.confirmed_by}" if one.confirmed_at else said
 
 

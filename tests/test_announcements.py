@@ -34,9 +34,9 @@ async def desk_of(folder: Path, data: dict[str, Any] = HERE, extra: str = GROUPS
 
 def register(w: World, text: str, origin: Origin = CAROL, who: str = "carol (U06CAROL)", **more: Any) -> int:
     now = w.clock()
-    window = more.pop("window", (now - timedelta(minutes=1), now + timedelta(hours=1)))
+    window, replacing = more.pop("window", (now - timedelta(minutes=1), now + timedelta(hours=1))), more.pop("replacing", None)
     plan = Plan("x::2244994945", more.pop("kind", Kind.POST), text, *window, **more)
-    return desk.register(w.service.store, plan, who, now, origin) or 0
+    return desk.register(w.service.store, plan, who, now, origin, replacing) or 0
 
 
 def said(w: World) -> list[Message]:
@@ -253,6 +253,45 @@ async def test_with_two_person_approval_one_that_waits_pages_and_is_named(tmp_pa
         await press(w, "U02BOB", said(w)[0], "confirm")
         store = w.service.store
         assert [desk.recomputed(store, k) for k in store.posts("baseline = 0")] == ["the same", "the same"], "as it was then"
+
+
+async def test_what_replaces_a_confirmed_post_is_announced_as_such_and_waits_again(tmp_path: Path) -> None:
+    async with desk_of(tmp_path, extra=TWO) as w:
+        register(w, "Our spring sale.", external_id="7")
+        await w.run(2)
+        await press(w, "U02BOB", said(w)[0], "confirm")
+        old, store = w.service.store.registrations.get(1), w.service.store
+        register(w, "Our spring sale, at half price.", external_id="7", replacing=old)
+        await w.run(4)
+        first, second = said(w)
+        assert "*Withdrawn* at" in first.words()
+        assert second.text == "Registered #2 instead of #1, which is withdrawn, for @acme on X by carol (U06CAROL) from Slack"
+        assert "Waits for a second approver" in second.words()
+        w.x.post("acme", "Our spring sale.")
+        w.x.post("acme", "Our spring sale, at half price.")
+        await w.run(3)
+        assert severities(w) == [Severity.PAGE, Severity.PAGE]
+        assert "registered post #1 was withdrawn at" in store.posts("baseline = 0")[0].verdict.reason
+        await press(w, "U02BOB", second, "confirm")
+        w.x.post("acme", "Our spring sale, at half price.")
+        await w.run(3)
+        assert severities(w)[-1] is Severity.CLEAR
+        assert {desk.recomputed(store, k) for k in store.posts("baseline = 0")} == {"the same"}
+
+
+async def test_an_import_that_replaces_says_how_much_of_it_does(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as w:
+        for number in range(7):
+            register(w, f"Text {number} of the plan.", external_id=str(number))
+        act = Origin("login:carla", "an import of plan.csv", desk.new_act(desk.IMPORT))
+        for number in range(7):
+            old = w.service.store.registrations.get(number + 1) if number < 3 else None
+            given = {"external_id": str(number), "replacing": old} if old else {}
+            register(w, f"Other text {number} of the plan.", act, "carla", **given)
+        await w.run(20)
+        together = said(w)[-1]
+        assert together.text.startswith("Registered 7 posts, from #8 on, 3 of them instead of earlier ones, which are withdrawn, for @acme")
+        assert "#8 (instead of #1) @acme on X" in together.words()
 
 
 async def test_an_import_is_confirmed_as_a_whole_where_all_of_it_is_shown(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from monitor.incidents import Event
 from monitor.model import Kind, Post, Severity, State, Unreadable
 from monitor.outbox import Outbox
 from monitor.planning import Plan
+from monitor.record import stamp
 from monitor.store import Store
 from tests.conftest import START
 from tests.notifiers.test_slack import kept
@@ -223,3 +224,14 @@ def test_a_channel_for_announcements_needs_slack(tmp_path: Path) -> None:
     run = run_in(tmp_path)
     file.write_text(file.read_text().split("[slack]")[0] + '[approvals]\nchannel = "C0APPROVALS"\n')
     assert "without a [slack] table" in run("posts", "list").output
+
+
+def test_a_post_whose_time_is_ahead_of_our_clock_can_be_approved(tmp_path: Path) -> None:
+    run = set_up(tmp_path)
+    store, _, number = incident(tmp_path, "We are not sold.")
+    ahead = datetime.now(UTC) + timedelta(minutes=20)
+    with store.transaction():
+        store.sql.execute("UPDATE posts SET created_at = ?, post = json_set(post, '$.created_at', ?)", [stamp(ahead)] * 2)
+    result = run("incidents", "approve", str(number), "--reason", "it was us", text="y\n")
+    assert result.exit_code == 0, result.output
+    assert state(store) is State.RESOLVED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -23,6 +24,7 @@ from monitor import desk, rulebook, vision
 from monitor.cli import main
 from monitor.lock import is_locked, locked
 from monitor.model import Account, Kind, Post
+from monitor.notifiers.slack import views
 from monitor.planning import Bad, Elsewhere, Plan, PlanError, Reading, read, zone_named
 from monitor.reads import READS
 from monitor.store import Store
@@ -89,7 +91,7 @@ def test_an_auditor_asks_why_nobody_was_paged(run: Run, tmp_path: Path) -> None:
     decided = judge.verdict(posted, account)
     store.registrations.consume(1, "12", posted.created_at)
     store.keep_post(replace(kept("x"), post=posted, verdict=decided, incident=None, rulebook=judge.digest, seen_at=datetime.now(UTC)))
-    (found,) = json.loads(run("posts", "show", "12", "--json").output)
+    (found,) = json.loads(run("posts", "show", "x:12", "--json").output)
     assert (found["severity"], found["approved"], found["recomputed"]) == ("clear", 1, "the same")
     assert "the same" in run("posts", "show", "1").output
     assert run("posts", "show", "777").exit_code == 1
@@ -405,6 +407,14 @@ def test_an_incident_is_acknowledged_resolved_and_approved_from_the_host(run: Ru
     shown = run("incidents", "show", str(number))
     assert "acknowledge" in shown.output
     assert json.loads(run("incidents", "show", str(number), "--json").output)["acknowledged_by"] == "alice"
+    resolved = ("incidents", "resolve", str(number), "--note", "a phone was stolen", "--as", "alice")
+    assert run(*resolved).exit_code == run(*resolved, "--cause", "bad luck").exit_code == 2, (
+        "without one of the causes nobody could count them"
+    )
+    assert run(*resolved, "--cause", "insider").exit_code == 0
+    one = json.loads(run("incidents", "show", str(number), "--json").output)
+    assert (one["outcome"], one["cause"]) == ("insider", "insider: a phone was stolen")
+    assert run("incidents", "reopen", str(number), "--as", "alice").exit_code == 0
     approved = run("incidents", "approve", str(number), "--reason", "the CEO phoned", "--as", "carla", text="y\n")
     assert approved.exit_code == 0, approved.output
     assert json.loads(run("incidents", "list", "--json").output)[0]["state"] == "resolved"
@@ -503,7 +513,11 @@ def test_a_silence_takes_its_hours_as_slacks_command_does(run: Run) -> None:
 
 def test_what_is_no_registration_is_said_in_words(run: Run, tmp_path: Path) -> None:
     assert "found one part" in run("posts", "add", "--thread", "One thing only.").output
-    assert "nothing is registered or judged as 'abc'" in run("posts", "show", "abc").output
+    for given in ("abc", "x:", "1993000000000000000", "https://example.com/1"):
+        assert (
+            run("posts", "show", given).exit_code,
+            "expected the number of a registration, x:ID, or a post's link" in run("posts", "show", given).output,
+        ) == (2, True)
     assert "there is no registered post #7" in run("posts", "show", "7").output
     added = run("posts", "add", "--reposts", "1993000000000000000").output
     assert "that repost goes by in its window" in added
@@ -587,6 +601,67 @@ def test_a_thread_is_registered_from_a_file_and_from_a_cell(run: Run, tmp_path: 
     assert "0 registered, 2 already known" in again
 
 
+BEFORE = CONFIG.replace('id = "1"\n', "")
+
+
+def test_what_is_registered_before_the_first_start_is_kept_by_handle(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    file = tmp_path / "hijack-monitor.toml"
+    file.write_text(BEFORE.format(folder=tmp_path))
+    assert run("posts", "add", "Our spring sale begins today.").exit_code == 0
+    line = json.dumps({"id": "9", "text": "Our spring sale begins today.", "created_at": datetime.now(UTC).isoformat()})
+    (tmp_path / "posts.jsonl").write_text(line)
+    assert json.loads(run("judge", str(tmp_path / "posts.jsonl")).output)["approved"] == 1
+    assert json.loads(run("posts", "list", "--json").output)[0]["account"] == "x::@acme"
+    store = Store(configuration.load(file).database)
+    with store.transaction():
+        store.pin("x", "acme", "77")
+    now = datetime.now(UTC)
+    late = Plan("x::@acme", Kind.POST, "Read before, written after", now, now + timedelta(hours=1), external_id="7")
+    number = desk.register(store, late, "carla", now) or 0
+    assert desk.registration(store, number).account == "x::77"
+    assert json.loads(run("judge", str(tmp_path / "posts.jsonl")).output)["approved"] == 1
+    assert {one.account for one in desk.registrations(store)} == {"x::77"}
+    store.close()
+
+
+def test_a_command_opens_one_store_and_closes_it_and_root_makes_no_file_beside_another_users(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    init, close = Store.__init__, Store.close
+
+    def opened(self: Store, path: Path) -> None:
+        made.append("opened")
+        init(self, path)
+
+    def closed(self: Store) -> None:
+        made.append("closed")
+        close(self)
+
+    monkeypatch.setattr(Store, "__init__", opened)
+    monkeypatch.setattr(Store, "close", closed)
+    (tmp_path / "posts.jsonl").write_text('{"id": "1", "text": "Hello"}')
+    for command in (
+        ("posts", "add", "Hello to all of you."),
+        ("posts", "list"),
+        ("posts", "show", "x:1"),
+        ("judge", str(tmp_path / "posts.jsonl")),
+    ):
+        run(*command)
+        assert made == ["opened", "closed"], command
+        made.clear()
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    data = tmp_path / "data"
+    for there in (data / "monitor.db", data):
+        os.chown(there, 65534, 65534) if os.getuid() == 0 else pytest.skip("only root can give a file away")
+        for given in (("check",), ("judge", str(tmp_path / "posts.jsonl")), ("posts", "list")):
+            refused = run(*given)
+            assert (refused.exit_code, "belongs to nobody: run this as that user" in refused.output) == (2, True), given
+        (data / "monitor.db").unlink(missing_ok=True)
+    assert not list(data.glob("monitor.db*")), "where there is none yet, root makes none"
+
+
 def test_what_stands_instead_of_a_text_is_said_and_guarded(run: Run) -> None:
     assert "as often as it happens" in run("posts", "add", "--answers-under", "555").output
     assert "every repost of @partner goes by in its window" in run("posts", "add", "--author", "@partner", "--kind", "repost").output
@@ -643,3 +718,24 @@ def test_what_a_post_quotes_answers_and_shows_is_registered_and_listed(run: Run)
     assert "more than 20 answers are a notice" in run("posts", "show", "5").output.replace("\n", " ")
     for wrong in (("--quotes", "abc"), ("--most", "3"), ("--poll", "one"), ("--part", "colour=red"), ("--kind", "live", "--answers", "5")):
         assert run("posts", "add", "Hello there, everybody.", *wrong).exit_code == 2, wrong
+
+
+def test_a_list_that_is_cut_says_how_much_is_left_and_json_is_never_cut(run: Run, tmp_path: Path) -> None:
+    store, now = Store(configuration.load(tmp_path / "hijack-monitor.toml").database), datetime.now(UTC)
+    with store.transaction():
+        for number in range(105):
+            window = (now + timedelta(hours=105 - number), now + timedelta(hours=200))
+            desk.register(store, Plan("x::1", Kind.POST, f"Number {number} of ours", *window), "carla", now)
+    found, count = store.registrations.next(now, 40)
+    view = json.dumps(views.planned([(one, "acme") for one in found], count))
+    assert "and 65 more: `hijack-monitor posts list` on the host shows them" in view
+    assert found[0].text == "Number 104 of ours", "the soonest first"
+    home = views.home([f"line {n}" for n in range(33)], (), "never", [(one, "acme") for one in found], count)
+    said = json.dumps(home)
+    assert "and 85 more" in said
+    assert "and 3 more: `hijack-monitor status`" in said
+    assert len(home["blocks"]) <= 100
+    store.close()
+    assert "and 5 more; --all shows them" in run("posts", "list").output
+    assert "more; --all" not in run("posts", "list", "--all").output
+    assert len(json.loads(run("posts", "list", "--json").output)) == 105

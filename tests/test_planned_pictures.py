@@ -189,7 +189,7 @@ async def imported(folder: Path, made: Hosts, plan: str, *, commit: bool, name: 
         config = configuration.load(folder / "hijack-monitor.toml")
         store = Store(config.database)
         try:
-            return import_posts.import_file(store, config, folder / name, how, "carla", commit=commit, web=made.internet)
+            return import_posts.import_file(store, config, folder / name, how, import_posts.Act("carla", commit), made.internet)
         finally:
             store.close()
 

@@ -23,6 +23,7 @@ def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp
         "INSERT INTO approved(account, kind, text, not_before, not_after, approved_by, created_at, revision)"
         " VALUES('x::1', 'post', 'Good news', '2026-11-01T00:00:00.000000+00:00', '2026-12-01T00:00:00.000000+00:00', 'carla', '2026-11-01', 1)"
     )
+    old.execute("UPDATE approved SET id = 5, external_id = '7'")
     old.execute(
         "INSERT INTO incidents(subject, name, severity, headline, reason, opened_at, last_at, state, posts, hosts, skeletons, acknowledged_by,"
         " acknowledged_at, resolved_by, cause, pages, steps) VALUES('x::1', '@acme on X', 3, 'Unapproved post', 'nobody', '2026-11-01T00:00:00.000000+00:00',"
@@ -33,6 +34,9 @@ def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp
     store = Store(tmp_path / "monitor.db")
     one = record.approved(store.sql.execute("SELECT * FROM approved").fetchone())
     assert (one.text, one.pictures, one.parts, one.conversation) == ("Good news", (), 0, "")
+    assert [(known.id, known.source) for known in store.registrations.named("7")] == [(5, "")], "its row of a plan is still known"
+    indexes = {row[0] for row in store.sql.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'approved'")}
+    assert indexes >= {"approved_revision", "approved_unannounced", "approved_batch", "approved_in_force"}
     assert store.habits("x::1").counts == {}
     (incident,) = store.unresolved()
     assert incident.held_until == incident.acknowledged_at, "what somebody took before acknowledgements ended is asked about at once"

@@ -20,12 +20,13 @@ import pytest
 from aiohttp import web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from monitor import health, journal, preflight
+from monitor import desk, health, journal, preflight
 from monitor.collector import Collector
 from monitor.config import ConfigError
 from monitor.daemon import schedule
 from monitor.lock import locked
-from monitor.model import State
+from monitor.model import Kind, Severity, State
+from monitor.planning import Plan
 from monitor.simulator import story as stories
 from monitor.simulator import x as stand_in
 from monitor.simulator.demo import now, serve
@@ -502,3 +503,21 @@ async def test_every_job_runs_late_instead_of_never(tmp_path: Path) -> None:
         assert all(job.misfire_grace_time is None and job.max_instances == 1 and job.coalesce for job in jobs)
         assert {"_round", "Service.pulse", "Service.sweep", "_tick", "_health"} <= {job.name for job in jobs}
         scheduler.shutdown(wait=False)
+
+
+async def test_what_was_registered_before_the_first_start_goes_by_and_an_open_one_too(tmp_path: Path) -> None:
+    def registered(_: object) -> None:
+        store = Store(tmp_path / "data" / "monitor.db")
+        plan = Plan("x::@acme", Kind.POST, "Our spring sale begins today.", START - timedelta(hours=1), START + timedelta(hours=1))
+        desk.register(store, plan, "carla", START - timedelta(hours=1))
+        repost = replace(plan, kind=Kind.REPOST, text="", author="partner")
+        desk.register(store, repost, "carla", START - timedelta(hours=1))
+        store.close()
+
+    async with world(tmp_path, before=registered) as w:
+        assert {one.account for one in desk.registrations(w.service.store)} == {w.service.watches[0].account.key}
+        w.x.post("acme", "Our spring sale begins today.")
+        await w.run(2)
+        assert [k.verdict.severity for k in w.service.store.posts("baseline = 0")] == [Severity.CLEAR]
+        acts = w.service.store.sql.execute("SELECT subject, detail FROM audit WHERE action = 'account resolved'").fetchall()
+        assert [tuple(act) for act in acts] == [("x::2244994945", '{"handle": "acme", "registrations": 2}')]

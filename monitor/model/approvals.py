@@ -49,6 +49,9 @@ class ApprovedPost:
     confirmed_at: datetime | None = None  # by a second person, or approved after the fact
     confirmed_by: str = ""
     used_near: bool = False
+    external_id: str = ""  # what its plan calls the row; of the parts of a thread only the first has one
+    source: str = ""  # the plan it belongs to; the external ids of a plan are its own
+    replaces: int = 0  # the registration that was withdrawn for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,20 +66,25 @@ class Queue:
         known = self._entries.get(approved.id)
         text = known.text if known else canonical(approved.text, approved.links)
         self._entries[approved.id] = _Entry(approved, text)
-        if known:
+        if known and known.approved.account == approved.account:
             return
-        heapq.heappush(self._ends, (approved.not_after, approved.id))
+        if known:  # registered by handle, and now the account's id is known
+            self._take_out(known)
+        else:
+            heapq.heappush(self._ends, (approved.not_after, approved.id))
         for index, key in self._places(approved, text):
             index.setdefault(key, []).append(approved.id)
 
     def forget(self, ended_before: datetime) -> None:
         """Take out the registrations whose window ended before then, as if they had never been."""
         while self._ends and self._ends[0][0] < ended_before:
-            entry = self._entries.pop(heapq.heappop(self._ends)[1])
-            for index, key in self._places(entry.approved, entry.text):
-                index[key].remove(entry.approved.id)
-                if not index[key]:
-                    del index[key]
+            self._take_out(self._entries.pop(heapq.heappop(self._ends)[1]))
+
+    def _take_out(self, entry: _Entry) -> None:
+        for index, key in self._places(entry.approved, entry.text):
+            index[key].remove(entry.approved.id)
+            if not index[key]:
+                del index[key]
 
     def _places(self, one: ApprovedPost, text: str) -> Iterator[tuple[dict, object]]:  # type: ignore[type-arg]
         """Every index and key under which a registration is found."""

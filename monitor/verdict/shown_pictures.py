@@ -46,14 +46,14 @@ def _another_picture(one: ApprovedPost, post: Post) -> str:
             return f"picture {number} could not be compared: {picture.doubt or 'it was not fetched'}"
         if not left:
             return f"with one picture more than the {len(one.pictures)} registered"
-        nearest = min(left, key=lambda known: (bool(_unlike(known, picture.hash)), distance(known, picture.hash)))
-        if why := _unlike(nearest, picture.hash):
+        nearest = min(left, key=lambda known: (bool(unlike(known, picture.hash)), distance(known, picture.hash)))
+        if why := unlike(nearest, picture.hash):
             return f"picture {number} is not the registered one ({why})"
         left.remove(nearest)
     return "with a video where a registered picture was planned" if left else ""
 
 
-def _unlike(known: str, posted: str) -> str:
+def unlike(known: str, posted: str) -> str:
     """What makes it another picture, or an empty string."""
     apart = distance(known, posted)
     if apart > SAME_PICTURE:

@@ -112,7 +112,7 @@ def everything() -> tuple[list[Any], list[Any]]:
     posts = [kept(f"Post {n}.", n) for n in range(1, 15)]
     shown = [
         views.waiting("Resolve"), views.refusal("Resolve", "no"), views.approve(letter.incident, posts, "C1"), views.resolve(letter.incident, "C1"),
-        views.plan([account], START), views.checked(["a note"], "text", "e1"), views.planned([]), views.home(["all is well"], [letter.incident], "never", []),
+        views.plan([account], START), views.checked(["a note"], "text", "e1"), views.planned([], 0), views.home(["all is well"], [letter.incident], "never", [], 0),
     ]  # fmt: skip
     return [b for b in found if b], shown
 

@@ -241,3 +241,16 @@ def test_differences_are_told_by_the_harm_they_do() -> None:
 )
 def test_a_word_that_turns_the_meaning_is_no_typo(registered: str, posted: str) -> None:
     assert isinstance(Queue([approved(registered)], vocabulary=words.load()).match(post(posted)), NoMatch)
+
+
+def test_a_registration_whose_account_is_known_now_is_found_under_it() -> None:
+    text, author = approved("a b c d", 1), approved("", 2, kind=Kind.REPOST, author="partner")
+    queue = Queue([replace(one, account="x::@acme") for one in (text, author)])
+    reposted = replace(post("Anything"), kind=Kind.REPOST, referenced_author="partner")
+    assert isinstance(queue.match(reposted), NoMatch)
+    for one in (text, author):
+        queue.add(one)
+    assert isinstance(queue.match(post("a b c d")), Exact)
+    assert isinstance(queue.match(reposted), Exact)
+    queue.forget(text.not_after + timedelta(seconds=1))
+    assert len(queue) == 0

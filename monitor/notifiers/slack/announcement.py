@@ -99,7 +99,9 @@ def _line(one: Announcement, names: dict[str, str]) -> str:
     first = one.registrations[0]
     where = names.get(first.account, first.account)
     what = f"#{first.id}" if one.count == 1 else f"{one.count} posts, from #{first.id} on,"
-    return safe.for_slack_sentence(f"Registered {what} for {where} by {_who(first)}", 300)
+    instead = f" instead of #{first.replaces}, which is withdrawn," if one.count == 1 and first.replaces else ""
+    instead = f" {one.replacing} of them instead of earlier ones, which are withdrawn," if one.count > 1 and one.replacing else instead
+    return safe.for_slack_sentence(f"Registered {what}{instead} for {where} by {_who(first)}", 300)
 
 
 def _who(one: ApprovedPost) -> str:
@@ -129,8 +131,8 @@ def blocks(one: Announcement, names: dict[str, str], now: datetime, approving: A
 
 
 def _heading(one: ApprovedPost, names: dict[str, str], now: datetime) -> str:
-    account = names.get(one.account, one.account)
-    return safe.for_slack_literal(f"#{one.id} {account}, {_window(one)}, {desk.standing(one, now)}", 200)
+    account, instead = names.get(one.account, one.account), f" (instead of #{one.replaces})" if one.replaces else ""
+    return safe.for_slack_literal(f"#{one.id}{instead} {account}, {_window(one)}, {desk.standing(one, now)}", 200)
 
 
 def _window(one: ApprovedPost) -> str:

@@ -221,7 +221,7 @@ class SlackApp:
         if view.get("type") == "home":
             await self._commands.show_home(user_of(payload))
         elif view:
-            shown = views.refusal("Planned posts", why) if why else views.planned(self._commands.planned())
+            shown = views.refusal("Planned posts", why) if why else views.planned(*self._commands.planned())
             await self._api.call(self._api.web.views_update(view_id=str(view.get("id")), view=shown))
         else:
             return await self._replies.told(payload, why, f"#{number}: {name} by {who}")

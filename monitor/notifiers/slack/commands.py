@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
 
-from monitor import desk, safe, silences
+from monitor import safe, silences
 from monitor.desk import DeskError
 from monitor.incidents import is_wide
+from monitor.model import ApprovedPost
 from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack import views
 from monitor.notifiers.slack.api import Api
@@ -52,7 +52,8 @@ class Commands:
             case "" | "help":
                 said = HELP
             case "status":
-                said = "\n".join(safe.for_slack_sentence(line, 300) for line in self._office.standing()[:40])
+                lines = self._office.standing()
+                said = "\n".join([*(safe.for_slack_sentence(line, 300) for line in lines[:40]), *views.more(len(lines) - 40, "status")])
             case "incidents":
                 said = self._incidents()
             case "planned" | "plan":
@@ -71,7 +72,7 @@ class Commands:
         lines = [
             safe.for_slack_sentence(f"{headline(i)}, {i.state.value}, since {i.opened_at:%H:%M} UTC: {i.reason}", 300) for i in found[:20]
         ]
-        return "\n".join(lines) or "No open incident."
+        return "\n".join([*lines, *views.more(len(found) - 20, "incidents list")]) or "No open incident."
 
     async def _open_planning(self, payload: Payload, what: str) -> str:
         title = "Plan a post" if what == "plan" else "Planned posts"
@@ -85,16 +86,16 @@ class Commands:
             if why
             else views.plan(accounts, self._office.clock())
             if what == "plan"
-            else views.planned(self.planned())
+            else views.planned(*self.planned())
         )
         await self._api.call(self._api.web.views_update(view_id=str((opened.get("view") or {}).get("id", "")), view=made))
         return f"refused: {why}" if why else f"opened {what}"
 
-    def planned(self) -> list[tuple[Any, str]]:
-        """What is registered and not over, used or withdrawn, the next first."""
-        now, names = self._office.clock(), {a.key: a.name for a in self._office.accounts()}
-        found = [r for r in desk.registrations(self._store, 500) if desk.standing(r, now) in ("open", "planned")]
-        return [(r, names.get(r.account, r.account)) for r in sorted(found, key=lambda r: r.not_before)]
+    def planned(self) -> tuple[list[tuple[ApprovedPost, str]], int]:
+        """What is registered and not over, used or withdrawn, the soonest first, as much as a view holds; and how much there is."""
+        names = {a.key: a.name for a in self._office.accounts()}
+        found, count = self._store.registrations.next(self._office.clock(), views.MOST_PLANNED)
+        return [(r, names.get(r.account, r.account)) for r in found], count
 
     async def _silence(self, payload: Payload, rest: str) -> str:
         ends = rest.startswith("end ") and rest[4:].strip().isdigit()
@@ -139,9 +140,9 @@ class Commands:
         _, why = await self._people.may(user, "look")
         office = self._office
         made = (
-            views.home([why], (), "", ())
+            views.home([why], (), "", (), 0)
             if why
-            else views.home(office.standing(), self._store.unresolved(), office.last_drill(), self.planned())
+            else views.home(office.standing(), self._store.unresolved(), office.last_drill(), *self.planned())
         )
         await self._api.call(self._api.web.views_publish(user_id=user, view=made))
         return "home shown"

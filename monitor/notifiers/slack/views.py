@@ -18,6 +18,7 @@ from monitor.store import Kept
 
 View = dict[str, Any]
 MOST_POSTS = 10  # checkboxes
+MOST_PLANNED = 40  # of a list with a button each
 MOST_SHOWN = 60  # posts of one form: their names have to fit into its metadata
 LONGEST, FORM, LEAF = 6_000, 30_000, 2_500  # characters: of one text, of all texts of a form, of one piece of rich text
 
@@ -159,9 +160,15 @@ def checked(notes: list[str], text: str, draft: str) -> View:
     )
 
 
-def planned(found: Sequence[tuple[ApprovedPost, str]]) -> View:
-    """The planned posts, each with a button that takes it back."""
-    blocks = [block for one, account in found[:40] for block in _one_planned(one, account)]
+def more(left: int, command: str) -> list[str]:
+    """How much is not shown, and the command that shows it; nothing when all of it is."""
+    return [f"and {left} more: `hijack-monitor {command}` on the host shows them"] if left > 0 else []
+
+
+def planned(found: Sequence[tuple[ApprovedPost, str]], count: int) -> View:
+    """The planned posts, of which there are so many, each with a button that takes it back."""
+    blocks = [block for one, account in found[:MOST_PLANNED] for block in _one_planned(one, account)]
+    blocks += map(section, more(count - MOST_PLANNED, "posts list"))
     return modal("Planned posts", blocks or [section("Nothing is planned.")])
 
 
@@ -171,17 +178,21 @@ def _one_planned(one: ApprovedPost, account: str) -> list[dict[str, Any]]:
     return [section(said) | {"accessory": button("withdraw", "Withdraw", json.dumps({"n": one.id}))}]
 
 
-def home(lines: Sequence[str], incidents: Sequence[Incident], drill: str, found: Sequence[tuple[ApprovedPost, str]]) -> View:
-    """What is watched, how it goes, what is open, the last drill, what is planned."""
+def home(lines: Sequence[str], incidents: Sequence[Incident], drill: str, found: Sequence[tuple[ApprovedPost, str]], count: int) -> View:
+    """What is watched, how it goes, what is open, the last drill, what is planned and how much that is."""
     blocks: list[dict[str, Any]] = [{"type": "header", "text": plain("Hijack Monitor", 150)}]
-    blocks += [section("\n".join(safe.for_slack_sentence(line, 200) for line in lines[:30]))]
+    said = [safe.for_slack_sentence(line, 200) for line in lines[:30]]
+    blocks += [section("\n".join(said[at : at + 10])) for at in range(0, len(said), 10)]  # a section holds ten of them whole
+    blocks += map(section, more(len(lines) - 30, "status"))
     blocks += [{"type": "divider"}, section("*Open incidents*" if incidents else "*No open incident*")]
     blocks += [
         section(safe.for_slack_sentence(f"{headline(i)}, since {i.opened_at:%d %b %H:%M} UTC. {i.reason}", 400)) for i in incidents[:20]
     ]
+    blocks += map(section, more(len(incidents) - 20, "incidents list"))
     blocks += [{"type": "divider"}, section(f"*Last drill*: {safe.for_slack_sentence(drill, 200)}")]
-    blocks += [{"type": "divider"}, section(f"*Planned posts*: {len(found)}. `/hijack plan` registers one.")]
+    blocks += [{"type": "divider"}, section(f"*Planned posts*: {count}. `/hijack plan` registers one.")]
     blocks += [block for one, account in found[:20] for block in _one_planned(one, account)]
+    blocks += map(section, more(count - 20, "posts list"))
     return {"type": "home", "blocks": blocks[:100]}
 
 
