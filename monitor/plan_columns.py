@@ -42,9 +42,13 @@ _STATUS = ("approv", "status", "state", "workflow")  # anywhere in a name
 _STATUS_ELSEWHERE = (
     "freigabe", "freigegeben", "genehmig", "statut", "estado", "aprob", "aprov", "approuv", "goedkeur", "goedgekeurd", "godkan", "godken",
     "godkjen", "zatwierdz", "schvalen", "hyvaks", "onaylan", "статус", "утвержд", "одобр", "согласован", "состояние", "затвердж", "承認",
-    "ステータス", "状態", "状态", "审批", "审核", "승인", "상태",
+    "ステータス", "状態", "状态", "审批", "审核", "승인", "상태", "κατάσταση", "έγκριση", "състояние", "סטטוס", "אישור", "الحالة", "حالة", "स्थिति",
+    "สถานะ", "อนุมัติ", "trạng thái", "phê duyệt", "persetujuan",
 )  # fmt: skip
-_STATUS_ALONE = ("stato", "etat", "valide", "validee", "validation", "tila", "stav", "durum", "onay")
+_STATUS_ALONE = (
+    "stato", "etat", "valide", "validee", "validation", "tila", "stav", "durum", "onay", "zustand", "stand", "bearbeitungsstand", "avancement",
+    "situacao", "situacion", "situazione", "stare", "stanje", "allapot", "vistobueno", "vobo", "abnahme", "akkoord",
+)  # fmt: skip
 TELLING = (
     "date", "datum", "fecha", "time", "uhrzeit", "schedule", "scheduled", "publish", "publishing", "zone", "timezone", "account", "accounts",
     "profile", "profiles", "handle", "channel", "channels", "network", "networks", "platform", "platforms", "link", "links", "url", "urls",
@@ -122,4 +126,4 @@ def filled(value: object) -> bool:
 
 def quoted(names: Iterable[str]) -> str:
     """For people."""
-    return ", ".join(f"“{name}”" for name in names)
+    return ", ".join(f"“{name if len(name) <= 60 else name[:60] + '…'}”" for name in names)

@@ -18,6 +18,8 @@ from typing import Any
 
 from monitor.plan import Bad, PlanError
 from monitor.plan_columns import fold, means
+from monitor.plan_status import STATES, folded
+from monitor.plan_times import looks_dated
 from monitor.text_files import TextError, decode, lines_of
 
 MOST_ROWS = 20_000
@@ -109,6 +111,8 @@ def _no_number(word: str) -> Any:
 def _object(line: str) -> dict[str, Any] | Bad:
     try:
         return _checked(_loaded(line))
+    except json.JSONDecodeError as error:
+        return Bad(f"not JSON: {error.msg}, at character {error.colno}")
     except ValueError as error:
         return Bad(f"not JSON: {error}")
 
@@ -224,13 +228,24 @@ def _trimmed(row: list[str]) -> list[str]:
     return row[: max((place + 1 for place, cell in enumerate(row) if cell.strip()), default=0)]
 
 
+def _row_like(pieces: list[str], names: list[str], *, whole: bool) -> bool:
+    """Whether a line within a cell could be cells of those columns: it has as many with a date, or a date or a state of its own column."""
+    if whole and len(pieces) >= max(2, len(names)) and any(map(_DATED.match, pieces)):
+        return True
+    if len(pieces) < 2 or any(piece.startswith(" ") for piece in pieces):
+        return False
+    meant = [(means(name), piece) for name, piece in zip(names, pieces, strict=False)]
+    return any(looks_dated(piece) if what in ("when", "either") else what == "status" and folded(piece) in STATES for what, piece in meant)
+
+
 def _cells(path: Path, row: list[str], header: list[str], number: int, delimiter: str) -> list[str] | Bad:
     cells = [_GUARD.sub("", cell, count=1) if cell.startswith("'") else cell for cell in _trimmed(row)]
     if len(cells) > len(header):
         return Bad(f"{len(cells)} cells where the header has {len(header)}")
-    for cell in cells:
-        for line in lines_of(cell)[1:]:
-            if line.count(delimiter) >= max(1, len(header) - 1) and any(map(_DATED.match, line.split(delimiter))):
+    for place, cell in enumerate(cells):
+        first, *more = lines_of(cell)
+        for line, names in ((first, ["", *header[place + 1 :]] if more else []), *((line, header) for line in more)):
+            if _row_like(line.split(delimiter), names, whole=names is header):
                 raise PlanError(
                     f"{path}: row {number}: a quoted cell goes on over a line that looks like a row of its own ({line.strip()[:60]!r});"
                     ' a quote (") was left open? Mend that row, or save the file again from the spreadsheet'

@@ -13,10 +13,11 @@ from monitor.plan import PlanError, Reading
 from monitor.plan_accounts import network_of
 from monitor.plan_columns import LISTS, MEANINGS, filled, flat, fold, means, quoted, remark, target, tells
 from monitor.plan_status import STATES, folded
-from monitor.plan_times import date_order, looks_dated, order_said, zone_said
+from monitor.plan_times import date_order, looks_dated, order_said, zone_said, zone_unclear
 
 _LINK = re.compile(r"https?://\S+|www\.\S+|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,12}(?:/\S*)?", re.IGNORECASE)
 _HANDLE = re.compile(r"@\w[\w.@-]*")
+_PLAIN = {"when": "date", "until": "end of the window", "external": "id", "by": "name of who approved it"}
 _MEDIA = re.compile(r".+\.(?:png|jpe?g|gif|webp|heic|svg|mp4|mov|m4v|webm|avi)", re.IGNORECASE)
 
 
@@ -47,7 +48,7 @@ class Rows:
     notes: tuple[str, ...]
     dates: str
     dated: bool
-    vouched: bool  # whether any row says who approved it
+    vouched: str  # the column that says who approved, if any row does
 
 
 def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]], how: Reading) -> Rows:
@@ -60,6 +61,12 @@ def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]
     if ignored:
         notes.append(f"left out with --ignore: {quoted(one.name for one in ignored)}")
     used = [one for one in columns if one.meaning]
+    for one in used:
+        if one.meaning in ("when", "time", "until") and one.cells and zone_unclear(remark(one.name)):
+            raise PlanError(
+                f"{path}: column “{one.name}”: its name says a zone that can be several; rename it with a place, like"
+                " “Date (America/New_York)”, or leave the zone out of its name and give --zone"
+            )
     when = [one for one in used if one.meaning in ("when", "until")]
     said = {order for one in when if (order := order_said(remark(one.name)))}
     if len(said | ({how.dates} if how.dates else set())) > 1:
@@ -68,7 +75,7 @@ def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]
     dated = any(one.cells for one in used if one.meaning in ("when", "time", "until"))
     return Rows(
         tuple(_row(place, used) for place in range(len(table))), tuple(notes), dates, dated,
-        vouched=any(one.cells for one in used if one.meaning == "by"),
+        vouched=next((one.name for one in used if one.meaning == "by" and one.cells), ""),
     )  # fmt: skip
 
 
@@ -175,21 +182,27 @@ def _row(place: int, columns: list[_Column]) -> Row:
         if one.meaning in ("account", "status") or not cells:
             continue
         if one.meaning == "comment":
-            said = [str(text) for cell in cells for text in (cell if isinstance(cell, list) else [cell])]
-            values["comment"] = [*values.get("comment", []), *said]
+            values["comment"] = [*values.get("comment", []), *map(str, _listed(cells))]
         elif one.meaning in LISTS:
             values[one.meaning] = _together([*([values[one.meaning]] if one.meaning in values else []), *cells])
         elif any(str(cell).strip() != str(values.get(one.meaning, cells[0])).strip() for cell in cells):
-            wrong = wrong or f"columns {quoted([names.get(one.meaning, one.name), one.name])} both hold the {one.meaning} and differ"
+            wrong = (
+                wrong
+                or f"columns {quoted([names.get(one.meaning, one.name), one.name])} both hold the {_PLAIN.get(one.meaning, one.meaning)} and differ"
+            )
         values.setdefault(one.meaning, cells[0])
         names.setdefault(one.meaning, one.name)
     zone = next((z for one in columns if one.meaning in ("when", "time") and (z := zone_said(remark(one.name)))), None)
     return Row(
         values, names,
-        tuple(one.cells[place] for one in columns if one.meaning == "account" and place in one.cells),
+        tuple(_listed(one.cells[place]) for one in columns if one.meaning == "account" and place in one.cells),
         tuple((one.name, cell) for one in columns if one.meaning == "status" and one.cells for cell in one.cells.get(place, [""])),
         zone, wrong,
     )  # fmt: skip
+
+
+def _listed(cells: list[Any]) -> list[Any]:
+    return [item for cell in cells for item in (cell if isinstance(cell, list) else [cell])]
 
 
 def _together(cells: list[Any]) -> Any:
@@ -197,5 +210,5 @@ def _together(cells: list[Any]) -> Any:
     if len(cells) == 1:
         return cells[0]
     if any(isinstance(cell, list) for cell in cells):
-        return [item for cell in cells for item in (cell if isinstance(cell, list) else [cell])]
+        return _listed(cells)
     return "\n".join(str(cell) for cell in cells)

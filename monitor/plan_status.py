@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 # Approved, scheduled, ready, queued, published, yes and true, as planning tools and spreadsheets write them, in each gender.
@@ -54,6 +55,33 @@ def _words(line: str) -> Iterable[str]:
 
 YES = frozenset(word for line in YES_WORDS.values() for word in _words(line))
 STATES = (YES | frozenset(_words(_OTHER_STATES))) - {"0", "1"}
+
+
+_NO_NAMES = (
+    "no not nobody noone none nil yet pending waiting awaiting needs need needed required request requested ask asked missing unknown someone"
+    " somebody nicht noch niemand kein keiner offen fehlt wartet ausstehend personne aucun pas encore nadie ninguno falta nessuno manca"
+    " ninguém ninguem niet niemand nog ingen ikke inte nikt не никто нет ні"
+)
+_NOBODY = frozenset(_NO_NAMES.split()) | {word for word in STATES if len(word) > 2}
+_PARTICLES = "von van der den de da do di del della la le el bin ben al and und et y e i och og en"
+_SIGNATURES = re.compile(r"[,;/&+\n]+")
+_BRACKETS = re.compile(r"\([^)]*\)")
+
+
+def names_somebody(cell: str) -> bool:
+    """Whether a cell reads like the name of who approved, or several: a word or an address, or words with capitals. “Not yet” does not."""
+    if "?" in cell or folded(cell) in STATES or any(word.lower() in _NOBODY for word in _letters(cell)):
+        return False
+    people = [one.strip() for one in _SIGNATURES.split(_BRACKETS.sub("", cell)) if _letters(one)]
+    return any(len(word) > 1 for one in people for word in _letters(one)) and all(map(_a_name, people))
+
+
+def _a_name(one: str) -> bool:
+    return len(one.split()) == 1 or all(not word[0].islower() or word in _PARTICLES.split() for word in _letters(one))
+
+
+def _letters(words: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", words)
 
 
 def says_yes(word: object, more: Iterable[str] = ()) -> bool:

@@ -58,6 +58,12 @@ _ABOUT_WHEN = re.compile(
     r"(?:next |this |end of |mid )?(?:today|tomorrow|heute|morgen|demain|manana|domani|amanha|weekend|(?:kw|cw|wk|week|woche|q)\s?\d{1,2}(?: \d{4})?)"
 )
 _BLANKS = re.compile(r"[\s,]+")
+_ALIKE = str.maketrans({"\u2010": "-", "\u2011": "-", "\u2212": "-", "ı": "i"})  # hyphens, and Turkish
+_SHORT_ZONES = (
+    "EST EDT ET CST CDT CT MST MDT MT PST PDT PT AKST AKDT HST AST ADT NST BST CET CEST MEZ MESZ WET WEST EET EEST MSK TRT IST IDT GST PKT ICT WIB"
+    " SGT MYT PHT HKT JST KST AWST ACST ACDT AEST AEDT NZST NZDT BRT ART CLT COT PET SAST WAT CAT EAT UTC GMT"
+)
+_YEARS = range(2000, 2101)
 
 
 def zone_named(name: str) -> tzinfo:
@@ -101,6 +107,15 @@ def zone_said(words: str) -> tzinfo | None:
         return _zone(words) if words.strip() else None
     except ValueError:
         return None
+
+
+def zone_unclear(words: str) -> bool:
+    """Whether a remark means a zone that we cannot tell from others: `EST`, `London`, `GMT plus one`."""
+    said = {word for word in re.findall(_LETTERS, words) if word.isupper()}
+    place = words.strip().lower().replace(" ", "_")
+    return zone_said(words) is None and bool(
+        said & set(_SHORT_ZONES.split()) or any(zone.rpartition("/")[2] == place for zone in _known_zones())
+    )
 
 
 def row_zone(cell: str) -> tzinfo | None:
@@ -167,8 +182,10 @@ def window(when: str, until: str, how: Reading, now: datetime) -> tuple[datetime
 def shown_window(start: datetime, end: datetime, zone: tzinfo | None = None) -> str:
     """Both ends with their dates in the zone asked for, else in UTC."""
     first, last = (one.astimezone(zone or UTC) for one in (start, end))
-    form = "%Y-%m-%d %H:%M" if first.utcoffset() == last.utcoffset() else "%Y-%m-%d %H:%M%:z"  # the clocks change in between
-    return f"{first:{form}} to {last:{form}} {zone or 'UTC'}"
+    begins, ends = (f"{one:%Y-%m-%d %H:%M}" for one in (first, last))
+    if first.utcoffset() != last.utcoffset():  # the clocks change in between
+        begins, ends = begins + first.isoformat()[-6:], ends + last.isoformat()[-6:]
+    return f"{begins} to {ends} {zone or 'UTC'}"
 
 
 def moment(text: str, how: Reading) -> datetime:
@@ -198,10 +215,12 @@ def span(text: str, how: Reading) -> tuple[datetime, datetime]:
 def joined(when: str, clock: str) -> str:
     """A date and the time of another column. Raises ValueError where both hold a time, and not the same."""
     clock = clock.strip()
+    if when and re.search(r"\d[:h]\d", clock) and re.search(rf"(?<!\d){re.escape(_plain(clock))}(?!\d)", _plain(when)):
+        return when
     if fraction := re.fullmatch(r"0?[.,]\d+", clock):  # of a day, in a spreadsheet
         seconds = round(float(fraction[0].replace(",", ".")) * 86_400)
         clock = str(timedelta(seconds=seconds))
-    if not clock or _plain(clock) in _plain(when):
+    if not clock:
         return when
     if not when:
         raise ValueError(f"found {clock!r} and no date for it")
@@ -219,7 +238,7 @@ def order_said(remark: str) -> str:
 def _plain(text: str) -> str:
     """Lower case without accents, any blanks as one, commas as blanks, no weekday, 年月日 as hyphens."""
     text = unicodedata.normalize("NFKD", text).replace("\u202f", " ")
-    text = "".join(char for char in text if not unicodedata.combining(char)).lower()
+    text = "".join(char for char in text if not unicodedata.combining(char)).lower().translate(_ALIKE)
     text = re.sub(r"(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]?", r"\1-\2-\3 ", unicodedata.normalize("NFC", text))
     return _BLANKS.sub(" ", text).strip()
 
@@ -255,8 +274,11 @@ def _date(original: str, order: str) -> tuple[date, str]:
     else:
         raise ValueError(f"time: found {original!r}, expected YYYY-MM-DD HH:MM, ISO 8601 or another date with its year")
     year, month, number = (int(one) for one in parts)
+    year += 2000 if len(parts[0]) == 2 else 0
+    if year not in _YEARS:
+        raise ValueError(f"time: found {original!r}, expected a year from {_YEARS[0]} to {_YEARS[-1]}")
     try:
-        day = date(year + 2000 if year < 100 else year, month, number)
+        day = date(year, month, number)
     except ValueError as error:
         raise ValueError(f"time: found {original!r}: {error}") from None
     if weekday is not None and day.weekday() != weekday:
@@ -288,7 +310,10 @@ def _clock(rest: str, original: str) -> tuple[time | None, tzinfo | None]:
             f"time: found {original!r}: a time until another one, or an offset from UTC? Write one time, or the offset with seconds"
         )
     if given and (given[1] or given[2]) not in ("am", "pm", "uhr"):
-        zone, rest = _zone((given[1] or given[2]).upper()), rest[: given.start()].rstrip(" (")
+        try:
+            zone, rest = _zone((given[1] or given[2]).upper()), rest[: given.start()].rstrip(" (")
+        except ValueError as error:
+            raise ValueError(f"time: found {original!r}; its zone: {error}") from None
     if not rest:
         return None, zone
     found = _CLOCK.fullmatch(rest) or _BASIC_CLOCK.fullmatch(rest)

@@ -24,7 +24,7 @@ from monitor.plan import Bad, Elsewhere, NotApprovedError, Plan, PlanError, Plan
 from monitor.plan_accounts import account_named, accounts_named
 from monitor.plan_columns import filled, quoted, target
 from monitor.plan_rows import Row, Rows, rows_of
-from monitor.plan_status import STATES, folded, says_yes
+from monitor.plan_status import names_somebody, says_yes
 from monitor.plan_times import joined, moment, row_zone, span, window, zone_named
 from monitor.planned_media import shown_media
 
@@ -50,6 +50,9 @@ MOST_TEXT = 25_000  # X's own limit
 _PART = re.compile(r"%\|%|\|\||^-{3,}\r?$", re.MULTILINE)
 _BARS = re.compile(r"[^\S\n]\|\|[^\S\n]")  # with blanks on both sides: a sign in a sentence as well
 _SEVERAL = re.compile(r"[,;|\s]+")
+_LINKS = re.compile(r"(?:[;|\s]|,(?=[\s,;|]|$|https?:|www\.|[\w-]+\.[\w-]))+")  # an address may hold a comma
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,24}(?:[/?#:]\S*)?", re.IGNORECASE)
+_SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
 
 
 def read(path: Path, how: Reading, now: datetime) -> PlanFile:
@@ -84,6 +87,7 @@ def _understood(row: Row, whole: Rows, how: Reading, now: datetime) -> list[Plan
             return [Elsewhere(f"only for {', '.join(networks + unknown)}: not watched")]
         if row.wrong:
             raise ValueError(f"{row.wrong}; empty one of them, or leave a column out with --ignore")
+        _single(row)
         _approved(row, whole, how)
         given = _own_id(row.values)
         plans = [_plan(row, account.key, whole, how, now) for account in accounts]
@@ -91,6 +95,14 @@ def _understood(row: Row, whole: Rows, how: Reading, now: datetime) -> list[Plan
         return [*plans, *(Elsewhere(f"also for {name}: not watched") for name in unknown)]
     except (ValueError, TypeError, OverflowError) as error:
         return [Bad(str(error), _own_id(row.values), isinstance(error, NotApprovedError))]
+
+
+def _single(row: Row) -> None:
+    """Raises ValueError where JSON holds several values, or yes or no, for what is one text."""
+    for name in ("text", "when", "time", "until", "zone", "kind", "by", "external"):
+        if isinstance(value := row.values.get(name), list | bool):
+            what = f"a list of {len(value)}" if isinstance(value, list) else str(value).lower()
+            raise ValueError(f"column “{row.names[name]}”: found {what}, expected one text")
 
 
 def _approved(row: Row, whole: Rows, how: Reading) -> None:
@@ -104,8 +116,8 @@ def _approved(row: Row, whole: Rows, how: Reading) -> None:
                 " yes, true or 1 (--approved-status WORD adds another)"
             )
     by = str(row.values.get("by", "")).strip()
-    if (whole.vouched and not by) or folded(by) in STATES:
-        raise NotApprovedError(f"column “{row.names.get('by', 'approved_by')}”: found {by!r}, expected who approved it, as in other rows")
+    if whole.vouched and not names_somebody(by):
+        raise NotApprovedError(f"column “{whole.vouched}”: found {by[:60]!r}, expected the name of who approved it, like Anna Lee")
 
 
 def _times(row: Row, whole: Rows, how: Reading, now: datetime) -> tuple[datetime, datetime]:
@@ -133,12 +145,18 @@ def _plan(row: Row, account: str, whole: Rows, how: Reading, now: datetime) -> P
     text, *more = _parts(text, how)
     more += [part for comment in values.get("comment", ()) for part in _parts(comment, how)]
     start, end = _times(row, whole, how, now)
-    links, media = _items(values.get("link")), _items(values.get("media"))
+    links, media = _items(values.get("link"), _LINKS), _items(values.get("media"), _SEVERAL)
     # an older row keeps the number that it was registered by
     beside = [*pictured.videos, *pictured.alt, *([str(values["zone"])] if values.get("zone") else [])]
     kind, shown = references.named(kind_named(str(values.get("kind", "post"))), values)
     text = references.with_choices(text, values)
+    if wrong := next((link for link in links if not _ADDRESS.fullmatch(link)), ""):
+        raise ValueError(f"column “{row.names['link']}”: found {wrong[:60]!r}, expected web addresses, like https://acme.example/fees")
     given = _own_id(values)
+    if _SHORTENED.fullmatch(given):
+        raise ValueError(
+            f"column “{row.names['external']}”: found {given!r}, shortened by a spreadsheet; make it a column of text and save again"
+        )
     if given.startswith(RESERVED):
         raise ValueError(f"external_id: found {given[:40]!r}; ids that begin with {' or '.join(RESERVED)} are the monitor's own")
     times = (str(values.get(name)) for name in ("when", "time", "until"))
@@ -179,7 +197,7 @@ def kind_named(word: str) -> Kind:
     return kinds[word]
 
 
-def _items(value: Any) -> list[str]:
+def _items(value: Any, between: re.Pattern[str]) -> list[str]:
     if isinstance(value, list):
         return [str(v).strip() for v in value if str(v).strip()]
-    return [v for v in _SEVERAL.split(str(value or "")) if v]
+    return [v for v in between.split(str(value or "")) if v]

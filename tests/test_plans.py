@@ -65,7 +65,7 @@ def test_only_a_word_on_the_list_registers_whatever_the_column_is_called(name: s
         assert first.refused
 
 
-@pytest.mark.parametrize("name", ["Status", "Approval Status", "Freigabe", "Statut", "Estado", "承認", "Legal: approved?"])
+@pytest.mark.parametrize("name", ["Status", "Approval Status", "Freigabe", "Zustand", "Situação", "Trạng thái", "承認", "Legal: approved?"])
 def test_the_word_and_its_column_are_named_and_an_empty_cell_beside_others_is_none(name: str) -> None:
     yes, no, empty = rows(table(["Text", name], ["One post of ours", " Ja "], ["Another post", "Nope"], ["A third one", ""]))
     assert isinstance(yes, Plan)
@@ -88,6 +88,37 @@ def test_every_column_of_a_state_has_to_say_yes_and_nested_ones_too() -> None:
     by, nobody = rows(table(["Text", "Approved by"], [TEXT, "carla"], ["Our roadmap", "pending"]))
     assert isinstance(by, Plan)
     assert isinstance(nobody, Bad)
+
+
+@pytest.mark.parametrize(
+    "by", ["Anna Lee", "anna", "Ludwig van der Berg", "anna@acme.example & Ben", "Anna Lee (legal), 2026-11-20", "李娜"]
+)
+def test_a_column_that_names_who_approved_holds_names(by: str) -> None:
+    (row,) = rows(table(["Text", "Approved by"], [TEXT, by]))
+    assert isinstance(row, Plan)
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        "nobody yet",
+        "-",
+        "N/A",
+        "?",
+        "Not Yet",
+        "waiting for Anna",
+        "Anna?",
+        "Anna (pending)",
+        "noch niemand",
+        "2026-11-20",
+        "once legal has read it",
+    ],
+)
+def test_what_is_no_name_approves_nothing(by: str) -> None:
+    (row,) = rows(table(["Text", "Approved by"], [TEXT, by]))
+    assert isinstance(row, Bad)
+    assert row.refused
+    assert f"column “Approved by”: found {by!r}" in row.reason
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------------
@@ -140,9 +171,33 @@ def test_two_columns_for_one_thing_contradict_each_other_or_add_up() -> None:
     (text,) = rows(table(["Text", "Post copy"], [TEXT, "Something else"]))
     assert isinstance(text, Bad)
     assert "“Text”, “Post copy” both hold the text and differ" in text.reason
+    (when,) = rows(table(["Text", "Date", "Publish date"], [TEXT, "2026-12-25", "2026-12-26"]))
+    assert isinstance(when, Bad)
+    assert "both hold the date and differ" in when.reason
     (links,) = rows(table(["Text", "Link", "Link"], [TEXT, "https://acme.example/a", "https://acme.example/b"]))
     assert isinstance(links, Plan)
     assert links.links == ("https://acme.example/a", "https://acme.example/b")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("text", ["a b", "c d"], "found a list of 2"), ("text", True, "found true"), ("external_id", False, "found false"), ("date", ["2026-12-25"], "found a list"),
+        ("external_id", "1.993E+18", "shortened by a spreadsheet"), ("link", "TBD", "found 'TBD', expected web addresses"),
+        ("link", "[fees](https://acme.example/fees)", "expected web addresses"), ("link", "see below", "found 'see'"),
+    ],
+)  # fmt: skip
+def test_a_cell_that_is_not_what_its_column_holds_is_a_bad_row_naming_the_column(name: str, value: object, said: str) -> None:
+    (row,) = rows(json.dumps({"text": TEXT, name: value}))
+    assert isinstance(row, Bad), row
+    assert f"column “{name}”" in row.reason
+    assert said in row.reason
+
+
+def test_an_address_may_hold_a_comma() -> None:
+    (row,) = rows(table(["Text", "Link"], [TEXT, "https://acme.example/a,b, acme.example/c"]))
+    assert isinstance(row, Plan)
+    assert row.links == ("https://acme.example/a,b", "acme.example/c")
 
 
 # --- files ------------------------------------------------------------------------------------------------------------------
@@ -182,6 +237,8 @@ def test_what_stands_inside_a_line_stays_inside_it() -> None:
         ('date,text\n2026-12-25 09:30,"Open\n2026-12-25 10:30,Two\n', "row 2: a quote .* is opened and never closed"),
         ('date,text\n2026-12-25 09:30,One\n2026-12-25 10:30,"Say \\"hi\\", all"\n', "row 3: text stands behind a closing quote"),
         ('date,text\n2026-12-25 09:30,"Open\n2026-12-25 10:30,Two"\n', "row 2: a quoted cell goes on over a line that looks like a row"),
+        ('text,date\n"Open,2026-12-25 09:30\nTwo",2026-12-25 10:30\n', "row 2: a quoted cell goes on over a line that looks like a row"),
+        ('status,text\nyes,"Open\nrejected,Two"\n', "row 2: a quoted cell goes on over a line that looks like a row"),
         ("text\nOffen über die Tage\nGeöffnet č\n".encode("cp1250"), "not UTF-8 in row 3"), ("text\nПоддержка\n".encode("cp1251"), "not UTF-8 in row 2"),
         ("text\nサポート\n".encode("cp932"), "not UTF-8 in row 2"), ("text\ntäglich für Gäste\n".encode("cp850"), "not UTF-8 in row 2"),
         (b"PK\x03\x04...", "Excel"), (b"text\na\x00b\n", "row 2 holds a zero byte"), ("[{]", "JSON array"), ('{"data": [{"text": "a"}]}', "list in “data”"),
@@ -248,6 +305,11 @@ def test_a_list_of_accounts_and_networks_is_one_plan_for_each_that_is_watched(ce
     assert keys or isinstance(found[0], Elsewhere)
 
 
+def test_a_list_of_accounts_may_be_one_of_json_too() -> None:
+    found = rows(json.dumps({"text": TEXT, "accounts": ["acme", "@acme_lisbon"]}))
+    assert [row.account for row in found if isinstance(row, Plan)] == ["x::1", "x::aB3"]
+
+
 def test_a_network_narrows_a_profile_down_and_never_overrides_the_account_that_was_given() -> None:
     columns = ["Text", "Network", "Profile"]
     instagram, x, both = rows(
@@ -275,7 +337,7 @@ MORNING = datetime(2026, 12, 25, 8, 30, tzinfo=UTC)
         "2026-12-25 9:30", "2026-12-25T09:30:00", "2026-12-25T09:30:00.000+01:00", "2026-12-25T08:30Z", "2026-12-25 03:30:00-0500", "20261225T083000Z",
         "2026-12-25 09:30 AM", "2026/12/25 09:30", "12/25/2026 9:30:00 AM", "12/25/2026, 9:30\u202fAM", "12/25/26 9:30", "25.12.2026 9:30 Uhr", "25-Dec-2026 09:30",
         "Dec 25, 2026 9:30 AM", "Fri, 25 December 2026 at 9:30", "25 décembre 2026 09h30", "25 de diciembre de 2026, 9:30 a. m.", "2026年12月25日 9:30",
-        "46381.3958333", "2026-12-25 08:30 UTC", "2026-12-25 03:30 America/New_York", "2026-12-25 10:30 UTC+2",
+        "46381.3958333", "25 Aralık 2026 09:30", "2026\u201112\u201125 09:30", "2026-12-25 08:30 UTC", "2026-12-25 03:30 America/New_York", "2026-12-25 10:30 UTC+2",
     ],
 )  # fmt: skip
 def test_an_unambiguous_time_is_read_however_it_is_written(cell: str) -> None:
@@ -289,6 +351,7 @@ def test_an_unambiguous_time_is_read_however_it_is_written(cell: str) -> None:
     [
         "2026-12-25 09:30 EST", "2026-12-25 09:30 CET", "2026-12-25 9", "2026-12-25 25:00", "2026-12-25 13:30 AM", "tomorrow", "Dec 25 9:30", "9:30",
         "Thu, Dec 25, 2026 9:30", "2026-12-25 09:30-10:30", "31 June 2026 9:30", "2027-03-28 02:30", "1766655000",
+        "9999-12-31 23:30", "0026-12-25 09:30", "2026-12-25, 2026-12-26",
     ],
 )  # fmt: skip
 def test_what_is_no_time_or_could_be_two_is_refused_naming_the_column(cell: str) -> None:
@@ -315,10 +378,27 @@ def test_the_zone_of_a_row_comes_before_the_one_that_was_given(columns: list[str
     assert plan.not_before == MORNING - HOW.early
 
 
+@pytest.mark.parametrize("name", ["Date (EST)", "Time [ET]", "Scheduled at (London)", "Date (GMT plus one)", "Date (PST/PDT)"])
+def test_a_zone_in_the_name_of_a_column_is_a_place_or_stops_the_file(name: str) -> None:
+    with pytest.raises(PlanError, match="rename it with a place"):
+        imported(table(["Text", name], [TEXT, "2026-12-25 09:30"]))
+
+
+def test_a_number_in_the_column_for_the_time_is_not_taken_for_a_part_of_the_date() -> None:
+    for clock in ("12", "20", "0", "9:30"):
+        (bad,) = rows(table(["Text", "Date", "Time"], [TEXT, "2026-12-25 19:30" if ":" in clock else "2026-12-25", clock]))
+        assert isinstance(bad, Bad), clock
+    (same,) = rows(table(["Text", "Date", "Time"], [TEXT, "2026-12-25T09:30:00", "09:30"]))
+    assert isinstance(same, Plan)
+
+
 def test_a_bare_date_is_its_whole_day_and_an_hour_that_happens_twice_is_both() -> None:
     (plan,) = rows(table(["Text", "Date"], [TEXT, "2026-12-25"]))
     assert isinstance(plan, Plan)
     assert shown_window(plan.not_before, plan.not_after, BERLIN) == "2026-12-25 00:00 to 2026-12-26 00:00 Europe/Berlin"
+    (plan,) = rows(table(["Text", "Date"], [TEXT, "2027-10-31"]))
+    assert isinstance(plan, Plan)
+    assert shown_window(plan.not_before, plan.not_after, BERLIN) == "2027-10-31 00:00+02:00 to 2027-11-01 00:00+01:00 Europe/Berlin"
     how = replace(HOW, zone=zone_named("Australia/Sydney"))
     first, last = span("2027-04-04 02:30", how)
     assert (last - first).total_seconds() == 3600
