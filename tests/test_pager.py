@@ -258,7 +258,7 @@ async def test_a_database_refuses_a_second_open_incident_of_one_account(tmp_path
             w.service.store.sql.execute(
                 "INSERT INTO incidents SELECT 99, subject, name, severity, headline, reason, opened_at, last_at, state, posts, hosts,"
                 " skeletons, previous, acknowledged_by, acknowledged_at, resolved_by, resolved_at, cause, last_paged_at, pages, steps, since, held_until, holder, outcome,"
-                " silence"
+                " silence, alone"
                 " FROM incidents"
             )
 
