@@ -6,6 +6,7 @@ picture is read in a process of its own (foreign/codes.py, foreign/words.py): a 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import sqlite3
@@ -30,6 +31,7 @@ log = logging.getLogger("monitor.vision")
 _READERS = {"words": ("rapidocr", "onnxruntime"), "codes": ("zxingcpp",)}  # what each form needs, by its name
 _MOST_LINES = 100
 _MOST_LETTERS = 2_000  # of one line or code
+TRYING = "pictures being read"  # under which the store names the post whose pictures are
 LATE = timedelta(hours=24)  # a thread about replies closes after an hour, whether their pictures were read or not
 
 
@@ -72,7 +74,7 @@ class Vision:
             (stamp(self.clock() - LATE),), 1,
         )  # fmt: skip
         for kept in waiting:
-            if isinstance(kept.post, Post):
+            if isinstance(kept.post, Post) and not self._ended_us(kept, kept.post):
                 try:
                     self._add(kept, kept.post, await self._seen(kept.post))
                 except sqlite3.Error:
@@ -81,6 +83,24 @@ class Vision:
                     log.exception("pictures not looked at", extra={"post": kept.post.id})
                     with self.store.transaction():
                         self.store.keep_words(kept.post, [])
+                finally:
+                    with contextlib.suppress(sqlite3.Error), self.store.transaction():
+                        self.store.keep(TRYING, "")
+
+    def _ended_us(self, kept: Kept, post: Post) -> bool:
+        """Whether an earlier process ended while it read them: then they are not tried again. Else they are marked as being tried."""
+        name = f"{post.account}/{post.id}/{post.version}"
+        if self.store.kept(TRYING) != name:
+            with self.store.transaction():
+                self.store.keep(TRYING, name)
+            return False
+        with self.store.transaction():
+            self.store.keep(TRYING, "")
+            self.store.keep_words(post, [])
+            said = f"the monitor ended while it read the pictures of post {post.id}, so nobody has read them: look at them yourself"
+            self.outbox.mention(kept.incident or 0, said, self.clock())
+        self.wake()
+        return True
 
     async def _seen(self, post: Post) -> Seen:
         words: list[str] = []

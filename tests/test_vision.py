@@ -95,3 +95,29 @@ def test_what_a_code_says_can_be_stored_and_sent_whatever_it_says() -> None:
     line = vision._line("\udc80" * 5_000)
     assert line.encode()
     assert len(line) == 2_000
+
+
+async def test_a_picture_that_ended_the_monitor_is_not_tried_again_and_somebody_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    async with world(tmp_path) as w:
+        store, marked = w.service.store, [""]
+
+        async def read(*_: object) -> vision.Seen:
+            marked.append(store.kept(vision.TRYING))
+            return vision.Seen(("nothing",))
+
+        monkeypatch.setattr(vision, "seen", read)
+        w.x.post("acme", "Big news today, friends of ours", files=(code("a"),))
+        w.x.post("acme", "And more of it", files=(code("b"),))
+        await w.run(3)
+        await w.service.look_into_pictures()
+        assert marked[-1].startswith("x::"), "it is named before anything opens it"
+        assert store.kept(vision.TRYING) == "", "and no more once it was read"
+        (waiting,) = store.posts("words IS NULL AND baseline = 0")
+        with store.transaction():
+            store.keep(vision.TRYING, f"{waiting.post.account}/{waiting.post.id}/1")  # as a process leaves it that is killed now
+        await w.service.look_into_pictures()
+        await w.run(10)
+        assert len(marked) == 2
+        assert f"the monitor ended while it read the pictures of post {waiting.post.id}" in thread(w)
