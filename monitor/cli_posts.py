@@ -94,6 +94,8 @@ def _text(text: str | None, file: str | None, *, pictured: bool) -> str:
             text = "" if pictured and sys.stdin.isatty() else text_files.decode(sys.stdin.buffer.read())[0]
     except text_files.TextError as error:
         raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.UsageError(f"{file}: cannot be read ({error.strerror})") from error
     if not text.strip() and not pictured:
         raise click.UsageError("the text is empty")
     return text.rstrip("\n")

@@ -135,9 +135,10 @@ class Import:
 
     def _not_planned(self, row: Bad | Elsewhere) -> tuple[str, str]:
         """Why, and what is still registered for it."""
-        if isinstance(row, Elsewhere):
-            return "elsewhere", f"skipped: {safe.for_terminal(row.reason, 300)}"
         stay = [one.id for one in self._named(row.external_id) if not one.used_by and one.not_after >= self.now]
+        if isinstance(row, Elsewhere):  # its id may stand in a row of ours as well
+            keeps = "" if self.act.source or row.external_id in self.accounts else "".join(map(_stays, stay))
+            return "elsewhere", f"skipped: {safe.for_terminal(row.reason, 300)}{keeps}"
         keeps = "" if row.refused and self.act.source else "".join(map(_stays, stay))
         return "bad", f"BAD: {safe.for_terminal(row.reason, 300)}{keeps}"
 

@@ -56,9 +56,10 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """One row that is only for networks or accounts that we do not watch, and which."""
+    """One row that is only for networks or accounts that we do not watch, and which; with its own id."""
 
     reason: str
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def _understood(row: Row, whole: Rows, how: Reading, now: datetime) -> list[Plan
     try:
         accounts, networks, unknown = accounts_named(row.accounts, how)
         if not accounts:
-            return [Elsewhere(f"only for {', '.join(networks + unknown)}: not watched")]
+            return [Elsewhere(f"only for {', '.join(networks + unknown)}: not watched", _own_id(row.values))]
         if row.wrong:
             raise ValueError(f"{row.wrong}; empty one of them, or leave a column out with --ignore")
         _single(row)

@@ -282,14 +282,24 @@ def _judge_line(number: int, text: str, accounts: dict[str, Account], config: Co
         if any("\udc80" <= char <= "\udcff" for char in text):
             raise ValueError("not UTF-8")
         data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError("found no JSON object")
         if queue is None:  # rules know no time, so that an odd one is no reason to refuse the post
             data.pop("created_at", None)
         account = accounts.get(str(data.get("account", "")).lstrip("@").lower(), accounts[""])
         verdict = judge(line_post(data, account.key), account, config.company, queue, rules)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = f"line {number} is not a post: {type(error).__name__}: {safe.for_terminal(str(error), 120)}"
+        reason = f"line {number} is not a post: {safe.for_terminal(_in_words(error), 120)}"
         return {"id": f"line {number}", "severity": "page", "approved": None, "near": None, "reason": reason, "findings": []}
     return record.judge_line(str(data["id"]), verdict)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg}, at character {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 # --- rules test and drill ---------------------------------------------------------------------------

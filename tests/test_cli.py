@@ -273,13 +273,22 @@ def test_a_file_of_posts_or_of_a_text_is_read_as_it_was_saved_or_refused_with_it
     file.write_bytes(json.dumps([{"id": "1", "text": "Guten Morgen"}, {"id": "2", "text": "Take your BTC and run"}]).encode("utf-16"))
     found = [json.loads(line) for line in run("judge", "--rules-only", str(file)).output.splitlines()]
     assert [(f["id"], f["severity"]) for f in found] == [("1", "clear"), ("2", "page")]
+    file.write_text('[1]\n{"id": "2"}\n{broken\n{"id": "4", "text": 5}\n')
+    found = [json.loads(line) for line in run("judge", "--rules-only", str(file)).output.splitlines()]
+    assert [f["reason"].partition("not a post: ")[2] for f in found] == [
+        "found no JSON object", "it has no 'text'", "not JSON: Expecting property name enclosed in double quotes, at character 2",
+        "text: found int, expected a string",
+    ]  # fmt: skip
     file.write_bytes('{"id": "1", "text": "a\u2028b"}\n{"id": "2", "text": "'.encode() + b'\xe8"}\n')
     found = [json.loads(line) for line in run("judge", "--rules-only", str(file)).output.splitlines()]
     assert [f["severity"] for f in found] == ["clear", "page"]
-    assert "line 2 is not a post: ValueError: not UTF-8" in found[1]["reason"]
+    assert "line 2 is not a post: not UTF-8" in found[1]["reason"]
     text = tmp_path / "post.txt"
     text.write_bytes("Offen über die Feiertage – wie immer\r\nBis bald".encode("cp1252"))
     assert run("posts", "add", "--file", str(text)).exit_code == 0
+    missing = run("posts", "add", "--file", "gone.txt")
+    assert missing.exit_code == 2
+    assert "gone.txt: cannot be read (No such file or directory)" in missing.output
     assert json.loads(run("posts", "list", "--json").output)[0]["text"] == "Offen über die Feiertage – wie immer\nBis bald"
     text.write_bytes("Offen\nПоддержка".encode("cp1251"))
     refused = run("posts", "add", "--file", str(text))

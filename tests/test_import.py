@@ -236,6 +236,13 @@ def test_without_replace_a_row_that_says_no_stays_registered_and_the_line_says_s
     assert standings(store) == {1: "planned", 2: "planned"}
 
 
+def test_a_row_that_goes_to_another_network_says_what_stays_registered(take: Take) -> None:
+    take(ROW)
+    elsewhere = Elsewhere("only for Facebook: not watched", "7")
+    assert "not watched; #1 stays registered: `hijack-monitor posts withdraw 1`" in take(elsewhere)[1]
+    assert "stays registered" not in take(ROW, elsewhere)[1], "a row of ours has its id"
+
+
 def test_the_ids_of_a_plan_are_its_own_and_those_of_no_plan_are_anybodys(take: Take) -> None:
     take(numbered(1), source="november")
     december = replace(numbered(1), text="December's first")
