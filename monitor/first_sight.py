@@ -25,6 +25,7 @@ from monitor.notifiers.interface import NotifierError, Refusal
 from monitor.record import stamp
 from monitor.sources.interface import Batch, Source
 from monitor.store import Store
+from monitor.tables import AccountTable
 
 log = logging.getLogger("monitor.first_sight")
 
@@ -94,11 +95,13 @@ async def gap(batch: Batch, source: Source, since: datetime, now: datetime) -> B
     return replace(batch, cursor=await source.since(begin), lost=lost or batch.lost)
 
 
-def keep_sight(store: Store, account: str, now: datetime, posts: int, accused: Iterable[str], since: datetime | None) -> None:
-    """With the baseline: what has to be told of it. Inside a transaction."""
+def keep_sight(
+    store: Store, account: str, now: datetime, posts: int, accused: Iterable[str], since: datetime | None, *, told: bool
+) -> None:  # fmt: skip
+    """With the baseline: what has to be told of it, unless it has been said already. Inside a transaction."""
     if since:
         store.sql.execute("UPDATE accounts SET first_seen = ? WHERE key = ?", [stamp(since), account])
-    row = [account, stamp(now), posts, "\n".join(accused), since is not None]  # of a known one it has been said that it is judged
+    row = [account, stamp(now), posts, "\n".join(accused), told]
     store.sql.execute("INSERT INTO first_sights(account, at, posts, accused, told) VALUES(?, ?, ?, ?, ?)", row)
 
 
@@ -158,15 +161,24 @@ class FirstSight:
             now, "new database",
         )  # fmt: skip
 
+    def want(self, tables: Iterable[AccountTable]) -> None:
+        """These are to be watched, and their ids are not known: what is posted from now on was not there before us."""
+        names = [name for table in tables if not self._store.kept(name := _wanted(table.platform, table.handle))]
+        if names:
+            with self._store.transaction():
+                for name in names:
+                    self._store.keep(name, stamp(self._clock()) or "")
+
     def recall(self, account: Account) -> datetime | None:
         """Until when this account had been read, before its first read; also of one whose id is looked up later."""
         since = known_since(account.key, self._found[0], self._clock(), whole=self._found[1]) if self._found else None
-        if since:
+        name = _wanted(account.platform, account.handle)
+        wanted = record.moment(self._store.kept(name))
+        if since or wanted:
             with self._store.transaction():
-                where = (
-                    "key = ? AND first_seen IS NULL AND (known_since IS NULL OR known_since > ?)"  # never less than an earlier start found
-                )
-                self._store.sql.execute(f"UPDATE accounts SET known_since = ? WHERE {where}", [stamp(since), account.key, stamp(since)])  # noqa: S608
+                for moment in filter(None, (since, wanted)):
+                    self._store.tried(account.key, moment)  # never less than an earlier start found
+                self._store.keep(name, "")
         return since
 
     async def _proofs(self, now: datetime) -> tuple[tuple[Proof, ...], bool, str]:
@@ -286,6 +298,11 @@ _MISSING = (
 def _cut(lines: list[str], between: str) -> str:
     more = f"{between}and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
     return between.join(lines[:LISTED]) + more
+
+
+def _wanted(platform: str, handle: str) -> str:
+    """Under which it is kept since when the id of an account has been wanted."""
+    return f"wanted:{platform}:{handle.lower()}"
 
 
 def _marked(path: Path) -> datetime | None:

@@ -63,9 +63,13 @@ class _Taken:
 
 @dataclass(slots=True)
 class _First:
-    """The first read of an account: until when we had read it all the same, and what rules say of what it found."""
+    """The first read of an account: since when we have wanted to, or until when we had read it all the same; whether nobody has
+    been told of that; how many posts were there before, and what rules say of what it found.
+    """
 
     since: datetime | None
+    news: bool
+    posts: int = 0
     accused: list[str] = field(default_factory=list)
 
     def was_there(self, item: Item) -> bool:
@@ -108,7 +112,8 @@ class Intake:
 
     async def _accept(self, batch: Batch) -> tuple[Item, ...]:
         row = self._store.account(self.account.key, self.account.handle)
-        first = _First(record.moment(row["known_since"])) if row["first_seen"] is None else None
+        since = record.moment(row["known_since"])
+        first = _First(since, since is None or bool(row["failing_since"])) if row["first_seen"] is None else None
         if first and batch.cursor is None:
             return ()  # the first poll says what was there before us
         self._first, self._hashed, self.unseen, self._overdue = first, {}, False, None if first else batch.overdue
@@ -124,7 +129,7 @@ class Intake:
                         paged = True  # the first that pages does not wait for the others
                         break
                 if not waiting:
-                    told = self._finish(batch, now, new)
+                    told = self._finish(batch, now)
             if len(new) > before:
                 self._wake()
             if not waiting:
@@ -142,6 +147,8 @@ class Intake:
         pages, baseline = False, self._first is not None and self._first.was_there(item)
         if not self._store.knows(item):
             new.append(item)
+            if self._first and baseline:
+                self._first.posts += 1
             pages = self._take(item, batch, now, baseline=baseline).severity is Severity.PAGE and not baseline
         self._notice(item, now, baseline=baseline)
         return pages
@@ -151,13 +158,14 @@ class Intake:
         if not baseline and versions.notice(self._store, self.account.key, (item,), now):
             self.unseen = True
 
-    def _finish(self, batch: Batch, now: datetime, new: list[Item]) -> int:
+    def _finish(self, batch: Batch, now: datetime) -> int:
         """With the last slice: how far we have read. Returns the incident in which it was said that this is not everything."""
         if batch.cursor is not None:
             self._store.read_ok(self.account.key, now, batch.cursor, batch.missed)
         if self._first:
-            self._store.audit(now, "monitor", "baseline", self.account.key, posts=len(new), known_since=stamp(self._first.since))
-            keep_sight(self._store, self.account.key, now, len(new), self._first.accused, self._first.since)
+            self._store.audit(now, "monitor", "baseline", self.account.key, posts=self._first.posts, known_since=stamp(self._first.since))
+            first = self._first
+            keep_sight(self._store, self.account.key, now, first.posts, first.accused, first.since, told=not first.news)
         if batch.lost:
             self._never_read(batch.lost, now)
         return self._say_missed(batch.missed, now) if batch.missed else self._told_missed

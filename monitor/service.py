@@ -165,6 +165,8 @@ class Service:
                     continue
                 self._watch(table, identifier)
                 self.pending.remove(table)
+        if self.watches or self.pending_may_come:
+            self.sight.want(self.pending)
         if not self.judge.knows(self.accounts()):
             self.judge.know(self.accounts(), self.clock())
         return self.watches[known:]

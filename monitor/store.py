@@ -177,12 +177,17 @@ class Store:
         )
 
     def read_failed(self, key: str, now: datetime, kind: str, error: str) -> None:
-        """The account could not be read; the cursor stays."""
+        """The account could not be read; the cursor stays. One that was never read is watched from its first try on."""
         self.sql.execute(
             "UPDATE accounts SET failures = failures + 1, good = 0, failing_since = coalesce(failing_since, ?), last_error = ?,"
-            " error_kind = ? WHERE key = ?",
-            [stamp(now), error, kind, key],
+            " error_kind = ?, known_since = CASE WHEN first_seen IS NULL THEN coalesce(known_since, ?) ELSE known_since END WHERE key = ?",
+            [stamp(now), error, kind, stamp(now), key],
         )
+
+    def tried(self, key: str, since: datetime) -> None:
+        """We have wanted to read the account since then and could not: what was posted after that was not there before us."""
+        where = "key = ? AND first_seen IS NULL AND (known_since IS NULL OR known_since > ?)"
+        self.sql.execute(f"UPDATE accounts SET known_since = ? WHERE {where}", [stamp(since), key, stamp(since)])  # noqa: S608 - ours
 
     def profile(self, key: str) -> Profile | None:
         """The profile last seen."""

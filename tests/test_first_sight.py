@@ -178,3 +178,15 @@ def test_what_nobody_knows_is_new_and_a_page_of_an_earlier_version_is_proof_enou
     assert known_since("x::1", [], NOW, whole=True) is None
     assert known_since("x::1", [Proof(NOW - timedelta(hours=5))], NOW, whole=True) == NOW - timedelta(hours=5)
     assert known_since("x::1", [], NOW, whole=False) == NOW - REACH
+
+
+async def test_what_was_posted_while_a_new_account_could_not_be_read_was_not_there_before_us(tmp_path: Path) -> None:
+    async with world(tmp_path, before=lambda x: x.faults.add("html", "tweets", times=100_000, value=503)) as w:
+        await w.run(10)
+        w.x.post("acme", "We are sold.")
+        await w.run(10)
+        w.x.faults.script.clear()
+        await w.run(60)
+        pages = [m.words() for m in w.slack.waking()]
+        assert any("We are sold." in p for p in pages), pages
+        assert not any("Good morning." in p for p in pages), "what was there when we began is recorded"

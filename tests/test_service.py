@@ -155,13 +155,17 @@ async def test_a_handle_that_cannot_be_looked_up_holds_up_no_other_account(tmp_p
         await w.run(70)
         assert "Not being watched: @acmelater on X" in w.slack.waking()[0].words()
         w.x.user("acmelater", "3")
+        w.x.post("acmelater", "We were sold unseen.")
+        await w.run(1)
         await w.service.look_up()
         await w.run(10)
+        assert any("We were sold unseen." in m.words() for m in w.slack.waking()), "it was posted while we wanted to watch"
         assert len(w.service.watches) == 3
-        assert w.service.store.incidents()[0].state is State.RESOLVED
+        blind = [i.state for i in w.service.store.incidents() if i.headline == "Not being watched"]
+        assert set(blind) == {State.RESOLVED}
         w.x.post("acmelater", "We are sold.")
         await w.run(3)
-        assert len(w.slack.waking()) == 2
+        assert any("We are sold." in m.words() for m in w.slack.messages.values())
 
 
 async def test_a_database_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:
