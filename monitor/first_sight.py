@@ -48,6 +48,7 @@ class Proof:
     until: datetime
     accounts: frozenset[str] | None = None
     whole: bool = True  # whether it names all its accounts
+    install: str = ""  # whose database it was
 
 
 class Channel(Protocol):
@@ -57,12 +58,8 @@ class Channel(Protocol):
         """Post it, or edit the one at `receipt`; returns its receipt. Nobody is woken."""
         ...
 
-    async def proofs(self) -> tuple[tuple[Proof, ...], bool]:
-        """What is there of ours, and whether everything was looked through."""
-        ...
-
-    async def proof(self, receipt: str) -> Proof | None:
-        """What one message says."""
+    async def proofs(self, receipt: str = "") -> tuple[tuple[Proof, ...], bool]:
+        """What is there of ours, from one message on or all of it, and whether everything was looked through."""
         ...
 
 
@@ -125,7 +122,8 @@ class FirstSight:
         if until is None:
             await self._look_without_memory(now, marked)
         else:
-            proof = await self._proof()
+            newer, whole = await self._since()
+            proof = max((p.until for p in newer), default=None)
             if marked or (proof and proof - until > OLDER):
                 had = (
                     f"its message in Slack says that it had read until {proof:%Y-%m-%d %H:%M} UTC"
@@ -137,6 +135,9 @@ class FirstSight:
                     f" since the copy was made is judged now. {_MISSING}", now, "older database",
                 )  # fmt: skip
                 self._store.rename_pages()
+                self._found = newer, whole
+                for account in self._accounts():  # it may have come after the copy was made
+                    self.recall(account)
         with contextlib.suppress(OSError):
             self._mark.unlink(missing_ok=True)
         if not self._store.kept("standing text") and until is not None:
@@ -197,17 +198,21 @@ class FirstSight:
             return (), True, "it was restored: it had read"
         return (Proof(now - UNSURE),), True, "Slack could not be asked whether it was here before; it may have read"
 
-    async def _proof(self) -> datetime | None:
-        receipt = self._store.kept("standing receipt")
+    async def _since(self) -> tuple[tuple[Proof, ...], bool]:
+        """What our own messages say, of this database: from the one that it knows as the newest on, for a copy does not know of those
+        that came after it.
+        """
+        receipt, now = self._store.kept("standing receipt"), self._clock()
         if self.channel is None or not receipt:
-            return None
+            return (), True
         try:
             async with asyncio.timeout(IMPATIENCE):
-                found = await self.channel.proof(receipt)
+                found, whole = await self.channel.proofs(receipt)
         except (NotifierError, TimeoutError) as error:
-            log.warning("our own message in Slack was not read: %s", error)
-            return None
-        return min(found.until, self._clock()) if found else None
+            log.warning("our own messages in Slack were not read: %s", error)
+            return (), True
+        mine = (p for p in found if p.accounts is not None and p.install == self._store.install)
+        return tuple(replace(p, until=min(p.until, now)) for p in mine), whole
 
     def _read_until(self) -> datetime | None:
         """When the database was last read into; None when it has seen nothing yet."""

@@ -169,8 +169,8 @@ class Store:
     def read_ok(self, key: str, now: datetime, cursor: str, missed: str = "") -> None:
         """The account was read up to `cursor`; `missed` says what of it is still to come. A gap before it is remembered."""
         self.sql.execute(
-            "UPDATE accounts SET gap_from = CASE WHEN failures > 0 OR last_ok < ? THEN last_ok ELSE gap_from END,"
-            " gap_to = CASE WHEN failures > 0 OR last_ok < ? THEN ? ELSE gap_to END, missed = ?, last_ok = ?, cursor = ?,"
+            "UPDATE accounts SET gap_from = CASE WHEN failures > 0 OR last_ok IS NULL OR last_ok < ? THEN coalesce(last_ok, known_since)"
+            " ELSE gap_from END, gap_to = CASE WHEN failures > 0 OR last_ok IS NULL OR last_ok < ? THEN ? ELSE gap_to END, missed = ?, last_ok = ?, cursor = ?,"
             " first_seen = coalesce(first_seen, ?), failing_since = NULL, failures = 0, good = good + 1, last_error = NULL,"
             " error_kind = NULL WHERE key = ?",
             [stamp(now - GAP), stamp(now - GAP), stamp(now), missed, stamp(now), cursor, stamp(now), key],

@@ -190,3 +190,24 @@ async def test_what_was_posted_while_a_new_account_could_not_be_read_was_not_the
         pages = [m.words() for m in w.slack.waking()]
         assert any("We are sold." in p for p in pages), pages
         assert not any("Good morning." in p for p in pages), "what was there when we began is recorded"
+
+
+async def test_an_account_that_came_after_the_copy_was_made_is_known_all_the_same(tmp_path: Path) -> None:
+    more = CONFIG | {"accounts": [*CONFIG["accounts"], {"handle": "acmehelp", "id": "77"}]}
+    async with world(tmp_path / "a") as first:
+        await first.run(6)
+        (tmp_path / "b" / "data").mkdir(parents=True)
+        with sqlite3.connect(tmp_path / "b" / "data" / first.config.database.name) as copy:
+            first.service.store.sql.backup(copy)
+        copy.close()
+        first.x.user("acmehelp", "77")
+        async with world(tmp_path / "a", more, beside=first) as second:
+            await second.skip(3_600)
+            await second.service.sight.settle()
+        first.clock.move(3_600)
+        first.x.post("acmehelp", "Sold while it was down.")
+        first.clock.move(60)
+        async with world(tmp_path / "b", more, beside=first) as third:
+            assert "is a copy" in standing(third)[-1], "its own newest message is not the newest there is"
+            await third.run(6)
+            assert any("Sold while it was down." in m.words() for m in third.slack.waking())

@@ -41,29 +41,22 @@ class SlackStanding:
             raise NotifierError(Refusal.UNKNOWN, "Slack answered ok without saying where the message is")
         return str(answer["ts"])
 
-    async def proofs(self) -> tuple[tuple[Proof, ...], bool]:
-        """The channel's history, to its beginning where that can be done."""
+    async def proofs(self, receipt: str = "") -> tuple[tuple[Proof, ...], bool]:
+        """The channel's history, back to that message, or to its beginning where that can be done."""
         await self._people.introduced()
         found, cursor = [], ""
+        since: dict[str, Any] = {"oldest": receipt, "inclusive": True} if receipt else {}
         for _ in range(_MOST_PAGES):
             answer = await self._api.call(
-                self._api.web.conversations_history(channel=self._channel_id, include_all_metadata=True, limit=_A_PAGE, cursor=cursor)
+                self._api.web.conversations_history(
+                    channel=self._channel_id, include_all_metadata=True, limit=_A_PAGE, cursor=cursor, **since
+                )
             )
             found += [proof for message in answer.get("messages") or () if (proof := self._read(message))]
             cursor = next_cursor(answer)
             if not cursor:
                 return tuple(found), True
         return tuple(found), False
-
-    async def proof(self, receipt: str) -> Proof | None:
-        """What our message says now."""
-        await self._people.introduced()
-        answer = await self._api.call(
-            self._api.web.conversations_history(
-                channel=self._channel_id, include_all_metadata=True, oldest=receipt, latest=receipt, inclusive=True, limit=1
-            )
-        )
-        return next((proof for message in answer.get("messages") or () if (proof := self._read(message))), None)
 
     def _read(self, message: Mapping[str, Any]) -> Proof | None:
         """A message that Slack names us as the author of, and that has our metadata. Its seal proves nothing more here: the key
@@ -80,7 +73,7 @@ class SlackStanding:
             return Proof(_moment(written))
         accounts = frozenset(str(said.get("accounts", "")).split())
         read = _time(said.get("read"))
-        return Proof(_moment(min(written, read)), accounts, bool(said.get("whole"))) if read else None
+        return Proof(_moment(min(written, read)), accounts, bool(said.get("whole")), str(said.get("install"))) if read else None
 
 
 def _time(value: object) -> float:
