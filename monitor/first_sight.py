@@ -289,10 +289,13 @@ class FirstSight:
         accused = [f"{names.get(r['account'], r['account'])}: {line}" for r in rows for line in r["accused"].splitlines()]
         listed = [names.get(r["account"], r["account"]) for r in rows]
         total = sum(r["posts"] for r in rows)
-        said = f"First sight of {_cut(listed, ', ')}: {total} post(s) were there before and are recorded; nobody is woken for them."
+        said = f"First sight of {_cut(listed, ', ')}: {total} post(s) were there before and are recorded."
         if not accused:
-            return f"{said} No rule accuses any of them."
-        return f"{said} Rules accuse {len(accused)} of them:\n{_cut(accused, chr(10))}\nLook at them: `hijack-monitor accounts baseline` shows all."
+            return f"{said} No rule accuses any of them; nobody is woken for them."
+        return (
+            f"{said} Rules accuse {len(accused)} of them; only what a critical rule accuses and is younger than a day pages:\n"
+            f"{_cut(accused, chr(10))}\nLook at them: `hijack-monitor accounts baseline` shows all."
+        )
 
 
 _MISSING = (

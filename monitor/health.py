@@ -99,7 +99,7 @@ class Blindness:
         name = self.names[0] if len(self.names) == 1 else f"{len(self.names)} of them" if self.headline else f"{len(self.names)} accounts"
         listed = ", ".join(self.names[:10]) + (" and others" if len(self.names) > 10 else "")
         if self.headline:
-            return Event(self.subject, name, self.severity, self.headline, f"{listed}: {self.why}. {self.means}", now, self.names)
+            return Event(self.subject, name, self.severity, self.headline, f"{self.means}. {listed}: {self.why}", now, self.names)
         if self.severity is Severity.PAGE:
             reason = f"{self.why}. Until this is mended a hijack of {listed} would page nobody"
             return Event(self.subject, name, Severity.PAGE, "Not being watched", reason, now, self.names)
@@ -293,7 +293,7 @@ def symptoms(v: Vitals) -> tuple[Symptom, ...]:
 
 def _say_of_people(v: Vitals, say: Callable[..., None]) -> None:
     if v.targets:
-        say("targets", "Not everybody can be woken", f"{v.targets}: a page that would reach nobody takes the next step at once")
+        say("targets", "Not everybody can be woken", f"{v.targets}. A page that would reach nobody escalates at once")
     if v.nobody_on_call_seconds >= _NOBODY_ON_CALL:
         reason = "for a day it has named nobody whom Slack knows: every page wakes the whole group. `hijack-monitor check --live` says why"
         say("oncall", "The schedule names nobody", reason)
@@ -303,13 +303,13 @@ def _say_of_people(v: Vitals, say: Callable[..., None]) -> None:
 
 def _say_of_reading(v: Vitals, say: Callable[..., None]) -> None:
     if v.rules:
-        say("rules", "Rules were not reloaded", f"{v.rules}. Posts are judged by the rules of before: mend it and reload once more")
+        say("rules", "Rules were not reloaded", f"the old rules still judge: mend the file and reload once more. {v.rules}")
     if abs(v.skew) > _SKEWED:
         reason = f"it is {abs(v.skew):.0f} s {'behind' if v.skew > 0 else 'ahead of'} X's: whatever says when something happened is wrong by that. Mend NTP"
         say("clock", "The clock is wrong", reason)
     if v.step:
         how = f"forward by {v.step:.0f} s, or the machine slept" if v.step > 0 else f"back by {-v.step:.0f} s"
-        say("step", "The clock was set", f"{how}: what was due has been pulled in; times told before are wrong by that")
+        say("step", "The clock was set", f"{how}: what was due meanwhile is done now; times told before are wrong by that")
     if v.canary:
         say("canary", "The canary was not seen", f"{v.canary}: either nobody posted it, or posts do not reach us", worse=True)
     if v.money:

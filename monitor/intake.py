@@ -181,7 +181,7 @@ class Intake:
 
     def _never_read(self, lost: str, now: datetime) -> None:
         """A gap that stays: somebody has to look at the account by hand, and close this by hand."""
-        reason = f"{lost}. A hijacker may have posted there: look at the account"
+        reason = f"{lost}. A hijacker may have posted in that time: look at the account"
         self._outbox.happened(
             Event(f"gap:{self.account.key}", self.account.name, Severity.PAGE, "Not checked", reason, now, silenceable=False), now
         )
@@ -200,7 +200,7 @@ class Intake:
             verdict = self._judge.verdict(item, self.account)
             if verdict.severity is Severity.PAGE:
                 said = item.text if isinstance(item, Post) else item.after if isinstance(item, ProfileChange) else ""
-                yield f"{verdict.reason}: “{safe.for_terminal(said, 200)}”"
+                yield f"{self.account.name}: {verdict.reason}: “{safe.for_terminal(said, 200)}”"
 
     def _take(self, item: Item, batch: Batch, now: datetime, *, baseline: bool) -> Verdict:
         """One item; whatever goes wrong with it becomes a page and stops nothing else."""

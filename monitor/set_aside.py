@@ -36,7 +36,8 @@ def bad_rows(store: Store, outbox: Outbox, now: datetime) -> int:
             _tell(store, outbox, row["incident"], f"a message to {row['route']} ({row['reason']})", why, now)
         for row, why in found:
             sentence = (
-                f"INC-{row['id']} ({row['headline']}: {row['reason']}) could not be read and was set aside ({why}). Look at the account"
+                f"INC-{row['id']} ({row['headline']}: {row['reason']}) is damaged in the database ({why}) and was closed: this one takes its "
+                "place. Look at the account"
             )
             outbox.happened(Event(row["subject"], row["name"], Severity.PAGE, "An incident could not be read", sentence, now), now)
     return len(pages) + len(found)
@@ -55,8 +56,8 @@ def _tell(store: Store, outbox: Outbox, incident: int, what: str, why: str, now:
         log.critical("INC-%d: %s was set aside: %s", incident, what, why)
         return
     sentence = (
-        f"INC-{incident}, {row['headline']}: {row['name']}: {row['reason']}: {what} could not be made and was set aside ({why}). "
-        f"See `hijack-monitor incidents show {incident}`, and look at the account"
+        f"{row['name']}: {row['headline']} (INC-{incident}: {row['reason']}). The page about it, {what}, could not be made ({why}): nobody "
+        f"was told by it. Look at the account, then at `hijack-monitor incidents show {incident}`"
     )
     outbox.happened(Event(SUBJECT, health.OURSELVES, Severity.PAGE, "A page could not be made", sentence, now, silenceable=False), now)
 

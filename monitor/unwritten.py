@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -65,8 +65,8 @@ class Unwritten:
             self._spoke_at = now
             self._words |= dict.fromkeys(fresh, True)
             self._begin(
-                f"🔴 hijack-monitor cannot write: another process has held {self._database} for {waited.total_seconds():.0f} s. "
-                f"Find and end it (`fuser -v {self._database}`); posts are still read, and judged again then. Not written down: {_listed(fresh)}"
+                f"🔴 {_listed(fresh)}hijack-monitor cannot write: another process has held {self._database} for {waited.total_seconds():.0f} s. "
+                f"Find and end it (`fuser -v {self._database}`); posts are still read, and judged again then"
             )
 
     def _is_news(self, now: datetime) -> bool:
@@ -98,9 +98,10 @@ class Unwritten:
         task.add_done_callback(self._telling.discard)
 
 
-def _listed(words: list[str]) -> str:
+def _listed(words: Sequence[str]) -> str:
+    """What would page comes first: that is what somebody has to act on."""
     more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return "; ".join(words[:_SHOWN]) + more or "no post that would page"
+    return f"{'; '.join(words[:_SHOWN])}{more}. This is a page that cannot be written down: act on it now. " if words else ""
 
 
 async def tell_unusable(
@@ -108,8 +109,8 @@ async def tell_unusable(
 ) -> float:
     """Nothing can be written any more, and we stop. Returns seconds, see `_report`."""
     text = (
-        f"🔴 hijack-monitor cannot write to {config.database} ({why}) and stops. Not written down: {_listed(list(words))}. "
-        f"Nobody watches {_names(config)}: look at them yourself. {REMEDY}; it starts again by itself"
+        f"🔴 {_listed(words)}hijack-monitor cannot write to {config.database} ({why}) and stops. "
+        f"Nobody watches {_names(config)}: look there yourself. {REMEDY}; it starts again by itself"
     )
     return await _report(Reported(config.data_dir), text, words, routes, clock())
 
@@ -190,7 +191,7 @@ def _problem(config: Config, now: datetime) -> tuple[str, bool] | None:
 async def tell_stuck(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime], why: str) -> float:
     """We do not watch yet. Returns seconds, see `_report`. Raises ConfigError."""
     text = (
-        f"🔴 hijack-monitor cannot start: {config.database}: {why}. Nobody watches {_names(config)}: look at them yourself. "
+        f"🔴 hijack-monitor cannot start: {config.database}: {why}. Nobody watches {_names(config)}: look there yourself. "
         f"{REMEDY}; it begins by itself as soon as it can write"
     )
     async with http_session() as session:

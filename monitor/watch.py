@@ -175,7 +175,7 @@ class Watch:
     def vanished(self, identifier: str) -> None:
         """A post that only its id is known of: somebody is told, because nobody knows what it said."""
         now = self._clock()
-        reason = f"its profile named post {identifier} as the newest and does no more, and no read has shown it: nobody knows what it said"
+        reason = f"post {identifier} was the newest by its profile and is gone, and no read has shown it: nobody knows what it said"
         with self._store.transaction():
             self._store.audit(now, "monitor", "post never seen", f"{self.account.key}/{identifier}")
             event = Event(self.account.key, self.account.name, Severity.NOTIFY, "Post gone before it was read", reason, now)

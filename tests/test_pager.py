@@ -97,6 +97,8 @@ async def test_what_waiting_cannot_cure_goes_to_the_last_resort_at_once(
 
 async def test_refused_blocks_are_sent_again_as_plain_text_that_still_wakes(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
+        w.service.sight.tick()
+        await w.service.sight.settle()  # our standing message is not what Slack refuses
         w.slack.faults.add("json", "postMessage", value=(200, {"ok": False, "error": "invalid_blocks"}, {}))
         await _hijack(w)
         await w.run(3)
@@ -290,4 +292,6 @@ async def test_a_letter_that_cannot_be_made_is_told_by_a_page_about_it(tmp_path:
         await w.service.poll(w.service.watches[0])
         w.service.store.sql.execute("UPDATE posts SET post = '{}' WHERE baseline = 0")
         await w.run(60)
-        assert "A page could not be made" in "\n".join(m.words() for m in w.slack.roots())
+        (told,) = [m.words() for m in w.slack.roots() if "A page could not be made" in m.words()]
+        assert "@acme on X: Unapproved post (INC-1: " in told
+        assert "nobody was told by it" in told

@@ -315,6 +315,7 @@ async def test_profiles_that_cannot_be_read_are_a_notice_then_a_page_everywhere(
         await pass_(w, 110)
         (page,) = w.slack.waking()
         assert "Profiles cannot be read: @acme on X" in page.words()
+        assert "nothing else does now" not in page.words(), "its posts are read"
         await answers(w, stack)
         assert status.say(w.service.store, w.config, w.clock(), runs=True) == 1
         printed = capsys.readouterr().out

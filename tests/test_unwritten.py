@@ -61,7 +61,7 @@ async def test_a_hijack_while_somebody_holds_the_database_for_minutes_is_told_wi
             assert "another process has held" in shout
             assert "“We are sold.”" in shout
             assert "Fees fall" not in shout
-            assert shout.startswith("<!subteam^S0SOCIAL>"), "it wakes whom a page wakes"
+            assert shout.startswith("<!subteam^S0SOCIAL> 🔴 @acme on X: "), "it wakes whom a page wakes, and says first which account"
             assert "We are sold." in duty.bodies[0]["payload"]["summary"]
             w.x.change("acme", name="Acme is sold")
             await w.run(15)
@@ -87,7 +87,7 @@ async def test_a_database_that_is_held_while_nothing_happens_is_told_once_and_th
             assert not shouts(w), "an import takes its time"
             await w.run(120)
             (shout,) = shouts(w)
-            assert shout.endswith("Not written down: no post that would page")
+            assert shout.startswith("<!subteam^S0SOCIAL> 🔴 hijack-monitor cannot write: another process has held ")
         await w.run(7)
         (gap,) = [m.words() for m in w.slack.roots() if m.metadata]
         assert "Nothing could be written" in gap

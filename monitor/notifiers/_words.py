@@ -14,6 +14,9 @@ _FIRST_MINUTES = (
     "First 5 minutes: 1. Acknowledge: in Slack, or `hijack-monitor incidents ack {number}` on the host. 2. Ask comms: did we post this? "
     "3. If not: revoke sessions and app tokens before deleting. 4. Delete, then lock posting. 5. Resolve with the cause."
 )
+_OUR_OWN = (
+    "What to do: acknowledge in Slack, or `hijack-monitor incidents ack {number}` on the host; `hijack-monitor status` there says more."
+)
 _SIGNS = {State.OPEN: "🔴", State.ACKNOWLEDGED: "🟠", State.RESOLVED: "✅"}
 
 
@@ -58,7 +61,8 @@ def body(letter: Letter) -> str:
     for kept in letter.posts[:5]:
         lines += ["", *(f"> {part}" for part in said(kept, 1_200).splitlines()), link(kept)]
     if incident.state is State.OPEN:
-        lines += ["", _FIRST_MINUTES.format(number=incident.id)]
+        ours = incident.subject.startswith(("blind:", "gap:", "drift:"))
+        lines += ["", (_OUR_OWN if ours else _FIRST_MINUTES).format(number=incident.id)]
     lines += ["", f"Anchor for auditors: {letter.anchor}"] if letter.anchor else []
     return "\n".join(lines) + "\n"
 

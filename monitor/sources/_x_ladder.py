@@ -171,8 +171,8 @@ class Ladder:
         self._settle(place)
         if not top:
             said = words_of(error.page) if error else ""
-            why = "a refusal of fields" if error else "answers without fields that were asked for"
-            what = f"{why} where it is asked for {self._endpoint}{f' ({said})' if said else ''}; {_instead(self._endpoint, found.form, refused)}"
+            why = "a refusal of fields" if error else "answers without fields"
+            what = f"{why} that we ask of {self._endpoint}{f' ({said})' if said else ''}; {_instead(self._endpoint, found.form, refused)}"
             log.warning("X: %s", what)
             self._observer.odd(what, error.body if error else found.answer.body)
 
@@ -185,10 +185,10 @@ def _instead(endpoint: str, form: Form, refused: frozenset[tuple[str, str]]) -> 
     """How X is asked from now on, and what is not seen by that."""
     names = sorted(f"{parameter}={value}" for parameter, value in refused)
     without = f" without {', '.join(names[:6])}{' and others' if len(names) > 6 else ''}" if names else ""
-    dialect = form.name.split(",", maxsplit=1)[0]
-    how = f"in the {dialect} dialect" if dialect in ("tweet", "post") else "for ids and texts only"
+    names_of = {"tweet": "by its older field names", "post": "by its newer field names"}
+    how = names_of.get(form.name.split(",", maxsplit=1)[0], "for ids and texts only")
     lost = ", ".join(sorted(unseen_fields(form)) if endpoint == "profiles" else unseen_parts(form)).replace("_", " ")
-    return f"it is asked {how}{without} now" + (f". Not seen until X takes the whole question again: {lost}" if lost else "")
+    return f"from now on it is asked {how}{without}" + (f". Not seen until it takes the whole question again: {lost}" if lost else "")
 
 
 def _within(since: datetime | None, now: datetime, span: timedelta) -> bool:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from monitor import safe
+from monitor.health import OURSELVES
 from monitor.incidents import DRILL, SILENCE_ASKED, durations
 from monitor.model import Exact, Incident, Near, NoMatch, PageKind, Post, ProfileChange, Severity, State, Unreadable
 from monitor.notifiers._words import sign
@@ -36,14 +37,18 @@ BLIND_RUNBOOK = (
     "else does now  3. `hijack-monitor status` on the host says more  4. Mend token, credits or network; "
     "this closes itself when the account has been read again"
 )
-GAP_RUNBOOK = "*What to do*  1. Acknowledge, or reply `ack` here  2. Look at what the account posted in that time yourself  3. Resolve here with what you found"
+GAP_RUNBOOK = (
+    "*What to do*  1. Acknowledge, or reply `ack` here  2. Look yourself at what the account posted  3. Resolve here with what you found"
+)
 DRILL_RUNBOOK = (
     "*This is a drill*: acknowledge it and it closes itself. In a real one you would now ask comms “did we post this?”, and if not revoke "
     "sessions and app tokens *before* deleting. Without buttons: reply `ack` or react with 👀"
 )
-OWN_RUNBOOK = "*What to do*  1. Acknowledge, or reply `ack` here  2. `hijack-monitor status` on the host says more; it closes itself when it is mended"
+_CLOSES = "`hijack-monitor status` on the host says more; this closes itself when it is mended"
+READ_RUNBOOK = f"*First 5 minutes*  1. Acknowledge, or reply `ack` here  2. Look yourself at what cannot be read  3. {_CLOSES}"
+OWN_RUNBOOK = f"*What to do*  1. Acknowledge, or reply `ack` here  2. {_CLOSES}"
+OWN_NOTICE_RUNBOOK = f"*What to do*  {_CLOSES}"
 DRIFT_RUNBOOK = "*What to do*  1. `hijack-monitor status` says how often it came  2. Send the sample to the maintainers  3. Resolve here: it is told only once"
-OWN = ("slack", "engine", "monitor", "drill", "canary", "money")  # what can be wrong with the monitor itself, see `health`
 PARTS = 2_600  # units of a runbook file in one section
 WHOLE = 7_900  # and in one message: it was refused at 11,341 characters in blocks
 MOST_MESSAGES = 5
@@ -127,13 +132,20 @@ def _runbook(incident: Incident) -> str:
     if incident.subject.startswith("gap:"):
         return GAP_RUNBOOK
     if incident.subject.startswith("blind:"):
-        kind = incident.subject.split(":", 1)[1]
-        return OWN_RUNBOOK if kind in OWN or incident.severity is Severity.NOTIFY else BLIND_RUNBOOK
+        return _blind_runbook(incident)
     if incident.subject.startswith("drift:"):
         return DRIFT_RUNBOOK
     if incident.subject == DRILL:
         return DRILL_RUNBOOK
     return NOTICE_RUNBOOK if incident.severity is Severity.NOTIFY else RUNBOOK
+
+
+def _blind_runbook(incident: Incident) -> str:
+    if incident.severity is Severity.NOTIFY:
+        return OWN_NOTICE_RUNBOOK
+    if incident.name == OURSELVES:
+        return OWN_RUNBOOK
+    return READ_RUNBOOK if incident.subject.startswith("blind:read:") else BLIND_RUNBOOK
 
 
 def _evidence(letter: Letter) -> list[Block]:
