@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Protocol
 
 from monitor import record
-from monitor.incidents import DRILL
-from monitor.model import Account
+from monitor.incidents import DRILL, Event
+from monitor.model import Account, Severity
 from monitor.notifiers.interface import NotifierError, Refusal
+from monitor.outbox import Outbox
 from monitor.record import stamp
 from monitor.sources.interface import Batch, Source
 from monitor.store import Store
@@ -37,7 +38,7 @@ PATIENCE, IMPATIENCE = 15, 5  # seconds for Slack to answer before the first rea
 EVERY = timedelta(minutes=10)  # the message is edited
 TOGETHER = timedelta(seconds=60)  # accounts that are seen first within so long share a message
 LISTED = 20  # accounts and accusations in one message
-_MOST_NAMED = 300  # accounts in the message's metadata
+_MOST_NAMED, _MOST_HANDLES = 300, 100  # accounts in the message's metadata, and handles
 MARK = "restored"  # the file
 
 
@@ -49,6 +50,7 @@ class Proof:
     accounts: frozenset[str] | None = None
     whole: bool = True  # whether it names all its accounts
     install: str = ""  # whose database it was
+    handles: frozenset[str] = frozenset()  # digests of those whose ids were looked up
 
 
 class Channel(Protocol):
@@ -105,8 +107,8 @@ def keep_sight(
 class FirstSight:
     """`look` before the first read, `tick` every few seconds. Without a channel the log is told."""
 
-    def __init__(self, store: Store, clock: Callable[[], datetime], accounts: Callable[[], tuple[Account, ...]]) -> None:
-        self._store, self._clock, self._accounts = store, clock, accounts
+    def __init__(self, store: Store, clock: Callable[[], datetime], accounts: Callable[[], tuple[Account, ...]], outbox: Outbox) -> None:
+        self._store, self._clock, self._accounts, self._outbox = store, clock, accounts, outbox
         self.channel: Channel | None = None
         self._mark = store.path.parent / MARK
         self._task: asyncio.Task[None] | None = None
@@ -173,6 +175,10 @@ class FirstSight:
     def recall(self, account: Account) -> datetime | None:
         """Until when this account had been read, before its first read; also of one whose id is looked up later."""
         since = known_since(account.key, self._found[0], self._clock(), whole=self._found[1]) if self._found else None
+        listing = [p for p in self._found[0] if p.accounts] if self._found else []
+        if _is_pinned(self._store, account) and not any(p.accounts and digest(account.key) in p.accounts for p in listing):
+            had = max((p.until for p in listing if digest(_handle(account)) in p.handles), default=None)
+            since = self._is_another(account, min(had, self._clock())) if had else since
         name = _wanted(account.platform, account.handle)
         wanted = record.moment(self._store.kept(name))
         if since or wanted:
@@ -181,6 +187,19 @@ class FirstSight:
                     self._store.tried(account.key, moment)  # never less than an earlier start found
                 self._store.keep(name, "")
         return since
+
+    def _is_another(self, account: Account, until: datetime) -> datetime:
+        """Its handle was another account's when we last read it: whoever takes an account over may rename it, and the name is free then."""
+        with self._store.transaction():
+            reason = (
+                f"@{account.handle} was another account until {until:%Y-%m-%d %H:%M} UTC, and is now the one with id {account.id}: the account"
+                " that was watched may have been renamed by whoever took it over, and nobody watches it. Set `id` of the right one"
+            )
+            event = Event(
+                f"gap:{account.key}", account.name, Severity.PAGE, "Handle of another account", reason, self._clock(), silenceable=False
+            )
+            self._outbox.happened(event, self._clock())
+        return until
 
     async def _proofs(self, now: datetime) -> tuple[tuple[Proof, ...], bool, str]:
         """What Slack knows of us. Where it cannot be asked now, the last day is judged; where it does not take us at all, we are new."""
@@ -267,12 +286,14 @@ class FirstSight:
         text, receipt = self._store.kept("standing text"), self._store.kept("standing receipt")
         if self.channel is None or not text:
             return
-        keys = [a.key for a in self._accounts()]
+        accounts = self._accounts()
+        keys = [a.key for a in accounts]
         read = self._store.sql.execute("SELECT key, coalesce(last_ok, known_since) AS until FROM accounts").fetchall()
         until = min((t for r in read if r["key"] in keys and (t := record.moment(r["until"]))), default=None)
         payload: dict[str, str | int] = {
             "kind": "standing", "install": self._store.install, "read": int(until.timestamp()) if until else 0,
             "accounts": " ".join(map(digest, keys[:_MOST_NAMED])), "whole": int(len(keys) <= _MOST_NAMED),
+            "handles": " ".join(digest(_handle(a)) for a in accounts[:_MOST_HANDLES] if _is_pinned(self._store, a)),
         }  # fmt: skip
         said = f"{text}\nEvery account was read until {until:%Y-%m-%d %H:%M} UTC or later." if until else text
         try:
@@ -306,6 +327,16 @@ _MISSING = (
 def _cut(lines: list[str], between: str) -> str:
     more = f"{between}and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
     return between.join(lines[:LISTED]) + more
+
+
+def _handle(account: Account) -> str:
+    """What is kept of a handle; no account's key looks like it."""
+    return f"{account.platform} @{account.handle.lower()}"
+
+
+def _is_pinned(store: Store, account: Account) -> bool:
+    """Whether its id was looked up by its handle."""
+    return store.pinned(account.platform, account.handle) == account.id
 
 
 def _wanted(platform: str, handle: str) -> str:

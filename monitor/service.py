@@ -90,7 +90,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.rules = Reloading(self.config, self.judge)
-        self.sight = FirstSight(self.store, self.clock, self.accounts)
+        self.sight = FirstSight(self.store, self.clock, self.accounts, self.outbox)
         self.check.rules = lambda: self.rules.why
         self.unwritten = Unwritten(self.store.path, self.pager.notifiers, self.clock)
 

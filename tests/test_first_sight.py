@@ -211,3 +211,21 @@ async def test_an_account_that_came_after_the_copy_was_made_is_known_all_the_sam
             assert "is a copy" in standing(third)[-1], "its own newest message is not the newest there is"
             await third.run(6)
             assert any("Sold while it was down." in m.words() for m in third.slack.waking())
+
+
+async def test_a_handle_that_is_another_accounts_by_now_is_no_new_account(tmp_path: Path) -> None:
+    by_handle = '[[accounts]]\nplatform = "x"\nhandle = "acmehelp"\n'
+    async with world(tmp_path / "a", extra=by_handle, before=lambda x: x.user("acmehelp", "77")) as first:
+        await first.run(30)
+        await first.service.sight.settle()
+        first.clock.move(3_600)
+        first.x.change("acmehelp", username="acmehelp_real")
+        first.x.user("acmehelp", "78")
+        first.x.post("acmehelp_real", "We are sold.")
+        async with world(tmp_path / "b", extra=by_handle, beside=first) as second:
+            await second.run(6)
+            (page,) = second.slack.waking()
+            assert "@acmehelp was another account until 2026-11-21 03:00 UTC" in page.words()
+        async with world(tmp_path / "b", extra=by_handle, beside=first) as third:
+            await third.run(6)
+            assert len(third.slack.waking()) == 1, "it is told once"

@@ -71,9 +71,9 @@ class SlackStanding:
         written = max(_time(message.get("ts")), _time(edited.get("ts")) if isinstance(edited, Mapping) else 0.0)
         if said.get("kind") != KIND:
             return Proof(_moment(written))
-        accounts = frozenset(str(said.get("accounts", "")).split())
+        accounts, handles = (frozenset(str(said.get(name, "")).split()) for name in ("accounts", "handles"))
         read = _time(said.get("read"))
-        return Proof(_moment(min(written, read)), accounts, bool(said.get("whole")), str(said.get("install"))) if read else None
+        return Proof(_moment(min(written, read)), accounts, bool(said.get("whole")), str(said.get("install")), handles) if read else None
 
 
 def _time(value: object) -> float:
