@@ -29,7 +29,7 @@ _NETWORK = {word: network for network, words in NETWORKS.items() for word in wor
 _SEVERAL = re.compile(r"[,;|\n+&]+|\s(?:and|und|et)\s")
 _PROFILE = re.compile(r"(?:https?://)?(?:www\.|mobile\.|m\.)?([a-z0-9-]+\.[a-z.]{2,12})/@?([\w.-]+)/?(?:\?.*)?", re.IGNORECASE)
 _BEFORE = re.compile(r"([^@:–—/-]+?)\s*(?:[:–—/-]\s*|(?=@))@?(\S+)")  # Twitter: acme, X - @acme
-_BEHIND = re.compile(r"@?(\S+)\s*[(\[]([^)\]]+)[)\]]")  # @acme (X)
+_BEHIND = re.compile(r"@?(\S+)\s*[(\[]([^)\]]+)[)\]]")  # @acme (X), X (@acme)
 
 
 @dataclass(slots=True)
@@ -147,7 +147,7 @@ def _pairs(word: str) -> list[tuple[str, str]]:
     if before := _BEFORE.fullmatch(word):
         out.append((network_of(before[1]), before[2]))
     if behind := _BEHIND.fullmatch(word):
-        out.append((network_of(behind[2]), behind[1]))
+        out += [(network_of(behind[2]), behind[1]), (network_of(behind[1]), behind[2].removeprefix("@"))]
     return [pair for pair in out if pair[0]]
 
 

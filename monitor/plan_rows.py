@@ -60,6 +60,8 @@ def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]
     notes = _unread(path, [one for one in columns if not one.meaning and one.cells], how)
     if ignored:
         notes.append(f"left out with --ignore: {quoted(one.name for one in ignored)}")
+    if silent := [one.name for one in columns if one.meaning == "status" and not one.cells]:
+        notes.append(f"empty in every row, so it approves and refuses nothing: {quoted(silent)}")
     used = [one for one in columns if one.meaning]
     for one in used:
         if one.meaning in ("when", "time", "until") and one.cells and zone_unclear(remark(one.name)):

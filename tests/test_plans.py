@@ -73,6 +73,7 @@ def test_the_word_and_its_column_are_named_and_an_empty_cell_beside_others_is_no
     assert f"column “{name}”: found 'Nope'" in no.reason
     assert isinstance(empty, Bad)
     assert "is empty beside rows that say a state" in empty.reason
+    assert imported(table(["Text", name], [TEXT, ""])).notes == (f"empty in every row, so it approves and refuses nothing: “{name}”",)
     (added, *_) = rows(table(["Text", name], ["One post of ours", "Nope"]), replace(HOW, approved=("NOPE",)))
     assert isinstance(added, Plan)
 
@@ -294,7 +295,7 @@ def test_bars_between_blanks_part_a_thread_only_when_that_is_said() -> None:
     ("cell", "keys"),
     [
         ("twitter,facebook,linkedin", ["x::1"]), ("X (Twitter)", ["x::1"]), ("Twitter and LinkedIn", ["x::1"]), ("acme, acme_lisbon", ["x::1", "x::aB3"]), ("@ACME @acme_lisbon", ["x::1", "x::aB3"]),
-        ("Twitter: acme_lisbon", ["x::aB3"]), ("https://x.com/acme_lisbon", ["x::aB3"]), ("acme_lisbon (X)", ["x::aB3"]), ("aB3", ["x::aB3"]),
+        ("Twitter: acme_lisbon", ["x::aB3"]), ("https://x.com/acme_lisbon", ["x::aB3"]), ("acme_lisbon (X)", ["x::aB3"]), ("X (@acme_lisbon)", ["x::aB3"]), ("Facebook (acme)", []), ("aB3", ["x::aB3"]),
         ("facebook;linkedin", []), ("Facebook: acme", []), ("", ["x::1"]),
     ],
 )  # fmt: skip
