@@ -16,7 +16,8 @@ _DUTY = re.compile(
 _OTHERWISE = re.compile(  # no list of these is whole: each only keeps a person from being named without the group
     r"\b(?:not?|off|out|away|sick|ill|leave|holidays?|vacation|pto|ooo|questions?|ask|contact|info|escalat\w*|manager|lead|owner|cc|until|before"
     r"|after|formerly|was|to|ping|e-?mail|mail|notify|tell|if|with|from|cancel\w*|declin\w*|delet\w*|reject\w*|withdrawn|draft|needs?|needed"
-    r"|wanted|request\w*|who|vacant|unassigned|open|hand-?(?:over|off)s?|train\w*|shadow\w*|retro\w*|review\w*|meetings?|1:1|abgesagt|annul\w*"
+    r"|wanted|request\w*|who|vacant|unassigned|open|hand-?(?:over|off)s?|train\w*|shadow\w*|retro\w*|review\w*|meetings?|1:1|plan(?:ning|s)?"
+    r"|interview\w*|lunch|dinner|party|birthday|appointments?|sync|stand-?up|workshop|onboarding|demo|kick-?off|post-?mortem|abgesagt|annul\w*"
     r"|abgelehnt|urlaub|krank|frei|cong[eé]s?|absent\w*|vacaciones|ferie)\b|\?",
     re.IGNORECASE,
 )
@@ -57,6 +58,7 @@ def named(text: str) -> list[str]:
 
 def _on_duty(before: str, after: str, names: list[re.Match[str]]) -> bool:
     """Whether the words on both sides of names say that these are on duty, or say nothing."""
+    before, after = before.replace("_", " "), after.replace("_", " ")
     if _OTHERWISE.search(before) or _OTHERWISE.search(after) or _INSTEAD.search(before):
         return False
     before, after = _without_own(before, names), _without_own(after, names)
