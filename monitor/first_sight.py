@@ -314,7 +314,7 @@ class FirstSight:
         if not accused:
             return f"{said} No rule accuses any of them; nobody is woken for them."
         return (
-            f"{said} Rules accuse {len(accused)} of them; only what a critical rule accuses and is younger than a day pages:\n"
+            f"{said} Rules accuse {len(accused)} of them; nobody is woken but for what a critical rule accuses and is younger than a day:\n"
             f"{_cut(accused, chr(10))}\nLook at them: `hijack-monitor accounts baseline` shows all."
         )
 
