@@ -20,7 +20,9 @@ from monitor.store import Store
 
 log = logging.getLogger("monitor.pager")
 
-SUBJECT = "gap:pages"  # closed by a person: nothing of ours can see that it is over
+SUBJECT = (
+    "gap:pages:"  # before an incident's number: another one wakes by itself; closed by a person: nothing of ours can see that it is over
+)
 
 
 def bad_rows(store: Store, outbox: Outbox, now: datetime) -> int:
@@ -52,14 +54,16 @@ def letter(store: Store, outbox: Outbox, page: Any, why: str, now: datetime) -> 
 
 def _tell(store: Store, outbox: Outbox, incident: int, what: str, why: str, now: datetime) -> None:
     row = store.sql.execute("SELECT subject, name, headline, reason FROM incidents WHERE id = ?", [incident]).fetchone()
-    if row is None or row["subject"] == SUBJECT:  # what tells of it cannot be told either: the journal has it
+    if row is None or row["subject"].startswith(SUBJECT):  # what tells of it cannot be told either: the journal has it
         log.critical("INC-%d: %s was set aside: %s", incident, what, why)
         return
     sentence = (
         f"{row['name']}: {row['headline']} (INC-{incident}: {row['reason']}). The page about it, {what}, could not be made ({why}): nobody "
         f"was told by it. Look at the account, then at `hijack-monitor incidents show {incident}`"
     )
-    outbox.happened(Event(SUBJECT, health.OURSELVES, Severity.PAGE, "A page could not be made", sentence, now, silenceable=False), now)
+    outbox.happened(
+        Event(f"{SUBJECT}{incident}", health.OURSELVES, Severity.PAGE, "A page could not be made", sentence, now, silenceable=False), now
+    )
 
 
 def _unreadable(store: Store, query: str, read: Callable[[Any], object]) -> list[tuple[Any, str]]:

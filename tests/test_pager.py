@@ -284,6 +284,11 @@ async def test_a_row_that_cannot_be_read_is_set_aside_and_pages_and_stops_no_oth
         w.x.post("acme", "And sold again.")
         await w.run(10)
         assert any("And sold again." in m.words() for m in w.slack.messages.values()), "the account goes on paging"
+        where = "kind = 'root' AND incident = (SELECT max(id) FROM incidents WHERE name LIKE '@acmesupport%')"
+        sql.execute(f"UPDATE pages SET mentions = 'nobody', state = 'ready' WHERE {where}")
+        await w.run(5)
+        pages = [m.words() for m in w.slack.waking() if "A page could not be made" in m.words()]
+        assert any("@acmesupport on X: Unapproved post" in words for words in pages), "another one wakes by itself, and is named"
 
 
 async def test_a_letter_that_cannot_be_made_is_told_by_a_page_about_it(tmp_path: Path) -> None:
