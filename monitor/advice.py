@@ -68,11 +68,12 @@ def _of_company(company: Company) -> Iterator[str]:
                 f"[company] wallets: found {wallet!r}, which is no address or wallet name that we know, or its checksum is wrong: it excuses"
                 " nothing. Copy it again from the wallet"
             )
-    if shared := [host for host in company.shorteners if is_shortener(host)]:
-        yield (
-            f"[company] shorteners: {', '.join(shared)} makes links for anybody, who may change where they lead later."
-            " List only hosts whose links nobody else can make"
-        )
+    for key, hosts in (("domains", company.domains), ("shorteners", company.shorteners)):
+        if shared := [host for host in hosts if is_shortener(host)]:
+            yield (
+                f"[company] {key}: {', '.join(shared)} makes links for anybody, who may change where they lead later."
+                " List only hosts whose links nobody else can make"
+            )
 
 
 def _of_slack(slack: SlackTable, secrets: Mapping[str, str]) -> Iterator[str]:

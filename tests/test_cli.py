@@ -575,6 +575,8 @@ def test_check_names_what_makes_foreign_links_ours(tmp_path: Path, monkeypatch: 
     assert "warning: [company] shorteners: bit.ly makes links for anybody" in said
     assert "warning: [company] domains is empty" in said
     assert "warning: [company] handles is empty" in said
+    file.write_text(file.read_text().replace("shorteners =", "domains ="))
+    assert "warning: [company] domains: bit.ly makes links for anybody" in CliRunner().invoke(main, ["--config", str(file), "check"]).output
     assert "warning: [company] wallets: found 'bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5', which is no address" in said
     assert said.count("warning: [company] wallets") == 1
     assert "pictures       registered ones are compared; words and codes in those of an incident are read" in said
