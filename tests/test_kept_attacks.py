@@ -117,10 +117,9 @@ async def test_no_token_gets_out_although_every_server_echoes_what_it_was_sent(
             f'[pagerduty]\napi_base = "{duty.base}"\n[webhook]\nurl = "{duty.base}/hook"\n'
             f'[alertmanager]\nurls = ["{duty.base}"]\n[deadman]\nevery_seconds = 30\n'
         )
-        tokens = {**TOKENS, "slack_app_token": "", "deadman_url": f"{duty.base}/s3cret-deadman-t0ken"}
-        w = await stack.enter_async_context(
-            world(tmp_path, extra=extra, secrets={**tokens, **{k: SECRETS[k] for k in ("x_bearer_token", "slack_bot_token")}})
-        )
+        used = {k: SECRETS[k] for k in ("x_bearer_token", "slack_bot_token")}
+        tokens = {**TOKENS, "slack_app_token": "", "deadman_url": f"{duty.base}/s3cret-deadman-t0ken", **used}
+        w = await stack.enter_async_context(world(tmp_path, extra=extra, secrets=tokens))
         w.x.post("acme", SCAM)
         for status in (400, 401, 403, 500, 302):
             headers = {"Location": f"{duty.base}/?{SECRETS['x_bearer_token']}", "X-Echo": SECRETS["x_bearer_token"]}
@@ -133,7 +132,9 @@ async def test_no_token_gets_out_although_every_server_echoes_what_it_was_sent(
             for table in ("pages", "incidents", "accounts", "audit", "posts")
             for r in w.service.store.sql.execute(f"SELECT * FROM {table}")
         ]
-        for secret in (*tokens.values(), SECRETS["x_bearer_token"], SECRETS["slack_bot_token"], "s3cret-deadman-t0ken"):
+        shown += [r[0].decode("utf-8", "replace") for r in w.service.store.sql.execute("SELECT body FROM evidence")]
+        assert any("(secret)" in text for text in shown), "what X says of a refusal is shown, without them"
+        for secret in (*tokens.values(), "s3cret-deadman-t0ken"):
             assert not secret or not any(secret in text for text in shown), secret
         assert w.x.requests, "it was asked"
 

@@ -25,6 +25,7 @@ from monitor.sources._x_dialect import words_of
 from monitor.sources.interface import Limit, Settings, SourceError, Trouble
 
 DEADLINE_SECONDS = 10
+_SECRET = 6  # characters: what is shorter is no secret, and stands in any answer
 _NUMBERS = re.compile(r"\d{4,}")  # ids and times, which make the same words new each time
 
 
@@ -56,10 +57,12 @@ class TooLargeError(SourceError):
 class Client(AsyncClient):  # type: ignore[misc]
     """Tweepy's client on the shared session, with a deadline, a size limit and the right host."""
 
-    def __init__(self, settings: Settings, token: str) -> None:
-        super().__init__(token, return_type=aiohttp.ClientResponse, wait_on_rate_limit=False)
+    def __init__(self, settings: Settings, secrets: Mapping[str, str]) -> None:
+        """Raises KeyError when the secret `x_bearer_token` is missing. No answer keeps one of the `secrets` that it repeats."""
+        super().__init__(secrets["x_bearer_token"], return_type=aiohttp.ClientResponse, wait_on_rate_limit=False)
         self.base = str(settings.options.get("api_base", "https://api.x.com")).rstrip("/")
         self.shared, self._clock, self._observer = settings.session, settings.clock, settings.observer
+        self._hidden = tuple(word.encode() for given in secrets.values() for word in given.split() if len(word) >= _SECRET)
         self._offset = timedelta()
         self._large = asyncio.Semaphore(4)
 
@@ -78,11 +81,18 @@ class Client(AsyncClient):  # type: ignore[misc]
                 async with self.shared.request(
                     method, self.base + route, params=params, json=json, headers=self._headers(token), allow_redirects=False
                 ) as response:
-                    return Answer(response.status, dict(response.headers), await _read(response, self._large))
+                    return Answer(response.status, dict(response.headers), self._without_secrets(await _read(response, self._large)))
         except TimeoutError as error:
             raise SourceError(Trouble.NETWORK, f"X did not answer within {DEADLINE_SECONDS} s") from error
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
             raise _unreachable(error) from None
+
+    def _without_secrets(self, body: bytes) -> bytes:
+        """An answer is kept as evidence, and its words are shown: whatever repeats what it was sent must not spread it."""
+        for secret in self._hidden:
+            if secret in body:
+                body = body.replace(secret, b"(secret)")
+        return body
 
     def _headers(self, token: str = "") -> dict[str, str]:
         return {"Authorization": f"Bearer {token or self.bearer_token}", "User-Agent": "hijack-monitor"}
@@ -130,7 +140,7 @@ class Client(AsyncClient):  # type: ignore[misc]
                 self.base + route, params=params, headers=self._headers(), timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status != 200:
-                    answer = Answer(response.status, dict(response.headers), await _read(response))
+                    answer = Answer(response.status, dict(response.headers), self._without_secrets(await _read(response)))
                     self._note_time(answer)
                     raise refusal(answer, self._clock()) or SourceError(Trouble.UNAVAILABLE, f"X answered {response.status}")
                 yield _chunks(response)

@@ -39,7 +39,7 @@ _QUERY = 512  # characters of a search
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> XSource:
     """The X source. Raises KeyError when the secret `x_bearer_token` is missing."""
-    return XSource(Client(settings, secrets["x_bearer_token"]), settings)
+    return XSource(Client(settings, secrets), settings)
 
 
 class XSource:

@@ -42,7 +42,7 @@ _LATER = timedelta(minutes=15)
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> Activity:
     """Raises KeyError when the secret `x_bearer_token` is missing, ValueError for user tokens that are not `handle token` lines."""
-    return Activity(Client(settings, secrets["x_bearer_token"]), settings, _tokens(secrets.get("x_user_tokens", "")))
+    return Activity(Client(settings, secrets), settings, _tokens(secrets.get("x_user_tokens", "")))
 
 
 def _tokens(text: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ _RULE = 1_024  # characters of one
 
 def build(settings: Settings, secrets: Mapping[str, str]) -> Filtered:
     """Raises KeyError when the secret `x_bearer_token` is missing."""
-    return Filtered(Client(settings, secrets["x_bearer_token"]), settings)
+    return Filtered(Client(settings, secrets), settings)
 
 
 class Filtered:
