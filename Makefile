@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests write small databases, thousands of them, and wait for the disk at each commit: where there is a disk of memory they use it.
+MEMORY := $(firstword $(wildcard /dev/shm) $(TMPDIR) /tmp)
 
 .PHONY: demo test test-fast lint bench eval interop pictures lock confusables words wheel clean
 
@@ -10,10 +12,10 @@ demo: .venv/run  ## a hijack, caught, within a minute
 
 # Twice as many as there are cores: half of the tests wait for real processes and sockets.
 test: .venv/dev  ## every test, the kill test included
-	$(BIN)/python -m pytest -n 4 -m "not interop"
+	TMPDIR=$(MEMORY) $(BIN)/python -m pytest -n 4 -m "not interop"
 
 test-fast: .venv/dev  ## without real processes and real time
-	$(BIN)/python -m pytest -n 4 -m "not slow and not interop"
+	TMPDIR=$(MEMORY) $(BIN)/python -m pytest -n 4 -m "not slow and not interop"
 
 interop: .venv/dev tests/interop/node_modules  ## checked from outside: Slack's own clients and types, emulate, X's descriptions served by Prism, a real Alertmanager, a clock that is set
 	command -v prometheus-alertmanager >/dev/null && command -v faketime >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends prometheus-alertmanager faketime >/dev/null; }
