@@ -113,6 +113,7 @@ class FirstSight:
         self._mark = store.path.parent / MARK
         self._task: asyncio.Task[None] | None = None
         self._told_at: datetime | None = None
+        self._posted = ("", "")  # the text of our last message and its receipt
         self._found: tuple[tuple[Proof, ...], bool] | None = None  # while our database knows nothing: what others know
 
     # --- before the first read -------------------------------------------------------------------
@@ -283,9 +284,10 @@ class FirstSight:
 
     async def _tell(self) -> None:
         """Post the message, or edit what is there to say until when we have read."""
-        text, receipt = self._store.kept("standing text"), self._store.kept("standing receipt")
+        text, kept = self._store.kept("standing text"), self._store.kept("standing receipt")
         if self.channel is None or not text:
             return
+        receipt = kept or (self._posted[1] if self._posted[0] == text else "")
         accounts = self._accounts()
         keys = [a.key for a in accounts]
         read = self._store.sql.execute("SELECT key, coalesce(last_ok, known_since) AS until FROM accounts").fetchall()
@@ -301,7 +303,8 @@ class FirstSight:
         except NotifierError as error:
             log.warning("our standing message was not taken: %s", error)
             told = "" if error.refusal is Refusal.LOST else receipt  # somebody deleted it: the next one is a new one
-        if told != receipt and self._store.kept("standing text") == text:
+        self._posted = text, told  # should the database be held now
+        if told != kept and self._store.kept("standing text") == text:
             with self._store.transaction():
                 self._store.keep("standing receipt", told)
 

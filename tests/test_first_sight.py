@@ -229,3 +229,20 @@ async def test_a_handle_that_is_another_accounts_by_now_is_no_new_account(tmp_pa
         async with world(tmp_path / "b", extra=by_handle, beside=first) as third:
             await third.run(6)
             assert len(third.slack.waking()) == 1, "it is told once"
+
+
+async def test_a_message_whose_place_could_not_be_written_down_is_not_posted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(tmp_path) as w:
+        keep, refused = w.service.store.keep, []
+
+        def busy(name: str, value: str) -> None:
+            if name == "standing receipt" and value and len(refused) < 2:
+                refused.append(value)
+                raise sqlite3.OperationalError("database is locked")
+            keep(name, value)
+
+        monkeypatch.setattr(w.service.store, "keep", busy)
+        await w.run(120)
+        assert len(refused) == 2
+        assert len(w.slack.standing) == 1
+        assert w.service.store.kept("standing receipt") == refused[0]
