@@ -33,7 +33,8 @@ REMEDY = (
     "Find and end whoever holds it (`fuser -v` says who), free the disk, make it writable, or put a good copy of the file in its place"
     " without the -wal and -shm beside the old one"
 )
-_SHOWN = 5
+_SHOWN = 5  # accounts
+_POSTS = 2  # of 250 characters: a pager cuts what is longer than a thousand, and behind them stands what to do
 
 
 class Unwritten:
@@ -100,8 +101,8 @@ class Unwritten:
 
 def _listed(words: Sequence[str]) -> str:
     """What would page comes first: that is what somebody has to act on."""
-    more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return f"{'; '.join(words[:_SHOWN])}{more}. This is a page that cannot be written down: act on it now. " if words else ""
+    more = f"; and {len(words) - _POSTS} more" if len(words) > _POSTS else ""
+    return f"{'; '.join(words[:_POSTS])}{more}. This is a page that cannot be written down: act on it now. " if words else ""
 
 
 async def tell_unusable(
