@@ -233,7 +233,7 @@ async def test_a_handle_that_is_another_accounts_by_now_is_no_new_account(tmp_pa
 
 async def test_a_message_whose_place_could_not_be_written_down_is_not_posted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with world(tmp_path) as w:
-        keep, refused = w.service.store.keep, []
+        keep, refused = w.service.store.keep, list[str]()
 
         def busy(name: str, value: str) -> None:
             if name == "standing receipt" and value and len(refused) < 2:
