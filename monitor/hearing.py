@@ -34,7 +34,7 @@ AGAIN = timedelta(seconds=2)
 BETWEEN_LOOKUPS = timedelta(seconds=0.5)  # a hundred posts each
 BETWEEN_LOOKS = timedelta(seconds=4)  # at profiles: X allows 300 requests in fifteen minutes
 RECENT = timedelta(minutes=10)  # a change of the same field noticed then is the one that an event speaks of
-REMEMBERED = 50_000  # events, so that one told twice is taken once
+REMEMBERED = 10_000  # events and posts, so that one told twice is taken once; what is told again later is known to the store
 OWN_KINDS = (Kind.LIVE, Kind.DM)  # which only a stream tells of
 _ODD_LINES = ("a line that", "a message without")
 
