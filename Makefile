@@ -12,10 +12,10 @@ demo: .venv/run  ## a hijack, caught, within a minute
 
 # Twice as many as there are cores: half of the tests wait for real processes and sockets.
 test: .venv/dev  ## every test, the kill test included
-	TMPDIR=$(MEMORY) $(BIN)/python -m pytest -n 4 -m "not interop"
+	TMPDIR=$(MEMORY) $(BIN)/python -m pytest -n 4 --dist worksteal -m "not interop"
 
 test-fast: .venv/dev  ## without real processes and real time
-	TMPDIR=$(MEMORY) $(BIN)/python -m pytest -n 4 -m "not slow and not interop"
+	TMPDIR=$(MEMORY) $(BIN)/python -m pytest -n 4 --dist worksteal -m "not slow and not interop"
 
 interop: .venv/dev tests/interop/node_modules  ## checked from outside: Slack's own clients and types, emulate, X's descriptions served by Prism, a real Alertmanager, a clock that is set
 	command -v prometheus-alertmanager >/dev/null && command -v faketime >/dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends prometheus-alertmanager faketime >/dev/null; }
