@@ -213,23 +213,11 @@ class Import:
         rows. All of it is withdrawn together, or nothing where a row cannot be told from one that left.
         """
         to_come = self.store.registrations.to_come(self.now)
-        bad = [(number, row) for number, row in rows if isinstance(row, Bad)]
         if self.act.source:
-            self._find_what_left(rows, bad, [one for one in to_come if not one.after])
+            known = [one for one in to_come if not one.after]
+            self.gone, self.kept_all = plan_changes.what_left(rows, known, self.act.source)
         leaving = {one.id for one, _ in self.gone} if not self.kept_all else set()
         self._twins = plan_changes.Twins(one for one in to_come if one.id not in leaving)
-
-    def _find_what_left(self, rows: Sequence[Row], bad: list[tuple[int, Bad]], to_come: list[ApprovedPost]) -> None:
-        there = {row.external_id for _, row in rows if isinstance(row, Plan)} | {row.external_id for _, row in bad if not row.refused}
-        says_no = {row.external_id: f"row {number}: {row.reason}" for number, row in bad if row.refused}
-        mine = [one for one in to_come if one.source == self.act.source or (not one.source and one.external_id in says_no)]
-        left = f"it left the plan “{self.act.source}”"
-        self.gone = [(one, says_no.get(one.external_id, left)) for one in mine if one.external_id not in there]
-        unclear = [number for number, row in bad if not (row.refused or row.external_id)]
-        if unclear:
-            self.kept_all = f"row {unclear[0]} could not be understood, and may stand for one of them"
-        elif not any(isinstance(row, Plan) for _, row in rows):
-            self.kept_all = "no row of the file could be registered"
 
     def _find_dropped(self) -> list[tuple[ApprovedPost, str]]:
         """What is registered for accounts that the file's rows name no more."""

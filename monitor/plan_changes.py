@@ -37,6 +37,26 @@ def accounts(rows: Iterable[Plan | Bad | Elsewhere]) -> dict[str, frozenset[str]
     return {identifier: frozenset(named) for identifier, named in found.items() if identifier not in unclear}
 
 
+def what_left(
+    rows: Sequence[tuple[int, Plan | Bad | Elsewhere]], registered: Iterable[ApprovedPost], source: str
+) -> tuple[list[tuple[ApprovedPost, str]], str]:
+    """(what is registered and no longer in the plan, or refused in it, and why; the reason why all of it has to stay).
+
+    A plan holds what was registered from it. What was registered without a name joins it by its id alone: what has none, like
+    everything that `posts add` made, is of no plan.
+    """
+    bad = [(number, row) for number, row in rows if isinstance(row, Bad)]
+    there = {row.external_id for _, row in rows if isinstance(row, Plan)} | {row.external_id for _, row in bad if not row.refused}
+    says_no = {row.external_id: f"row {number}: {row.reason}" for number, row in bad if row.refused and row.external_id}
+    mine = [one for one in registered if one.source == source or (not one.source and one.external_id in says_no)]
+    gone = [(one, says_no.get(one.external_id, f"it left the plan “{source}”")) for one in mine if one.external_id not in there]
+    if unclear := [number for number, row in bad if not (row.refused or row.external_id)]:
+        return gone, f"row {unclear[0]} could not be understood, and may stand for one of them"
+    if not any(isinstance(row, Plan) for _, row in rows):
+        return gone, "no row of the file could be registered"
+    return gone, ""
+
+
 def differences(thread: Sequence[ApprovedPost], plan: Plan, now: datetime, *, pictures: bool = True) -> list[str]:
     """What a row says otherwise than the registration of it, in words; empty when it is the same.
 

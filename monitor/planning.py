@@ -81,20 +81,20 @@ def plans_of(path: Path, found: list[Any], how: Reading, now: datetime) -> PlanF
 
 def _understood(row: Row, whole: Rows, how: Reading, now: datetime) -> list[Plan | Bad | Elsewhere]:
     """A plan for each account that the row is for."""
+    own = "" if (given := _own_id(row.values)).startswith(RESERVED) else given
     try:
         accounts, networks, unknown = accounts_named(row.accounts, how)
         if not accounts:
-            return [Elsewhere(f"only for {', '.join(networks + unknown)}: not watched", _own_id(row.values))]
+            return [Elsewhere(f"only for {', '.join(networks + unknown)}: not watched", own)]
         if row.wrong:
             raise ValueError(f"{row.wrong}; empty one of them, or leave a column out with --ignore")
         _single(row)
         _approved(row, whole, how)
-        given = _own_id(row.values)
         plans = [_plan(row, account.key, whole, how, now) for account in accounts]
         plans = [replace(plan, external_id=f"{given}@{plan.account}") if given and place else plan for place, plan in enumerate(plans)]
         return [*plans, *(Elsewhere(f"also for {name}: not watched") for name in unknown)]
     except (ValueError, TypeError, OverflowError) as error:
-        return [Bad(str(error), _own_id(row.values), isinstance(error, NotApprovedError))]
+        return [Bad(str(error), own, isinstance(error, NotApprovedError))]
 
 
 def _single(row: Row) -> None:

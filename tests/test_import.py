@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor import config as configuration
 from monitor import desk, plan_changes, voters
@@ -194,6 +196,38 @@ def test_what_left_the_plan_is_withdrawn_and_a_dry_run_says_the_same(take: Take,
     assert (code, dry.count("\n- "), done.count("\n- ")) == (0, 1, 1)
     assert "1 registered, 1 already known, 0 bad, 1 replaced, 1 withdrawn" in done
     assert standings(store) == {1: "planned", 2: "withdrawn", 3: "used", 4: "planned", 5: "withdrawn", 6: "planned", 7: "planned"}
+
+
+IDS = st.sampled_from(["", "1", "2", "3"])
+FILES = st.lists(
+    st.one_of(
+        st.builds(Bad, st.just("not approved"), IDS, st.booleans()),
+        st.builds(Elsewhere, st.just("only for Facebook"), IDS),
+        IDS.filter(bool).map(lambda identifier: replace(ROW, external_id=identifier)),
+    ),
+    max_size=4,
+)
+REGISTERED = st.lists(st.tuples(st.sampled_from(["", "november", "december"]), IDS), max_size=6)
+
+
+@given(FILES, REGISTERED)
+def test_replacing_a_plan_withdraws_only_its_rows_and_what_its_ids_refuse(rows: list[Row], registered: list[tuple[str, str]]) -> None:
+    now = datetime.now(UTC)
+    made = [ApprovedPost(n, "x::1", Kind.POST, "", now, now, external_id=i, source=s) for n, (s, i) in enumerate(registered, 1)]
+    refused = {row.external_id for row in rows if isinstance(row, Bad) and row.refused}
+    for one, why in plan_changes.what_left(list(enumerate(rows, 1)), made, "november")[0]:
+        assert one.source == "november" or (not one.source and one.external_id and one.external_id in refused)
+        assert one.external_id not in {row.external_id for row in rows if isinstance(row, Plan)}
+        assert why
+
+
+def test_what_no_plan_made_stays_when_a_plan_without_ids_is_replaced(take: Take, store: Store) -> None:
+    now = datetime.now(UTC)
+    desk.register(store, replace(ROW, external_id="", kind=Kind.PROFILE, field="bio", text="Now in Lisbon."), "carla", now)
+    desk.register(store, replace(ROW, external_id="", text="", conversation="1993000000000000000"), "carla", now)
+    said = take(numbered(1), Bad("status is empty", refused=True), source="november")[1]
+    assert "withdrawn" not in said
+    assert standings(store) == {1: "planned", 2: "planned", 3: "planned"}
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,13 @@ def test_the_word_and_its_column_are_named_and_an_empty_cell_beside_others_is_no
     assert isinstance(added, Plan)
 
 
+@pytest.mark.parametrize("identifier", ["slack:1", "approved:1", "7"])
+def test_a_row_that_is_refused_stands_for_no_registration_that_the_monitor_made_itself(identifier: str) -> None:
+    (row,) = rows(table(["Text", "external_id", "Status"], [TEXT, identifier, "rejected"]))
+    assert isinstance(row, Bad)
+    assert (row.external_id, row.refused) == (identifier if identifier == "7" else "", True)
+
+
 def test_every_column_of_a_state_has_to_say_yes_and_nested_ones_too() -> None:
     (row,) = rows(table(["Text", "Status", "Workflow"], [TEXT, "Scheduled", "In review"]))
     assert isinstance(row, Bad)
