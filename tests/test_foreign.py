@@ -231,8 +231,8 @@ async def test_what_was_over_a_limit_is_in_the_log_and_in_status(tmp_path: Path,
 
 def test_a_series_that_a_shift_can_have_is_read() -> None:
     day = "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR;BYHOUR=12;BYMINUTE=0;BYSECOND=0"
-    assert shifts.on_call(series(day).decode(), NOW) == ("a@acme.example",)
-    assert shifts.on_call(series("FREQ=HOURLY", "19900101T000000Z").decode(), NOW) == ("a@acme.example",)
+    assert shifts.look(series(day).decode(), NOW).names == ("a@acme.example",)
+    assert shifts.look(series("FREQ=HOURLY", "19900101T000000Z").decode(), NOW).names == ("a@acme.example",)
 
 
 _TREE = st.recursive(

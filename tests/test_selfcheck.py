@@ -365,8 +365,8 @@ END:VCALENDAR
 
 
 def test_whose_shift_it_is_by_repeating_events_in_their_own_zones() -> None:
-    assert shifts.on_call(CALENDAR, START) == ("bob@acme.example",), "03:00 UTC is 04:00 in Berlin"
-    assert shifts.on_call(CALENDAR, START.replace(hour=12)) == ("U01ALICE",)
+    assert shifts.look(CALENDAR, START).names == ("bob@acme.example",), "03:00 UTC is 04:00 in Berlin"
+    assert shifts.look(CALENDAR, START.replace(hour=12)).names == ("U01ALICE",)
 
 
 class Calendar(Receiver):

@@ -63,7 +63,7 @@ THIS_WEEK = (f"RECURRENCE-ID:{at(-2)}", f"DTSTART:{at(-2)}", f"DTEND:{at(10)}")
     ],
 )  # fmt: skip
 def test_only_who_is_on_shift_is_named(events: list[str], names: list[str]) -> None:
-    assert shifts.on_call(calendar(*events), NOW) == tuple(f"{name}@acme.example" for name in names)
+    assert shifts.look(calendar(*events), NOW).names == tuple(f"{name}@acme.example" for name in names)
 
 
 def test_a_shift_that_everybody_declined_is_told() -> None:
@@ -131,9 +131,9 @@ def test_a_shift_of_a_whole_day_is_that_day_at_home(times: tuple[str, ...]) -> N
     ends = {NOW.replace(hour=0) - timedelta(hours=1): True, NOW.replace(hour=0) - timedelta(hours=1, seconds=1): False,
             NOW.replace(hour=22, minute=59): True, NOW.replace(hour=23): False}  # fmt: skip
     for moment, on in ends.items():
-        assert bool(shifts.on_call(text, moment, "Europe/Berlin")) == on, moment
+        assert bool(shifts.look(text, moment, "Europe/Berlin").names) == on, moment
     if len(times) == 2 and "RRULE" in times[1]:
-        assert not shifts.on_call(calendar(event(ANN, "EXDATE;VALUE=DATE:20261126", times=times)), NOW, "Europe/Berlin")
+        assert not shifts.look(calendar(event(ANN, "EXDATE;VALUE=DATE:20261126", times=times)), NOW, "Europe/Berlin").names
 
 
 def test_a_nightly_shift_keeps_its_hours_when_the_clocks_change() -> None:
@@ -142,7 +142,7 @@ def test_a_nightly_shift_keeps_its_hours_when_the_clocks_change() -> None:
     )
     hours = {"2026-10-24T05:59": True, "2026-10-24T06:00": False, "2026-10-26T06:59": True, "2026-10-26T07:00": False}
     for moment, on in hours.items():
-        assert bool(shifts.on_call(text, datetime.fromisoformat(f"{moment}+00:00"))) == on, moment
+        assert bool(shifts.look(text, datetime.fromisoformat(f"{moment}+00:00")).names) == on, moment
 
 
 @pytest.mark.parametrize("body", [
@@ -151,7 +151,7 @@ def test_a_nightly_shift_keeps_its_hours_when_the_clocks_change() -> None:
     calendar(event(ANN, "LOCATION:Zürich")).encode().replace("ü".encode(), b"\xc3\r\n \xbc"), calendar(event(ANN)).replace("\r\nEND:VCALENDAR", "").encode(),
 ])  # fmt: skip
 def test_how_a_file_was_saved_changes_nothing(body: bytes) -> None:
-    assert shifts.on_call(ics.decoded(body), NOW) == ("ann@acme.example",)
+    assert shifts.look(ics.decoded(body), NOW).names == ("ann@acme.example",)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_summary_names_somebody_only_in_words_about_the_duty(summary: str, nam
 def test_a_line_without_end_costs_nothing(line: str) -> None:
     text = calendar(event(ANN, "X:Y"), *[event(line)] * 20)
     assert all(len(one.value) + sum(map(len, one.params.values())) <= ics.LONGEST for e in ics.read(text).events for one in e.properties)
-    assert shifts.on_call(text, NOW) == ("ann@acme.example",)
+    assert shifts.look(text, NOW).names == ("ann@acme.example",)
 
 
 # --- calendars nobody thought of ------------------------------------------------------------------------
@@ -234,10 +234,10 @@ def _shifts(draw: st.DrawFn) -> list[Shift]:
 )
 def test_known_shifts_among_noise_name_exactly_who_is_on(known: list[Shift], noise: list[str]) -> None:
     events = [line for shift in known for line in shift.lines]
-    good = shifts.on_call(calendar(*events), NOW) if events else ()
+    good = shifts.look(calendar(*events), NOW).names if events else ()
     assert sorted(good) == sorted(f"{shift.name}@acme.example" for shift in known if shift.on)
     try:
-        spoilt = shifts.on_call(calendar(*events, *(f"{line}\r\n" for line in noise)), NOW)
+        spoilt = shifts.look(calendar(*events, *(f"{line}\r\n" for line in noise)), NOW).names
     except ForeignError:
         return
     assert set(spoilt) <= set(good)

@@ -33,17 +33,12 @@ class Found:
 
 
 def read(body: bytes, bounds: Bounds, *, now: str, home: str = "") -> Iterator[str | dict[str, str]]:
-    """Names as `on_call` gives them, then notes, each {"note": sentence}."""
+    """Names as `look` gives them, then notes, each {"note": sentence}."""
     for _ in counted(body.splitlines(), bounds):
         pass
     found = look(ics.decoded(body), datetime.fromisoformat(now), home)
     yield from found.names
     yield from ({"note": note} for note in found.notes)
-
-
-def on_call(text: str, now: datetime, home: str = "") -> tuple[str, ...]:
-    """The names alone; see `look`."""
-    return look(text, now, home).names
 
 
 def look(text: str, now: datetime, home: str = "") -> Found:
