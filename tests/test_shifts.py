@@ -72,6 +72,22 @@ def test_a_shift_that_everybody_declined_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("attendee", "named"),
+    [
+        ('CN="Ann ""the pager"" Lee";PARTSTAT=DECLINED', False), ('CN="Ann "the pager" Lee";PARTSTAT=ACCEPTED', True), ("CN=Lee; Ann;PARTSTAT=DECLINED", False),
+        ('CN="Lee;PARTSTAT=DECLINED', False), ("CN=Ann: Lee;PARTSTAT=DECLINED", False), ("PARTSTAT=ACCEPTED;PARTSTAT=DECLINED", False), ("PARTSTAT=ACCEPTED,DECLINED", False),
+        ("PARTSTAT=DECLINED ", False), ('PARTSTAT="declined"', False), ("PARTSTAT=X-CANNOT", False), ("PARTSTAT=TENTATIVE;ROLE=CHAIR", True), ("ROLE=X-OBSERVER", False),
+        ("CUTYPE=X-LIST", False), (f"CN={'Lee' * 500};PARTSTAT=DECLINED", False), ("CN=Lee\\, Ann;PARTSTAT=NEEDS-ACTION", True),
+    ],
+)  # fmt: skip
+def test_an_attendee_is_on_shift_only_where_all_that_is_said_of_them_is_understood(attendee: str, named: bool) -> None:
+    summary = "SUMMARY:Social on-call" if "X-LIST" in attendee else ANN
+    found = shifts.look(calendar(event(f"ATTENDEE;{attendee}:mailto:ann@acme.example", summary)), NOW)
+    assert found.names == (("ann@acme.example",) if named else ())
+    assert len(found.notes) == (not named)
+
+
+@pytest.mark.parametrize(
     "broken",
     [
         event("SUMMARY:Holiday freeze", times=()),
@@ -81,6 +97,8 @@ def test_a_shift_that_everybody_declined_is_told() -> None:
         event("SUMMARY:Holiday freeze", "RRULE:FREQ=SECONDLY"),
         event("SUMMARY:Holiday freeze", "RRULE:FREQ=NEVER;BYDAY=XX"),
         event("SUMMARY:Holiday freeze", f"EXDATE:{','.join([at(-2)] * 5_000)}"),
+        event("SUMMARY:Holiday freeze", times=(f'DTSTART;TZID="Europe/Berlin;X=1:{at(-2)}', f"DTEND:{at(10)}")),
+        event("SUMMARY:Holiday freeze", *[f"ATTENDEE:mailto:a{n}@acme.example" for n in range(501)]),
         event("SUMMARY:Holiday freeze", "DURATION:P1Y", times=(f"DTSTART:{at(-2)}",)),
         "BEGIN:VEVENT\r\nSUMMARY:Holiday freeze\r\n",
     ],

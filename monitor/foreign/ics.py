@@ -17,16 +17,19 @@ _TAKEN = {
     "ATTENDEE", "ORGANIZER",
 }  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9-]{1,60}(?=[;:])")
-_PARAMETER = re.compile(r';([A-Za-z0-9-]{1,60})=("[^"]*"|[^";:,]*)((?:,(?:"[^"]*"|[^";:,]*))*)')
+_QUOTED = r'"(?:[^"]|"(?![;:,]))*"(?=[;:,])'  # a quotation mark inside: CN="Ben "the pager" Lee"
+_PARAMETER = re.compile(rf';([A-Za-z0-9-]{{1,60}})=((?:{_QUOTED}|[^";:,]*)(?:,(?:{_QUOTED}|[^";:,]*))*)')
+_SPOILT = ("ATTENDEE", "ORGANIZER", "RECURRENCE-ID", "EXDATE", "RDATE")  # whoever reads these asks whether they are whole
 
 
 @dataclass(frozen=True)
 class Property:
-    """One line: `params` by their names in capitals, quotes taken away."""
+    """One line: `params` by their names in capitals, quotes taken away. `whole` unless something before its value was not understood."""
 
     name: str
     params: dict[str, str]
     value: str
+    whole: bool = True
 
 
 @dataclass
@@ -145,16 +148,16 @@ def _add(event: Event, line: str) -> None:
     if name not in _TAKEN:
         return
     longest = _LONGER.get(name, LONGEST)
-    if len(line) > longest and name not in ("ATTENDEE", "ORGANIZER", "SUMMARY"):
+    if name == "ATTENDEE" and len(event.every(name)) >= MOST_ATTENDEES:
+        event.why = event.why or f"it has more than {MOST_ATTENDEES} attendees"
+    elif name == "ATTENDEE" and len(line) > longest:
+        event.properties.append(Property(name, {}, "", whole=False))  # no address is so long
+    elif len(line) > longest:
         event.why = event.why or f"its {name} is longer than {longest:,} characters"
-        return
-    if name == "ATTENDEE" and (len(line) > longest or len(event.every(name)) >= MOST_ATTENDEES):
-        return  # no address is so long
-    one = parsed(line[:longest])
-    if one is None:
-        event.why = event.why or f"its {name} cannot be read"
-    else:
+    elif (one := parsed(line)) and (one.whole or name in _SPOILT):
         event.properties.append(one)
+    else:
+        event.why = event.why or f"its {name} cannot be read"
 
 
 def parsed(line: str) -> Property | None:
@@ -162,10 +165,14 @@ def parsed(line: str) -> Property | None:
     found = _NAME.match(line)
     if not found:
         return None
-    at, params = found.end(), {}
+    params: dict[str, str] = {}
+    at, whole = found.end(), True
     while one := _PARAMETER.match(line, at):
-        params[one[1].upper()] = one[2].strip('"').strip()
+        value = one[2].strip('"').strip()
+        whole = whole and params.setdefault(one[1].upper(), value) == value
         at = one.end()
     rest = line[at:]
-    value = rest[1:] if rest.startswith(":") else rest.rpartition("mailto:")[2] if "mailto:" in rest else rest.partition(":")[2]
-    return Property(found[0].upper(), params, value)
+    if rest.startswith(":"):
+        return Property(found[0].upper(), params, rest[1:], whole)
+    value = rest.rpartition("mailto:")[2] if "mailto:" in rest else rest.partition(":")[2]
+    return Property(found[0].upper(), params, value, whole=False)

@@ -20,8 +20,11 @@ _TIME = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?")
 _LASTS = re.compile(r"\+?P(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?")
 _ON = {"CONFIRMED", "TENTATIVE"}  # whatever else a STATUS says, nobody is on shift
 _CALLED_OFF = re.compile(r"\W*(?:cancel|declined|abgesagt|annul)\w*\W*[:\])]", re.IGNORECASE)  # Outlook: “Canceled: Social on-call”
-_NOBODY = ("DECLINED", "DELEGATED")
-_NO_PERSON = ("ROOM", "RESOURCE", "GROUP")
+_PERSON = {"", "INDIVIDUAL", "UNKNOWN"}  # a CUTYPE; all others are rooms and groups
+_ON_SHIFT = {  # whatever else an attendee says, they are not on shift
+    "PARTSTAT": {"", "ACCEPTED", "TENTATIVE", "CONFIRMED", "NEEDS-ACTION", "NEEDS ACTION"},
+    "ROLE": {"", "CHAIR", "REQ-PARTICIPANT", "OPT-PARTICIPANT", "ATTENDEE", "OWNER"},
+}
 
 
 @dataclass(frozen=True)
@@ -212,8 +215,10 @@ class _Looking:
         if not states <= _ON or _CALLED_OFF.match(words) or self._file.methods.get(event.calendar) == "CANCEL":
             return []
         asked, said_no = _asked(event)
-        found = asked or [name for name in named(words) if name not in said_no]
-        if not found:
+        found = asked or ([] if "" in said_no else [name for name in named(words) if name not in said_no])
+        if "" in said_no:
+            self.notes.append(f"somebody who was asked to the shift “{event.title}” is left out: an ATTENDEE cannot be read")
+        elif not found:
             why = "whoever was asked declined" if said_no else "its words name nobody in a form that is understood"
             self.of_nobody.append(f"the shift “{event.title}” names nobody now: {why}")
         return found
@@ -233,21 +238,22 @@ def _newest(events: list[Event]) -> list[Event]:
 
 
 def _asked(event: Event) -> tuple[list[str], set[str]]:
-    """(attendees who are on shift, those who are not). Rooms and groups are nobody; who organizes a shift of others is not on it."""
+    """(attendees who are on shift, those who are not: an empty name is somebody whose line cannot be read).
+
+    Rooms and groups are nobody; who organizes a shift of others is not on it.
+    """
     on, off = [], set()
     organizer = event.first("ORGANIZER")
-    people = [
-        (name, one.params)
-        for one in event.every("ATTENDEE")
-        if (name := _address(one)) and one.params.get("CUTYPE", "").upper() not in _NO_PERSON
-    ]
-    others = {name for name, _ in people} - {_address(organizer) if organizer else ""}
-    for name, params in people:
-        if params.get("PARTSTAT", "").upper() in _NOBODY or params.get("ROLE", "").upper() == "NON-PARTICIPANT":
+    people = [(_address(one), one) for one in event.every("ATTENDEE") if one.params.get("CUTYPE", "").upper() in _PERSON]
+    others = {name for name, _ in people if name} - {_address(organizer) if organizer else ""}
+    for name, one in people:
+        if not one.whole or (not name and "@" in one.value):  # CN=Lee; Ann or CN=Ann: Lee, without quotation marks
+            off |= {name, ""}
+        elif any(one.params.get(key, "").upper() not in words for key, words in _ON_SHIFT.items()):
             off.add(name)
-        elif name in others or not others:
+        elif name in others or (name and not others):
             on.append(name)
-    return on, off
+    return [name for name in on if name not in off], off
 
 
 def _address(one: Property) -> str:
