@@ -167,7 +167,7 @@ class Import:
         if plan.not_after < self.now:
             return "bad", f"BAD: its window ended at {plan.not_after:%Y-%m-%d %H:%M} UTC"
         said = self._words(plan)
-        if taken_back := self.store.registrations.withdrawn(plan.external_id):
+        if taken_back := self.store.registrations.withdrawn(plan.external_id, plan.account):
             said += f" (#{taken_back}, the same row, was withdrawn)"
         if not self.act.commit:
             return "registered", f"would be registered, {said}"

@@ -91,7 +91,6 @@ def _understood(row: Row, whole: Rows, how: Reading, now: datetime) -> list[Plan
         _single(row)
         _approved(row, whole, how)
         plans = [_plan(row, account.key, whole, how, now) for account in accounts]
-        plans = [replace(plan, external_id=f"{given}@{plan.account}") if given and place else plan for place, plan in enumerate(plans)]
         return [*plans, *(Elsewhere(f"also for {name}: not watched") for name in unknown)]
     except (ValueError, TypeError, OverflowError) as error:
         return [Bad(str(error), own, isinstance(error, NotApprovedError))]

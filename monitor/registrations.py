@@ -56,13 +56,13 @@ class Registrations:
 
     def named(self, external_id: str) -> list[ApprovedPost]:
         """What is in force under a row's id, of every plan; of a thread its first part."""
-        query = "SELECT * FROM approved WHERE external_id = ? AND withdrawn_at IS NULL AND after = 0 ORDER BY source"
+        query = "SELECT * FROM approved WHERE external_id = ? AND withdrawn_at IS NULL AND after = 0 ORDER BY source, id"
         return [record.approved(r) for r in self._sql.execute(query, [external_id])]
 
-    def withdrawn(self, external_id: str) -> int:
-        """The last registration of a row that was taken back, or 0."""
-        query = "SELECT max(id) FROM approved WHERE external_id = ? AND withdrawn_at IS NOT NULL AND after = 0"
-        return int(self._sql.execute(query, [external_id]).fetchone()[0] or 0)
+    def withdrawn(self, external_id: str, account: str) -> int:
+        """The last registration of a row for this account that was taken back, or 0."""
+        query = "SELECT max(id) FROM approved WHERE external_id = ? AND account = ? AND withdrawn_at IS NOT NULL AND after = 0"
+        return int(self._sql.execute(query, [external_id, account]).fetchone()[0] or 0)
 
     def thread(self, first: ApprovedPost) -> list[ApprovedPost]:
         """A registration with the parts that come after it, in order."""

@@ -344,6 +344,19 @@ def _nineteenth(db: Database) -> None:
     db.execute("ALTER TABLE incidents ADD COLUMN alone INT NOT NULL DEFAULT 0")
 
 
+@_migrations(name="0021_rows_of_several_accounts")
+def _twenty_first(db: Database) -> None:
+    """Each account of a row is registered by the row's own id; all but the first had their account glued behind it.
+
+    Where that id is already in force for the account, the older registration keeps what it was called.
+    """
+    query = "SELECT id, external_id, account FROM approved WHERE external_id LIKE '%@%:%:%'"
+    for number, external_id, account in db.execute(query).fetchall():
+        platform, realm, _ = account.split(":", 2)
+        if own := external_id.rpartition(f"@{platform}:{realm}:")[0]:  # behind it the account's id, or its handle
+            db.execute("UPDATE OR IGNORE approved SET external_id = ? WHERE id = ?", [own, number])
+
+
 def connect(path: Path, patience: int = PATIENT) -> Connection:
     """Open the file, bring it up to date, and make every commit durable. A write waits `patience` milliseconds for its turn.
 

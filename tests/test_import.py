@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,8 +17,9 @@ from monitor import config as configuration
 from monitor import desk, plan_changes, voters
 from monitor.desk import DeskError, Origin
 from monitor.import_posts import Act, Import
-from monitor.model import ApprovedPost, Kind
+from monitor.model import Account, ApprovedPost, Kind
 from monitor.plan import Bad, Elsewhere, Plan, PlanFile, Reading
+from monitor.planning import plans_of
 from monitor.public_web import Web
 from monitor.record import stamp
 from monitor.store import Store
@@ -296,6 +298,43 @@ def test_a_row_of_several_accounts_is_a_registration_for_each(take: Take, store:
     assert "- #2 is withdrawn: its row no longer names its account" in take(both[0])[1]
     assert "~ row 1: #1 is replaced by #3: the account" in take(both[1])[1]
     assert standings(store) == {1: "withdrawn", 2: "withdrawn", 3: "planned"}
+    assert "row 1: #4, " in take(*both)[1]
+    assert "was withdrawn" not in take(replace(both[0], account="x::3"), commit=False)[1]
+
+
+def of_cells(text: str, when: str, accounts: str, status: str, identifier: str = "7") -> list[Row]:
+    """Row 2 of a file with these cells, as it is read; @acme and @acme2 are watched."""
+    names = ["external_id", "text", "date", "account", "status"]
+    table = [["0", names], ["0", []], ["2", [identifier, text, when, accounts, status]]]
+    how = Reading((Account("x", "1", "acme"), Account("x", "2", "acme2")))
+    return [row for _, row in plans_of(Path("plan.csv"), table, how, datetime.now(UTC)).rows]
+
+
+WHEN = f"{TOMORROW:%F} 10:00Z"
+
+
+@pytest.mark.parametrize(
+    ("accounts", "when", "status", "source", "after", "said"),
+    [
+        ("acme", WHEN, "approved", "", {1: "planned", 2: "withdrawn"}, "- #2 is withdrawn: its row no longer names its account"),
+        ("acme2", WHEN, "approved", "", {1: "withdrawn", 2: "planned"}, "- #1 is withdrawn: its row no longer names its account"),
+        ("acme, acme2", WHEN, "rejected", "", {1: "planned", 2: "planned"}, "#1 stays registered; #2 stays registered"),
+        ("acme, acme2", WHEN, "rejected", "nov", {1: "withdrawn", 2: "withdrawn"}, "- #2 is withdrawn: row 1: column “status”"),
+        ("LinkedIn", WHEN, "approved", "", {1: "planned", 2: "planned"}, "#1 stays registered; #2 stays registered"),
+        ("acme, acme2", "soon", "approved", "", {1: "planned", 2: "planned"}, "#1 stays registered; #2 stays registered"),
+        ("acme, acme2", "soon", "approved", "nov", {1: "planned", 2: "planned"}, "#1 stays registered; #2 stays registered"),
+    ],
+)
+def test_no_account_of_a_row_is_forgotten_whatever_becomes_of_the_row(
+    accounts: str, when: str, status: str, source: str, after: dict[int, str], said: str, take: Take, store: Store
+) -> None:
+    text, beside = "Fees fall on Monday, read on", of_cells("Our office moves to Lisbon", WHEN, "acme", "approved", "8")
+    take(*of_cells(text, WHEN, "acme, acme2", "approved"), *beside, source=source)
+    done = re.sub(
+        r": `hijack-monitor posts withdraw \d` takes it back", "", take(*of_cells(text, when, accounts, status), *beside, source=source)[1]
+    )
+    assert said in done
+    assert standings(store) == after | {3: "planned"}
 
 
 def test_a_row_without_an_id_that_changes_is_another_row_until_the_plan_is_replaced(take: Take, store: Store) -> None:

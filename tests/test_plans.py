@@ -311,6 +311,8 @@ def test_a_list_of_accounts_and_networks_is_one_plan_for_each_that_is_watched(ce
     assert [row.account for row in found if isinstance(row, Plan)] == keys
     assert len({row.external_id for row in found if isinstance(row, Plan)}) == len(keys)
     assert keys or isinstance(found[0], Elsewhere)
+    named = rows(table(["Text", "Accounts", "external_id"], [TEXT, cell, "7"]))
+    assert {row.external_id for row in named if not isinstance(row, Elsewhere) or not row.reason.startswith("also")} == {"7"}
 
 
 def test_a_list_of_accounts_may_be_one_of_json_too() -> None:

@@ -43,6 +43,26 @@ def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp
     store.close()
 
 
+def test_a_row_of_several_accounts_is_known_by_its_own_id_in_an_older_database_too(tmp_path: Path) -> None:
+    store = Store(tmp_path / "monitor.db")
+    older = [
+        ("7", "x::1", "7"), ("7@x::2", "x::2", "7"), ("8@x::@acme2", "x::2", "8"), ("me@acme@x::3", "x::3", "me@acme"),
+        ("me@acme", "x::1", "me@acme"), ("9@mastodon:a.example:2", "mastodon:a.example:2", "9"), ("a@b:c:d", "x::1", "a@b:c:d"),
+        ("5", "x::2", "5"), ("5@x::2", "x::2", "5@x::2"),
+    ]  # fmt: skip
+    for external_id, account, _ in older:
+        store.sql.execute(
+            "INSERT INTO approved(account, kind, text, not_before, not_after, approved_by, created_at, external_id, revision)"
+            " VALUES(?, 'post', '', '', '', '', '', ?, 1)",
+            [account, external_id],
+        )
+    store.sql.execute("DELETE FROM _sqlite_migrations WHERE name = '0021_rows_of_several_accounts'")
+    store.close()
+    store = Store(tmp_path / "monitor.db")
+    assert [row[0] for row in store.sql.execute("SELECT external_id FROM approved ORDER BY id")] == [new for _, _, new in older]
+    store.close()
+
+
 def test_a_database_that_is_up_to_date_needs_no_sqlite_utils_and_a_new_one_no_numpy(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from monitor.store import Store; Store(pathlib.Path(sys.argv[1])).close();"
