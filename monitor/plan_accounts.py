@@ -9,7 +9,7 @@ from typing import Any
 
 from monitor.model import Account
 from monitor.plan import Reading
-from monitor.plan_columns import fold
+from monitor.plan_names import fold
 
 # Names of networks in planning tools, letters and digits only.
 NETWORKS = {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from monitor.plan_names import fold, is_state, says_plainly, words_of
 
 # Names of columns, letters and digits only, of publishing tools (their help pages) and as people call them in their languages.
 _NAMES = {
@@ -38,17 +39,6 @@ _NAMES = {
     "comment": "comments firstcomment firstcomments followupcomment followupcomments followup followups ersterkommentar premiercommentaire",
     "quotes": "quotes", "answers": "answers", "reposts": "reposts", "poll": "poll", "parts": "parts",
 }  # fmt: skip
-_STATUS = ("approv", "status", "state", "workflow")  # anywhere in a name
-_STATUS_ELSEWHERE = (
-    "freigabe", "freigegeben", "genehmig", "statut", "estado", "aprob", "aprov", "approuv", "goedkeur", "goedgekeurd", "godkan", "godken",
-    "godkjen", "zatwierdz", "schvalen", "hyvaks", "onaylan", "статус", "утвержд", "одобр", "согласован", "состояние", "затвердж", "承認",
-    "ステータス", "状態", "状态", "审批", "审核", "승인", "상태", "κατάσταση", "έγκριση", "състояние", "סטטוס", "אישור", "الحالة", "حالة", "स्थिति",
-    "สถานะ", "อนุมัติ", "trạng thái", "phê duyệt", "persetujuan",
-)  # fmt: skip
-_STATUS_ALONE = (
-    "stato", "etat", "valide", "validee", "validation", "tila", "stav", "durum", "onay", "zustand", "stand", "bearbeitungsstand", "avancement",
-    "situacao", "situacion", "situazione", "stare", "stanje", "allapot", "vistobueno", "vobo", "abnahme", "akkoord",
-)  # fmt: skip
 TELLING = (
     "date", "datum", "fecha", "time", "uhrzeit", "schedule", "scheduled", "publish", "publishing", "zone", "timezone", "account", "accounts",
     "profile", "profiles", "handle", "channel", "channels", "network", "networks", "platform", "platforms", "link", "links", "url", "urls",
@@ -59,12 +49,6 @@ _ABOUT = ("title", "titles", "description", "descriptions", "subtitle", "name") 
 _REMARK = re.compile(r"[\[(](?!s\))([^\])]*)[\])]")
 
 
-def fold(name: str) -> str:
-    """A column's name without case, accents, blanks and signs: `Media URL(s)` and `media_urls` are one."""
-    plain = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(char for char in plain if char.isalnum())
-
-
 _MEANING = {fold(name): ours for ours, names in _NAMES.items() for name in names.split()}
 MEANINGS = (*(ours for ours in _NAMES if ours != "either"), "status")
 LISTS = ("link", "media", "gif", "video", "alt", "account", "status", "comment")  # of which a row may have several columns
@@ -72,15 +56,10 @@ LISTS = ("link", "media", "gif", "video", "alt", "account", "status", "comment")
 
 def means(name: str) -> str:
     """Our name for what a column of that name holds, or an empty string. A date's or a time's is `either` where it could be both."""
-    whole = fold(name)
-    if whole == "approvedby":
+    whole, short = fold(name), fold(_REMARK.sub("", name))
+    if whole in ("approvedby", "approvedbyname"):
         return "by"
-    if any(word in whole for word in (*_STATUS, *_STATUS_ELSEWHERE_FOLDED)) or whole in _STATUS_ALONE:
-        return "status"
-    return _MEANING.get(whole) or _MEANING.get(fold(_REMARK.sub("", name)), "")
-
-
-_STATUS_ELSEWHERE_FOLDED = tuple(fold(word) for word in _STATUS_ELSEWHERE)
+    return "status" if is_state(name) else _MEANING.get(whole) or _MEANING.get(short, "")
 
 
 def remark(name: str) -> str:
@@ -90,13 +69,13 @@ def remark(name: str) -> str:
 
 def target(name: str) -> str:
     """What `--column NAME=…` means by its first half, or an empty string."""
-    return name if name in MEANINGS else "when" if means(name) == "either" else means(name)
+    ours = name if name in MEANINGS else means(name)
+    return "when" if ours == "either" else "" if ours == "status" and not says_plainly(name) else ours
 
 
 def tells(name: str) -> bool:
     """Whether a name that we do not know says that its column matters."""
-    words = [fold(word) for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+|\d+", unicodedata.normalize("NFC", name))]
-    whole = fold(name)
+    words, whole = words_of(name), fold(name)
     if any(word in _ABOUT for word in words) or whole.endswith(("update", "updates", "candidate")):
         return False
     return bool(set(words) & set(TELLING)) or whole.startswith(TELLING) or whole.endswith(TELLING)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from monitor.plan import Bad, PlanError
-from monitor.plan_columns import fold, means
+from monitor.plan_columns import means
+from monitor.plan_names import fold
 from monitor.plan_status import STATES, folded
 from monitor.plan_times import looks_dated
 from monitor.text_files import TextError, decode, lines_of

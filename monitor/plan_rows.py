@@ -11,7 +11,8 @@ from typing import Any
 
 from monitor.plan import PlanError, Reading
 from monitor.plan_accounts import network_of
-from monitor.plan_columns import LISTS, MEANINGS, filled, flat, fold, means, quoted, remark, target, tells
+from monitor.plan_columns import LISTS, MEANINGS, filled, flat, means, quoted, remark, target, tells
+from monitor.plan_names import fold, says_plainly
 from monitor.plan_status import STATES, folded
 from monitor.plan_times import date_order, looks_dated, order_said, zone_said, zone_unclear
 
@@ -37,6 +38,7 @@ class Row:
 class _Column:
     name: str
     meaning: str = ""
+    told: bool = False  # by `--column`
     cells: dict[int, list[Any]] = field(default_factory=dict)  # by the place of their row; filled ones only
 
 
@@ -57,6 +59,7 @@ def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]
     ignored = _as_told(path, columns, how)
     columns = [one for one in columns if one not in ignored]
     _times(columns)
+    _states(path, [one for one in columns if one.meaning == "status" and not one.told])
     notes = _unread(path, [one for one in columns if not one.meaning and one.cells], how)
     if ignored:
         notes.append(f"left out with --ignore: {quoted(one.name for one in ignored)}")
@@ -115,7 +118,7 @@ def _as_told(path: Path, columns: list[_Column], how: Reading) -> list[_Column]:
         chosen = _of_name(path, "--column", columns, name)
         for one in columns:
             if one in chosen:
-                one.meaning = ours
+                one.meaning, one.told = ours, True
             elif one.meaning == ours and ours not in LISTS and ours != "status" and (ours, one.name) not in how.columns:
                 one.meaning = ""
     return [one for name in how.ignore for one in _of_name(path, "--ignore", columns, name)]
@@ -135,6 +138,18 @@ def _times(columns: list[_Column]) -> None:
         for one in columns:
             if one.meaning == wanted:
                 one.meaning = "time" if beside else "when"
+
+
+def _states(path: Path, columns: list[_Column]) -> None:
+    """Raises PlanError for a column of a state whose name we do not wholly understand: below “Unapproved”, a yes means no."""
+    for one in columns:
+        if one.cells and not says_plainly(one.name):
+            sample = str(next(iter(one.cells.values()))[0])
+            raise PlanError(
+                f"{path}: column “{one.name}” (like {sample[:40]!r}): its name does not plainly say that a yes in it approves the post. If it"
+                f" does, say --column status=“{one.name}”; if it names who approved, --column by=“{one.name}”; else leave it out with"
+                f" --ignore “{one.name}”"
+            )
 
 
 def _unread(path: Path, columns: list[_Column], how: Reading) -> list[str]:

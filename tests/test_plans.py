@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from monitor.foreign import plan as reader
 from monitor.foreign.bounds import Bounds
 from monitor.model import Account
+from monitor.plan_names import says_plainly
 from monitor.plan_status import YES_WORDS
 from monitor.plan_times import shown_window, zone_named
 from monitor.planning import Bad, Elsewhere, Plan, PlanError, PlanFile, Reading, plans_of, span
@@ -47,16 +48,13 @@ def table(columns: Sequence[str], *lines: Sequence[str]) -> str:
 # --- states -----------------------------------------------------------------------------------------------------------------
 
 YES = {word.strip() for line in YES_WORDS.values() for word in line.split(",")}
-NAME = st.tuples(
-    st.text(string.ascii_letters + " _-().?ä", max_size=6), st.sampled_from(["approv", "Status", "STATE", "work_flow", "Work Flow", "ap-prov"]),
-    st.text(string.ascii_letters + " _-().?é", max_size=6),
-).map("".join).filter(lambda name: "".join(c for c in name.lower() if c.isalpha()) != "approvedby")  # fmt: skip
 
 
 @given(
-    NAME, st.one_of(st.text(max_size=12), st.sampled_from(["Approved by legal pending", "approved?", "not approved", "Yes!", "2", "🟢"]))
+    st.sampled_from(["approved", "Status", "STATE", "workFlow", "Client approval?", "approval_status", "Freigabe Kunde", "review.state"]),
+    st.one_of(st.text(max_size=12), st.sampled_from(["Approved by legal pending", "approved?", "not approved", "Yes!", "2", "🟢"])),
 )
-def test_only_a_word_on_the_list_registers_whatever_the_column_is_called(name: str, word: str) -> None:
+def test_only_a_word_on_the_list_registers_in_a_column_of_a_state(name: str, word: str) -> None:
     lines = [json.dumps({"text": TEXT, name: word}), json.dumps({"text": "Our roadmap is online", name: "approved"})]
     first, second = rows("\n".join(lines))
     assert isinstance(second, Plan)
@@ -65,7 +63,71 @@ def test_only_a_word_on_the_list_registers_whatever_the_column_is_called(name: s
         assert first.refused
 
 
-@pytest.mark.parametrize("name", ["Status", "Approval Status", "Freigabe", "Zustand", "Situação", "Trạng thái", "承認", "Legal: approved?"])
+NEGATED = [
+    "Needs approval", "Approval required", "Pending approval", "Unapproved", "Not approved", "No approval", "Disapproved", "Approval rejected",
+    "Approval withdrawn", "Approved (not)", "≠ approved", "Approved ✗", "To be approved", "Freigabe fehlt", "Nicht freigegeben", "Status changed",
+    "Previous status", "requiresApproval", "Approvals missing", "Number of approvals", "Approvals", "à approuver", "Sin aprobar, aprobación no",
+    "未承認", "не согласовано", "Statement", "approved_at",
+]  # fmt: skip
+
+
+@given(
+    st.one_of(
+        st.sampled_from(NEGATED),
+        st.tuples(st.text(string.ascii_letters + "äé", min_size=5, max_size=8), st.sampled_from(["approved", "Status", "Freigabe"])).map(
+            " ".join
+        ),
+        st.tuples(st.sampled_from(["Approval", "State"]), st.text(string.ascii_letters, min_size=5, max_size=8)).map("_".join),
+    ),
+    st.sampled_from(sorted(YES)),
+)
+def test_a_yes_below_a_name_that_is_not_wholly_understood_stops_the_file(name: str, word: str) -> None:
+    assume(not says_plainly(name))
+    body = json.dumps({"text": TEXT, name: word})
+    with pytest.raises(PlanError, match="does not plainly say that a yes"):
+        imported(body)
+    for how in (replace(HOW, columns=(("status", name),)), replace(HOW, ignore=(name,))):
+        (row,) = rows(body, how)
+        assert isinstance(row, Plan)
+
+
+def test_no_word_that_turns_a_name_round_puts_it_off_counts_or_dates_it_is_on_the_list() -> None:
+    assert [name for name in NEGATED if says_plainly(name)] == []
+    for word in [
+        "not",
+        "no",
+        "un",
+        "non",
+        "nicht",
+        "kein",
+        "keine",
+        "sin",
+        "sem",
+        "sans",
+        "non",
+        "niet",
+        "ikke",
+        "ej",
+        "не",
+        "для",
+        "to",
+        "needs",
+        "need",
+        "pending",
+        "waiting",
+        "before",
+        "without",
+        "for",
+        "at",
+        "on",
+        "in",
+    ]:
+        assert not says_plainly(f"{word} approved")
+
+
+@pytest.mark.parametrize(
+    "name", ["Status", "Approval Status", "Freigabe", "Zustand", "Situação", "Trạng thái", "承認", "Legal: approved?", "Approved (Y/N)"]
+)
 def test_the_word_and_its_column_are_named_and_an_empty_cell_beside_others_is_none(name: str) -> None:
     yes, no, empty = rows(table(["Text", name], ["One post of ours", " Ja "], ["Another post", "Nope"], ["A third one", ""]))
     assert isinstance(yes, Plan)
