@@ -24,7 +24,7 @@ from monitor.model import Post, Profile
 from monitor.newest import Newest
 from monitor.outbox import Outbox
 from monitor.reads import EDITS, STREAM, TIMELINE, Reads
-from monitor.record import stamp
+from monitor.record import Row, stamp
 from monitor.rounds import Rounds
 from monitor.sources.interface import LONGEST_WAIT, Batch, Clock, Faces, Settings, Source, SourceError, Told, Trouble
 from monitor.store import Store
@@ -91,7 +91,11 @@ class Collector:
     # --- what is proven ---------------------------------------------------------------------------
 
     def proof(self, key: str) -> datetime | None:
-        """When it was last proven, otherwise than by a poll, that a post of this account would be seen."""
+        """When it was last proven, otherwise than by a poll, that a post of this account would be seen. Before its first poll
+        nobody knows what was there before us.
+        """
+        if not self._row(self.watches[key])["first_seen"]:
+            return None
         told = self.listener.proof(key) if self.listener and not self._is_doubted(key) else None
         return max(filter(None, (told, self.watches[key].searched_at)), default=None)
 
@@ -106,9 +110,13 @@ class Collector:
         )
 
     def tells_of_profile(self, key: str) -> bool:
-        """Whether the stream is open and tells of every change of this account's name, handle, bio and link."""
+        """Whether the stream is open and tells of every change of this account's name, handle, bio and link, and these are known."""
         listener = self.listener
-        return listener is not None and listener.proof(key) is not None and key in listener.profiles and not self._is_doubted(key)
+        told = listener is not None and listener.proof(key) is not None and key in listener.profiles and not self._is_doubted(key)
+        return told and bool(self._row(self.watches[key])["profile"])
+
+    def _row(self, watch: Watch) -> Row:
+        return self.store.account(watch.account.key, watch.account.handle)
 
     def _is_doubted(self, key: str) -> bool:
         when = self._doubted.get(key)
@@ -192,7 +200,7 @@ class Collector:
                 one.intake.accept_profile(face, faces.bodies)
 
     def _is_doubtful(self, watch: Watch) -> bool:
-        row = self.store.account(watch.account.key, watch.account.handle)
+        row = self._row(watch)
         kind = row["error_kind"] in (Trouble.GONE.value, Trouble.CREDENTIALS.value) or "X answered 404" in str(row["last_error"])
         return kind and row["failures"] >= 2
 
@@ -340,7 +348,7 @@ class Collector:
             watch.searched_at = watch.searched_at if found.missed else now
 
     def _needs_search(self, watch: Watch, now: datetime) -> bool:
-        row = self.store.account(watch.account.key, watch.account.handle)
+        row = self._row(watch)
         since = watch.intake.polled_at or now - SEARCH_AFTER * 2
         failed = row["failures"] > 0 and row["error_kind"] == Trouble.UNAVAILABLE.value
         return failed and now - since > SEARCH_AFTER and not (self.listener and self.listener.proof(watch.account.key))

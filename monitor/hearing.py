@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from monitor.incidents import Event
+from monitor.intake import OWN_KINDS
 from monitor.judging import Judge
-from monitor.model import Kind, Post, Profile, ProfileChange, Severity, Unreadable
+from monitor.model import Post, Profile, ProfileChange, Severity, Unreadable
 from monitor.outbox import Outbox
 from monitor.record import stamp
 from monitor.slices import Slice
@@ -35,7 +36,6 @@ BETWEEN_LOOKUPS = timedelta(seconds=0.5)  # a hundred posts each
 BETWEEN_LOOKS = timedelta(seconds=4)  # at profiles: X allows 300 requests in fifteen minutes
 RECENT = timedelta(minutes=10)  # a change of the same field noticed then is the one that an event speaks of
 REMEMBERED = 10_000  # events and posts, so that one told twice is taken once; what is told again later is known to the store
-OWN_KINDS = (Kind.LIVE, Kind.DM)  # which only a stream tells of
 _ODD_LINES = ("a line that", "a message without")
 
 
@@ -162,10 +162,11 @@ class Hearing:
         if self._faces and abs(now - self._looked_at) >= BETWEEN_LOOKS:
             self._looked_at = now
             faces = [(key, told) for key, events in self._faces.items() for told in events]
+            new = {key for key in self._faces if self._store.profile(key) is None}
             seen = await self._look(tuple(self._faces))
             for key, told in faces:
                 with self._alone(key):
-                    self._compare(key, told, seen=key in seen)
+                    self._compare(key, told, seen=key in seen, first=key in new)
                 self._compared(key, told)  # not before it is written down
 
     def _compared(self, key: str, told: Told) -> None:
@@ -223,12 +224,17 @@ class Hearing:
         if watch and self._pages(one.item, watch) and not self._store.knows(one.item):
             await watch.accept(Batch((one.item,), None, (one.told.line,)))
 
-    def _compare(self, key: str, told: Told, *, seen: bool) -> None:
-        """What an event said of the profile, after we have looked ourselves. What we could not see we take as told."""
-        watch, known = self._watch(key), self._store.profile(key)
-        if watch is None or known is None:
+    def _compare(self, key: str, told: Told, *, seen: bool, first: bool) -> None:
+        """What an event said of the profile, after we have looked ourselves. What we could not see we take as told; so is what
+        changed before anybody had seen the profile for the `first` time.
+        """
+        watch, known, now = self._watch(key), self._store.profile(key), self._clock()
+        if watch is None:
             return
-        now = self._clock()
+        if known is None or first:
+            if told.changed and not self._noticed(key, told.changed[0], now):
+                watch.intake.accept_profile(known, (told.line,), ProfileChange(key, *told.changed, now))
+            return
         if told.profile and not seen:
             watch.intake.accept_profile(_merged(known, told), (told.line,))
         field, before, after = told.changed or ("", "", "")

@@ -50,6 +50,7 @@ from monitor.verdict.text import skeleton
 
 log = logging.getLogger("monitor.intake")
 
+OWN_KINDS = (Kind.LIVE, Kind.DM)  # which only a stream tells of
 _BEGINNING = 2_000  # characters of a text that are compared with those of other incidents
 
 
@@ -84,7 +85,7 @@ class Intake:
         self.account, self._store, self._judge = account, store, judge
         self._outbox, self._clock, self._wake = outbox, clock, wake
         self.polled_at: datetime | None = None
-        self.face_at = clock()  # when the profile was last read
+        self.began = self.face_at = clock()  # when the profile was last read
         self.unwritten: tuple[str, ...] = ()
         self._turn = asyncio.Lock()  # a poll and a stream do not take in the same posts at once
         self._hashed: dict[int, str] = {}  # the bodies of the batch that are kept, by their place in it
@@ -112,10 +113,11 @@ class Intake:
 
     async def _accept(self, batch: Batch) -> tuple[Item, ...]:
         row = self._store.account(self.account.key, self.account.handle)
-        since = record.moment(row["known_since"])
-        first = _First(since, since is None or bool(row["failing_since"])) if row["first_seen"] is None else None
-        if first and batch.cursor is None:
-            return ()  # the first poll says what was there before us
+        since, never_read = record.moment(row["known_since"]), row["first_seen"] is None
+        first = _First(since, since is None or bool(row["failing_since"])) if never_read and batch.cursor is not None else None
+        if never_read and first is None:  # the first poll says what was there before us
+            begun = min(since or self.began, self.began)
+            batch = replace(batch, items=tuple(i for i in batch.items if i.created_at > begun or getattr(i, "kind", "") in OWN_KINDS))
         self._first, self._hashed, self.unseen, self._overdue = first, {}, False, None if first else batch.overdue
         waiting, new, piece, paged, told = deque(batch.items), list[Item](), Slice(), False, self._told_missed
         while True:
@@ -339,12 +341,12 @@ class Intake:
         return self._judge.shows_unknown(change, self.account)
 
     def accept_profile(
-        self, profile: Profile, bodies: tuple[bytes, ...] = (), brief: ProfileChange | None = None, pinned: Original | None = None
+        self, profile: Profile | None, bodies: tuple[bytes, ...] = (), brief: ProfileChange | None = None, pinned: Original | None = None
     ) -> None:  # fmt: skip
         """Compare with what was seen last; every change is judged and they are told together.
 
-        A `brief` change was told and is no longer to be seen: it is judged, and the profile stays as it is. `pinned`
-        is the pinned post, where it had to be asked for.
+        A `brief` change was told and is no longer to be seen: it is judged, and the profile, if any was seen, stays as it is.
+        `pinned` is the pinned post, where it had to be asked for.
         """
         try:
             self._accept_profile(profile, bodies, self._clock(), brief, pinned)
@@ -355,18 +357,20 @@ class Intake:
                     self.unwritten = tuple(self._in_words(self._changed(profile, self._clock(), brief, pinned)))
             raise
 
-    def _changed(self, profile: Profile, now: datetime, brief: ProfileChange | None, pinned: Original | None) -> tuple[ProfileChange, ...]:
+    def _changed(
+        self, profile: Profile | None, now: datetime, brief: ProfileChange | None, pinned: Original | None
+    ) -> tuple[ProfileChange, ...]:  # fmt: skip
         before = self._store.profile(self.account.key)
-        changed = (brief,) if brief else changes(before, profile, now) if before else ()
+        changed = (brief,) if brief else changes(before, profile, now) if before and profile else ()
         return tuple(replace(c, original=pinned) if c.field == "pinned_post" else c for c in changed)
 
     def _accept_profile(
-        self, profile: Profile, bodies: tuple[bytes, ...], now: datetime, brief: ProfileChange | None, pinned: Original | None
+        self, profile: Profile | None, bodies: tuple[bytes, ...], now: datetime, brief: ProfileChange | None, pinned: Original | None
     ) -> None:  # fmt: skip
         with self._store.transaction():
             self._judge.refresh(now)
             changed = self._changed(profile, now, brief, pinned)
-            if self._store.profile(self.account.key) != profile:
+            if profile and self._store.profile(self.account.key) != profile:
                 self._store.keep_profile(profile)
             contexts = {c.field: self._judge.context(c, self.account) for c in changed}
             taken = [_Taken(c, self._judge.verdict(c, self.account, contexts[c.field])) for c in changed]

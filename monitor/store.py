@@ -176,12 +176,12 @@ class Store:
             [stamp(now - GAP), stamp(now - GAP), stamp(now), missed, stamp(now), cursor, stamp(now), key],
         )
 
-    def read_failed(self, key: str, now: datetime, kind: str, error: str) -> None:
-        """The account could not be read; the cursor stays. One that was never read is watched from its first try on."""
+    def read_failed(self, key: str, now: datetime, kind: str, error: str, begun: datetime) -> None:
+        """The account could not be read; the cursor stays. One that was never read is watched from when its first try began."""
         self.sql.execute(
             "UPDATE accounts SET failures = failures + 1, good = 0, failing_since = coalesce(failing_since, ?), last_error = ?,"
             " error_kind = ?, known_since = CASE WHEN first_seen IS NULL THEN coalesce(known_since, ?) ELSE known_since END WHERE key = ?",
-            [stamp(now), error, kind, stamp(now), key],
+            [stamp(now), error, kind, stamp(begun), key],
         )
 
     def tried(self, key: str, since: datetime) -> None:

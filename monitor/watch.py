@@ -61,7 +61,7 @@ class Watch:
 
     async def poll(self) -> Batch | None:
         """One read. A failure is written down and says when to try again."""
-        row = self._store.account(self.account.key, self.account.handle)
+        row, begun = self._store.account(self.account.key, self.account.handle), self._clock()
         batch: Batch | None
         try:
             batch = await self._source.read(self.account, row["cursor"], self._pages())
@@ -73,13 +73,13 @@ class Watch:
         except SourceError as error:
             if error.seen:
                 await self.sight(error.seen)
-            self._failed(error)
+            self._failed(error, begun)
             batch = None
         except (sqlite3.Error, asyncio.CancelledError):
             raise
         except Exception as error:
             log.exception("reading failed in an unforeseen way", extra={"account": self.account.key})
-            self._failed(SourceError(Trouble.UNAVAILABLE, f"the answer could not be handled ({type(error).__name__})"))
+            self._failed(SourceError(Trouble.UNAVAILABLE, f"the answer could not be handled ({type(error).__name__})"), begun)
             batch = None
         finally:
             self.finished_at = self._clock()
@@ -128,12 +128,12 @@ class Watch:
         move(self, by, "finished_at")
         if by < timedelta():
             move(self, by, "retry_at", "searched_at", "_looked_at", "_may_look_at")
-            move(self.intake, by, "polled_at", "face_at")
+            move(self.intake, by, "polled_at", "face_at", "began")
 
-    def _failed(self, error: SourceError) -> None:
+    def _failed(self, error: SourceError, begun: datetime) -> None:
         self.retry_at, self.retry_all, self.trouble = error.retry_at, error.for_all, str(error)
         with self._store.transaction():
-            self._store.read_failed(self.account.key, self._clock(), error.trouble.value, str(error))
+            self._store.read_failed(self.account.key, self._clock(), error.trouble.value, str(error), begun)
         log.warning("not read: %s", error, extra={"account": self.account.key})
 
     async def accept(self, batch: Batch) -> tuple[Item, ...]:

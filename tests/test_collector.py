@@ -6,11 +6,13 @@ import json
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitor.model import Post, Severity, State
 from monitor.simulator import x as stand_in
+from monitor.simulator.x import XWorld
 from tests.conftest import CONFIG, World, world
 from tests.test_streams import PUSH, SCAM, collector, hear, judged
 
@@ -293,3 +295,48 @@ async def test_the_kept_profile_follows_the_id_and_the_newest_post_of_the_timeli
         (kept,) = [k for k in w.service.store.posts("baseline = 0") if isinstance(k.post, Post)]
         assert kept.verdict.severity is Severity.PAGE
         assert collector(w).watches[kept.post.account].account.id == "2244994945"
+
+
+# --- an account that no poll has read yet ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [CONFIG, PUSH], ids=["a search", "a stream"])
+async def test_what_another_way_shows_of_an_account_that_no_poll_has_read_pages_and_it_counts_as_unwatched(
+    tmp_path: Path, data: dict[str, Any]
+) -> None:
+    async with world(tmp_path, data, before=lambda x: x.faults.add("html", "/users/2244994945/tweets", times=100_000, value=503)) as w:
+        await w.run(4)
+        w.x.post("acme", "We are sold.")
+        await w.run(300)
+        assert judged(w, "We are sold.") == 1
+        assert any("We are sold." in m.words() for m in w.slack.waking())
+        assert any("Not being watched" in m.words() for m in w.slack.waking())
+        assert w.service.audit()
+        w.x.faults.script.clear()
+        await w.run(40)
+        assert judged(w, "We are sold.") == 1
+        assert judged(w, "Good morning.") == 0, "what was there when we began is recorded"
+        assert "@acme" not in str(w.service.audit())
+
+
+async def test_what_only_a_stream_tells_of_is_judged_before_the_first_poll(tmp_path: Path) -> None:
+    def unreadable(x: XWorld) -> None:
+        for path in ("/users/2244994945/tweets", "/2/users$"):
+            x.faults.add("html", path, times=100_000, value=503)
+
+    async with world(tmp_path, PUSH, before=unreadable) as w:
+        await w.run(4)
+        w.x.push.began(w.x.named("acme"), "broadcast", "Elon doubles your coins LIVE")
+        w.x.change("acme", name="Free Coins")
+        await w.run(10)
+        assert any("Unapproved live broadcast" in m.words() for m in w.slack.waking())
+        assert any("Free Coins" in m.words() for m in w.slack.messages.values())
+        assert not collector(w).tells_of_profile("x::2244994945"), "what it looked like is not known, so that nothing is excused"
+
+
+async def test_a_profile_that_changed_before_anybody_saw_it_is_told(tmp_path: Path) -> None:
+    async with world(tmp_path, PUSH, before=lambda x: x.faults.add("html", "/2/users$", value=503)) as w:
+        w.x.change("acme", name="Free Coins")
+        await w.run(40)
+        assert w.service.store.profile("x::2244994945").name == "Free Coins"  # type: ignore[union-attr]
+        assert len([m for m in w.slack.roots() if "Profile changed: name" in m.words()]) == 1
