@@ -16,7 +16,7 @@ from monitor.command import progress
 from monitor.config import Config
 from monitor.desk import DeskError
 from monitor.model import ApprovedPost
-from monitor.plan import Bad, Elsewhere, Plan, PlanFile
+from monitor.plan import Bad, Elsewhere, Plan, PlanFile, names
 from monitor.public_web import Web
 from monitor.store import Store
 from monitor.verdict.rules import Rules
@@ -90,7 +90,11 @@ class Import:
         """The rows with the hashes of their pictures, in a dry run too. What cannot be registered any more is not fetched."""
         new = {place: row for place, (_, row) in enumerate(rows) if isinstance(row, Plan) and self._is_compared(row)}
         compared = dict(zip(new, asyncio.run(planned_pictures.compared(new.values(), folder, web)), strict=True))
-        back = {place: replace(row, external_id=new[place].external_id) for place, row in compared.items() if isinstance(row, Bad)}
+        back = {
+            place: replace(row, external_id=new[place].external_id, also=new[place].also)
+            for place, row in compared.items()
+            if isinstance(row, Bad)
+        }
         return [(number, back.get(place, compared.get(place, row))) for place, (number, row) in enumerate(rows)]
 
     def _is_compared(self, plan: Plan) -> bool:
@@ -103,13 +107,13 @@ class Import:
             return plan.not_after >= self.now
         return not one.used_by and (not plan.derived or bool(self._differences(one, plan, pictures=False)))
 
-    def _named(self, external_id: str) -> list[ApprovedPost]:
+    def _named(self, *identifiers: str) -> list[ApprovedPost]:
         """What is registered for a row, once for each of its accounts."""
-        return plan_changes.of_plan(self.store.registrations.named(external_id), self.act.source) if external_id else []
+        return plan_changes.of_plan(self.store.registrations.named(*identifiers), self.act.source)
 
     def _known(self, plan: Plan) -> ApprovedPost | None:
         """The registration that a row stands for: of its account, or of one that the row names no more."""
-        found = self._named(plan.external_id)
+        found = self._named(*names(plan))
         return next((one for one in found if one.account == plan.account), None) or next(iter(self._left(found, plan.external_id)), None)
 
     def _left(self, found: Iterable[ApprovedPost], external_id: str) -> list[ApprovedPost]:
@@ -135,12 +139,12 @@ class Import:
 
     def _not_planned(self, row: Bad | Elsewhere) -> tuple[str, str]:
         """Why, and what is still registered for it."""
-        stay = [one.id for one in self._named(row.external_id) if not one.used_by and one.not_after >= self.now]
+        leaving = {one.id for one, _ in self.gone} if not self.kept_all else set()
+        stay = [one.id for one in self._named(*names(row)) if not one.used_by and one.not_after >= self.now and one.id not in leaving]
         if isinstance(row, Elsewhere):  # its id may stand in a row of ours as well
-            keeps = "" if self.act.source or row.external_id in self.accounts else "".join(map(_stays, stay))
+            keeps = "" if any(name in self.accounts for name in names(row)) else "".join(map(_stays, stay))
             return "elsewhere", f"skipped: {safe.for_terminal(row.reason, 300)}{keeps}"
-        keeps = "" if row.refused and self.act.source else "".join(map(_stays, stay))
-        return "bad", f"BAD: {safe.for_terminal(row.reason, 300)}{keeps}"
+        return "bad", f"BAD: {safe.for_terminal(row.reason, 300)}{''.join(map(_stays, stay))}"
 
     def _planned(self, number: int, plan: Plan) -> tuple[str, str]:
         """(registered, replaced, known or bad; what to say)."""
@@ -161,7 +165,8 @@ class Import:
         if self.act.source != one.source and self.act.source and self.act.commit:
             self.store.registrations.belongs(one.id, self.act.source)
             self.store.audit(self.now, self.act.who, "plan", f"#{one.id}", source=self.act.source)
-        return "known", f"already registered: #{one.id}, {desk.standing(one, self.now)}"
+        beside = [o.id for o in self._named(*names(plan)) if o.account == one.account and o.id != one.id and not o.used_by]
+        return "known", f"already registered: #{one.id}, {desk.standing(one, self.now)}{''.join(map(_stays, beside))}"
 
     def _registered(self, plan: Plan) -> tuple[str, str]:
         if plan.not_after < self.now:

@@ -20,7 +20,8 @@ class NotApprovedError(ValueError):
 class Plan:
     """One row, understood. Times are UTC. `more` are the texts of a thread's further parts; `pictures`
     are PDQ hashes, `files` what the media column says, as it says it, `alt` the pictures' alt texts in their order. A row without a
-    time is not `dated`; one without an id of its own has `derived` its `external_id` from what it says.
+    time is not `dated`; one without an id of its own has `derived` its `external_id` from what it says, and may have been registered
+    by what it is called `also`.
     """
 
     account: str
@@ -43,23 +44,35 @@ class Plan:
     most: int = 0
     dated: bool = True
     derived: bool = False
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """One row that was not understood, or says no (`refused`), and why; with its own id where that could be read."""
+    """One row that was not understood, or says no (`refused`), and why; with its own id where that could be read, or with what it
+    would be called `also` if it said yes.
+    """
 
     reason: str
     external_id: str = ""
     refused: bool = False
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """One row that is only for networks or accounts that we do not watch, and which; with its own id."""
+    """One row that is only for networks or accounts that we do not watch, and which; with its own id, or with what it would be
+    called `also` if it were for an account of ours.
+    """
 
     reason: str
     external_id: str = ""
+    also: tuple[str, ...] = ()
+
+
+def names(row: Plan | Bad | Elsewhere) -> tuple[str, ...]:
+    """Everything that a registration of this row may be called."""
+    return tuple(filter(None, (row.external_id, *row.also)))
 
 
 @dataclass(frozen=True, slots=True)

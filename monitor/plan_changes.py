@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from monitor.model import ApprovedPost
-from monitor.plan import Bad, Elsewhere, Plan
+from monitor.plan import Bad, Elsewhere, Plan, names
 from monitor.verdict.shown_pictures import unlike
 from monitor.verdict.text import canonical
 
@@ -46,8 +46,8 @@ def what_left(
     everything that `posts add` made, is of no plan.
     """
     bad = [(number, row) for number, row in rows if isinstance(row, Bad)]
-    there = {row.external_id for _, row in rows if isinstance(row, Plan)} | {row.external_id for _, row in bad if not row.refused}
-    says_no = {row.external_id: f"row {number}: {row.reason}" for number, row in bad if row.refused and row.external_id}
+    there = {name for _, row in rows if isinstance(row, Plan) or (isinstance(row, Bad) and not row.refused) for name in names(row)}
+    says_no = {name: f"row {number}: {row.reason}" for number, row in bad if row.refused for name in names(row)}
     mine = [one for one in registered if one.source == source or (not one.source and one.external_id in says_no)]
     gone = [(one, says_no.get(one.external_id, f"it left the plan “{source}”")) for one in mine if one.external_id not in there]
     if unclear := [number for number, row in bad if not (row.refused or row.external_id)]:

@@ -10,8 +10,9 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,15 @@ from typing import Any
 from monitor import references
 from monitor.foreign.bounds import ForeignError
 from monitor.foreign.sandbox import Sandbox
-from monitor.model import Kind
+from monitor.model import Account, Kind
 from monitor.plan import Bad, Elsewhere, NotApprovedError, Plan, PlanError, PlanFile, Reading
 from monitor.plan_accounts import account_named, accounts_named
 from monitor.plan_columns import filled, quoted, target
 from monitor.plan_rows import Row, Rows, rows_of
 from monitor.plan_status import names_somebody, says_yes
 from monitor.plan_times import joined, moment, row_zone, span, window, zone_named
-from monitor.planned_media import shown_media
+from monitor.planned_media import ShownMedia, shown_media
+from monitor.registrations import by_handle
 
 __all__ = [
     "Bad",
@@ -81,19 +83,21 @@ def plans_of(path: Path, found: list[Any], how: Reading, now: datetime) -> PlanF
 
 def _understood(row: Row, whole: Rows, how: Reading, now: datetime) -> list[Plan | Bad | Elsewhere]:
     """A plan for each account that the row is for."""
-    own = "" if (given := _own_id(row.values)).startswith(RESERVED) else given
+    own, accounts = "" if (given := _own_id(row.values)).startswith(RESERVED) else given, list[Account]()
     try:
         accounts, networks, unknown = accounts_named(row.accounts, how)
         if not accounts:
-            return [Elsewhere(f"only for {', '.join(networks + unknown)}: not watched", own)]
+            return [Elsewhere(f"only for {', '.join(networks + unknown)}: not watched", own, _derived(row, how, how.accounts))]
         if row.wrong:
             raise ValueError(f"{row.wrong}; empty one of them, or leave a column out with --ignore")
         _single(row)
         _approved(row, whole, how)
-        plans = [_plan(row, account.key, whole, how, now) for account in accounts]
+        plans = [_plan(row, account, whole, how, now) for account in accounts]
         return [*plans, *(Elsewhere(f"also for {name}: not watched") for name in unknown)]
+    except NotApprovedError as error:
+        return [Bad(str(error), own, refused=True, also=_derived(row, how, accounts))]
     except (ValueError, TypeError, OverflowError) as error:
-        return [Bad(str(error), own, isinstance(error, NotApprovedError))]
+        return [Bad(str(error), own)]
 
 
 def _single(row: Row) -> None:
@@ -132,7 +136,24 @@ def _times(row: Row, whole: Rows, how: Reading, now: datetime) -> tuple[datetime
         raise ValueError(f"column {quoted(dict.fromkeys([name, *([row.names['zone']] if zone else [])]))}: {error}") from error
 
 
-def _plan(row: Row, account: str, whole: Rows, how: Reading, now: datetime) -> Plan:
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a row says of its post, whoever posts it and whenever; `known_by` all of it as it is written."""
+
+    kind: Kind
+    parts: tuple[str, ...]
+    links: tuple[str, ...]
+    media: ShownMedia
+    shown: tuple[tuple[str, str], ...]
+    known_by: tuple[Any, ...]
+
+    def digests(self, account: Account) -> tuple[str, ...]:
+        """What a row without an id is called: by the account's id, and by its handle, if it was imported before that was looked up."""
+        keys = dict.fromkeys((account.key, replace(account, id=by_handle(account.handle)).key))
+        return tuple(hashlib.sha256(json.dumps([key, *self.known_by]).encode()).hexdigest() for key in keys)
+
+
+def _content(row: Row, how: Reading) -> _Content:
     """Raises ValueError with the reason."""
     values = row.values
     text = str(values.get("text", "")).strip()
@@ -143,7 +164,6 @@ def _plan(row: Row, account: str, whole: Rows, how: Reading, now: datetime) -> P
         raise ValueError(f"{len(text)} characters; a post has at most {MOST_TEXT}")
     text, *more = _parts(text, how)
     more += [part for comment in values.get("comment", ()) for part in _parts(comment, how)]
-    start, end = _times(row, whole, how, now)
     links, media = _items(values.get("link"), _LINKS), _items(values.get("media"), _SEVERAL)
     # an older row keeps the number that it was registered by
     beside = [*pictured.videos, *pictured.alt, *([str(values["zone"])] if values.get("zone") else [])]
@@ -151,20 +171,36 @@ def _plan(row: Row, account: str, whole: Rows, how: Reading, now: datetime) -> P
     text = references.with_choices(text, values)
     if wrong := next((link for link in links if not _ADDRESS.fullmatch(link)), ""):
         raise ValueError(f"column “{row.names['link']}”: found {wrong[:60]!r}, expected web addresses, like https://acme.example/fees")
-    given = _own_id(values)
+    times = (str(values.get(name)) for name in ("when", "time", "until"))
+    return _Content(kind, (text, *more), tuple(links), pictured, shown, (kind, text, *more, links, media, *times, *beside, *shown))
+
+
+def _derived(row: Row, how: Reading, accounts: Iterable[Account]) -> tuple[str, ...]:
+    """What a row without an id of its own would be called, for each of these accounts; nothing where that cannot be read."""
+    with suppress(ValueError, TypeError, OverflowError):
+        if not _own_id(row.values):
+            content = _content(row, how)
+            return tuple(digest for account in accounts for digest in content.digests(account))
+    return ()
+
+
+def _plan(row: Row, account: Account, whole: Rows, how: Reading, now: datetime) -> Plan:
+    """Raises ValueError with the reason."""
+    content = _content(row, how)
+    start, end = _times(row, whole, how, now)
+    given = _own_id(row.values)
     if _SHORTENED.fullmatch(given):
         raise ValueError(
             f"column “{row.names['external']}”: found {given!r}, shortened by a spreadsheet; make it a column of text and save again"
         )
     if given.startswith(RESERVED):
         raise ValueError(f"external_id: found {given[:40]!r}; ids that begin with {' or '.join(RESERVED)} are the monitor's own")
-    times = (str(values.get(name)) for name in ("when", "time", "until"))
-    digest = hashlib.sha256(json.dumps([account, kind, text, *more, links, media, *times, *beside, *shown]).encode())
-    by = str(values.get("by", "")).strip()
+    identifier, *also = [given] if given else content.digests(account)
+    by, (text, *more), pictured = str(row.values.get("by", "")).strip(), content.parts, content.media
     return Plan(
-        account, kind, text, start, end, tuple(links), pictured.count, "", by, given or digest.hexdigest(), more=tuple(more),
-        files=(*pictured.files, *pictured.videos), alt=pictured.alt, shown=shown, dated=bool(str(values.get("when", "")).strip()),
-        derived=not given,
+        account.key, content.kind, text, start, end, content.links, pictured.count, "", by, identifier, more=tuple(more),
+        files=(*pictured.files, *pictured.videos), alt=pictured.alt, shown=content.shown,
+        dated=bool(str(row.values.get("when", "")).strip()), derived=not given, also=tuple(also),
     )  # fmt: skip
 
 

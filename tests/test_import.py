@@ -302,11 +302,14 @@ def test_a_row_of_several_accounts_is_a_registration_for_each(take: Take, store:
     assert "was withdrawn" not in take(replace(both[0], account="x::3"), commit=False)[1]
 
 
-def of_cells(text: str, when: str, accounts: str, status: str, identifier: str = "7") -> list[Row]:
-    """Row 2 of a file with these cells, as it is read; @acme and @acme2 are watched."""
+ACCOUNTS = Account("x", "1", "acme"), Account("x", "2", "acme2")
+
+
+def of_cells(text: str, when: str, accounts: str, status: str, identifier: str = "7", watched: tuple[Account, ...] = ACCOUNTS) -> list[Row]:
+    """Row 2 of a file with these cells, as it is read."""
     names = ["external_id", "text", "date", "account", "status"]
     table = [["0", names], ["0", []], ["2", [identifier, text, when, accounts, status]]]
-    how = Reading((Account("x", "1", "acme"), Account("x", "2", "acme2")))
+    how = Reading(watched)
     return [row for _, row in plans_of(Path("plan.csv"), table, how, datetime.now(UTC)).rows]
 
 
@@ -335,6 +338,63 @@ def test_no_account_of_a_row_is_forgotten_whatever_becomes_of_the_row(
     )
     assert said in done
     assert standings(store) == after | {3: "planned"}
+
+
+@pytest.mark.parametrize("identifier", ["7", ""])
+@pytest.mark.parametrize("used", [False, True])
+@pytest.mark.parametrize("source", ["", "nov"])
+def test_a_file_adds_nothing_again_when_its_accounts_were_looked_up_or_renamed_meanwhile(
+    identifier: str, used: bool, source: str, take: Take, store: Store
+) -> None:
+    before, after, renamed = (
+        of_cells("Fees fall on Monday, read on", WHEN, handles, "approved", identifier, watched)
+        for handles, watched in (
+            ("acme, acme2", (Account("x", "@acme", "Acme"), Account("x", "@acme2", "acme2"))),
+            ("acme, acme2", ACCOUNTS),
+            ("acme_eu, acme2", (Account("x", "1", "acme_eu"), ACCOUNTS[1])),
+        )
+    )
+    take(*before, source=source)
+    with store.transaction():
+        for account in ACCOUNTS:
+            store.registrations.resolve(f"x::@{account.handle}", account.key)
+    if used:
+        use(store, 1)
+    assert "0 registered, 2 already known, 0 bad\n" in take(*after, source=source)[1]
+    assert standings(store) == {1: "used" if used else "planned", 2: "planned"}
+    for number in (1, 2):
+        store.sql.execute("DELETE FROM approved WHERE id = ?", [number])
+    take(*after, source=source)
+    assert "0 registered, 2 already known, 0 bad\n" in take(*renamed, source=source)[1]
+
+
+def test_a_row_that_an_older_version_registered_twice_says_so(take: Take, store: Store) -> None:
+    take(replace(ROW, external_id="by handle", derived=True))
+    take(replace(ROW, external_id="by id", derived=True))
+    said = take(replace(ROW, external_id="by id", derived=True, also=("by handle",)))[1]
+    assert "already registered: #1, planned; #2 stays registered: `hijack-monitor posts withdraw 2` takes it back" in said
+
+
+@pytest.mark.parametrize(
+    ("accounts", "status", "source", "after"),
+    [
+        ("acme", "rejected", "", "planned"),
+        ("acme, acme2", "rejected", "", "planned"),
+        ("LinkedIn", "approved", "", "planned"),
+        ("LinkedIn", "approved", "nov", "planned"),
+        ("acme", "rejected", "nov", "withdrawn"),
+    ],
+)
+def test_a_row_without_an_id_that_says_no_is_known_by_what_it_says(
+    accounts: str, status: str, source: str, after: str, take: Take, store: Store
+) -> None:
+    text, beside = "Fees fall on Monday, read on", of_cells("Our office moves to Lisbon", WHEN, "acme", "approved", "8")
+    take(*of_cells(text, WHEN, "acme", "approved", ""))
+    said = take(*of_cells(text, WHEN, accounts, status, ""), *beside, source=source)[1]
+    assert ("#1 stays registered: `hijack-monitor posts withdraw 1`" in said, "- #1 is withdrawn" in said) == (
+        after == "planned", after == "withdrawn",
+    )  # fmt: skip
+    assert standings(store) == {1: after, 2: "planned"}
 
 
 def test_a_row_without_an_id_that_changes_is_another_row_until_the_plan_is_replaced(take: Take, store: Store) -> None:
