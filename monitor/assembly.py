@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from monitor import install_key, notifiers, rulebook, sources
 from monitor.blocklists import Blocklists
@@ -39,11 +41,24 @@ def build_edge(package: Any, name: str, settings: Any, secrets: Mapping[str, str
 
 
 def http_session() -> aiohttp.ClientSession:
-    """One session and TLS context for every edge, bounded; proxies and certificate bundles from the environment."""
+    """One session and TLS context for every edge, bounded; proxies and certificate bundles from the environment.
+
+    Not `trust_env`: it would take logins from a ~/.netrc, which collide with our tokens, and ask for it in a thread at each request.
+    """
     context = ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"))
     connector = aiohttp.TCPConnector(ssl=context, limit=100, ttl_dns_cache=60, resolver=Resolver())
     timeout = aiohttp.ClientTimeout(total=10, sock_connect=5)
-    return aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=True, response_class=Response, ws_response_class=Socket)
+    return aiohttp.ClientSession(
+        connector=connector, timeout=timeout, middlewares=(_through_proxy,), response_class=Response, ws_response_class=Socket
+    )
+
+
+async def _through_proxy(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Through the proxy that the environment names for such an address, if it does and nobody named another."""
+    named = getproxies().get(request.url.scheme)
+    if named and request.proxy is None and not proxy_bypass(request.url.host or ""):
+        request.update_proxy(URL(named if "://" in named else f"http://{named}"), None, None)
+    return await send(request)
 
 
 class Resolver(AbstractResolver):
@@ -84,9 +99,8 @@ def load_rules(config: Config) -> rulebook.Rulebook:
     """The packaged rules and the operator's, all of whose own tests hold. Raises RuleError."""
     base = config.path.parent
     book = rulebook.load([base / folder for folder in config.file.monitor.rules])
-    broken = [f for s in book.sources for f in rulebook.failures(s)]
-    if broken:
-        raise rulebook.RuleError(broken[0])
+    if book.failures:
+        raise rulebook.RuleError(book.failures[0])
     return book
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ import pytest
 from aiohttp import web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from monitor import desk, health, journal, preflight
+from monitor import assembly, desk, health, journal, preflight
 from monitor.collector import Collector
 from monitor.config import ConfigError
 from monitor.daemon import schedule
@@ -132,6 +133,36 @@ async def test_a_proxy_of_the_environment_is_asked_for_x_and_for_slack(tmp_path:
         proxy.close()
         assert len(w.slack.waking()) == 1
         assert {path.rsplit("/", 1)[-1] for path in passed} >= {"tweets", "chat.postMessage"}
+
+
+async def test_a_login_of_the_environment_is_used_for_the_proxy_and_not_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+
+    async def answered(request: web.BaseRequest) -> web.Response:
+        asked.append(request.headers.get("Proxy-Authorization"))
+        return web.Response()
+
+    server = await asyncio.get_running_loop().create_server(web.Server(answered), "127.0.0.1", 0)
+    here = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with assembly.http_session() as session:
+        monkeypatch.setenv("http_proxy", f"http://acme:p%40ss@{here}")
+        async with session.get("http://x.example/") as answer:
+            assert answer.status == 200
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        async with session.get(f"http://{here}/") as answer:
+            assert answer.status == 200
+    server.close()
+    assert asked == ["Basic " + base64.b64encode(b"acme:p@ss").decode(), None]
+
+
+async def test_logins_of_a_netrc_are_not_sent_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await asyncio.to_thread((tmp_path / ".netrc").write_text, "default login somebody password secret\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with world(tmp_path / "world") as w:
+        w.x.post("acme", "Take your BTC and run.")
+        await w.run(8)
+        assert len(w.slack.waking()) == 1
 
 
 async def test_a_rate_limit_is_waited_for_and_the_others_go_on(tmp_path: Path) -> None:
