@@ -7,6 +7,7 @@ taken whole or not at all.
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,12 +99,17 @@ class Source:
     known: Mapping[str, Condition]  # rules it may refer to
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rulebook:
     """All rules that were read, and those that judge, compiled."""
 
     sources: tuple[Source, ...]
     rules: Rules
+
+    @functools.cached_property
+    def failures(self) -> tuple[str, ...]:
+        """What the tests inside the rules say is wrong; empty when every rule keeps its word."""
+        return tuple(wrong for source in self.sources for wrong in failures(source))
 
 
 def packaged_rules() -> Path:
@@ -117,17 +123,21 @@ def load(folders: list[Path]) -> Rulebook:
 
     Raises RuleError for the first file that cannot be used, naming the key in it.
     """
-    files: dict[Path, dict[str, Any]] = {}
-    digest = hashlib.sha256()
+    files: dict[Path, bytes] = {}
     for folder in [packaged_rules(), *folders]:
         if not folder.is_dir():
             raise RuleError(f"{folder}: not a folder; `rules` in [monitor] must list folders of *.yaml files")
         for path in sorted(folder.glob("*.y*ml")):
-            files[path] = _yaml(path)
-            digest.update(path.read_bytes())
-    sources = parse_all(files)
+            files[path] = _bytes(path)
+    return _made_of(tuple(files.items()))
+
+
+@functools.lru_cache(maxsize=2)
+def _made_of(files: tuple[tuple[Path, bytes], ...]) -> Rulebook:
+    """The same files make the same rules: a reload after which none of them differs costs nothing."""
+    sources = parse_all({path: _yaml(path, content) for path, content in files})
     active = tuple(s.rule for s in sources if s.rule.status != "draft")
-    return Rulebook(sources, Rules(active, digest.hexdigest()))
+    return Rulebook(sources, Rules(active, hashlib.sha256(b"".join(content for _, content in files)).hexdigest()))
 
 
 def parse_all(files: Mapping[Path, dict[str, Any]]) -> tuple[Source, ...]:
@@ -154,13 +164,20 @@ def _refers(data: Any) -> bool:
 
 def read(path: Path) -> Source:
     """One rule file that refers to no other. Raises RuleError."""
-    return parse(_yaml(path), path, {})
+    return parse(_yaml(path, _bytes(path)), path, {})
 
 
-def _yaml(path: Path) -> dict[str, Any]:
+def _bytes(path: Path) -> bytes:
     try:
-        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError, OSError) as error:
+        return path.read_bytes()
+    except OSError as error:
+        raise RuleError(f"{path}: cannot be read: {error}") from error
+
+
+def _yaml(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        data = YAML(typ="safe").load(content.decode())
+    except (YAMLError, UnicodeDecodeError) as error:
         raise RuleError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise RuleError(f"{path}: found {type(data).__name__}, expected keys like id, title, match, tests")
