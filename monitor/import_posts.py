@@ -44,6 +44,7 @@ def import_file(store: Store, config: Config, path: Path, how: planning.Reading,
 
 
 _WORDS = ("registered", "replaced", "known", "elsewhere", "bad", "withdrawn")
+_NAMED = 20  # registrations in a sentence
 
 
 @dataclass
@@ -76,8 +77,9 @@ class Import:
         """Take all of it. `folder` is where the pictures lie."""
         for note in found.notes:
             click.echo(f"note: {safe.for_terminal(note, 500)}")
-        self.accounts = plan_changes.accounts(row for _, row in found.rows)
-        rows = self._with_pictures(found.rows, folder, web)
+        rows = plan_changes.with_noes(found.rows)
+        self.accounts = plan_changes.accounts(row for _, row in rows)
+        rows = self._with_pictures(rows, folder, web)
         self._compare(rows)
         with progress(rows, "importing") as bar:  # a transaction a row: the daemon gets its turns
             for number, row in bar:
@@ -123,6 +125,11 @@ class Import:
     def _differences(self, one: ApprovedPost, plan: Plan, *, pictures: bool) -> list[str]:
         return plan_changes.differences(self.store.registrations.thread(one), plan, self.now, pictures=pictures)
 
+    def _open_part(self, one: ApprovedPost) -> int:
+        """The number of the first part of a thread, mostly its only one, that may still be posted; 0 where there is none."""
+        thread = self.store.registrations.thread(one)
+        return next((part.id for part in thread if not (part.used_by or part.withdrawn_at) and part.not_after >= self.now), 0)
+
     # --- a row --------------------------------------------------------------------------------------
 
     def _take(self, number: int, row: Plan | Bad | Elsewhere) -> None:
@@ -140,7 +147,8 @@ class Import:
     def _not_planned(self, row: Bad | Elsewhere) -> tuple[str, str]:
         """Why, and what is still registered for it."""
         leaving = {one.id for one, _ in self.gone} if not self.kept_all else set()
-        stay = [one.id for one in self._named(*names(row)) if not one.used_by and one.not_after >= self.now and one.id not in leaving]
+        found = [one for one in self.store.registrations.named(*names(row)) if one.id not in leaving]
+        stay = [part for one in found if self.act.source in (one.source or self.act.source, "") and (part := self._open_part(one))]
         if isinstance(row, Elsewhere):  # its id may stand in a row of ours as well
             keeps = "" if any(name in self.accounts for name in names(row)) else "".join(map(_stays, stay))
             return "elsewhere", f"skipped: {safe.for_terminal(row.reason, 300)}{keeps}"
@@ -165,7 +173,7 @@ class Import:
         if self.act.source != one.source and self.act.source and self.act.commit:
             self.store.registrations.belongs(one.id, self.act.source)
             self.store.audit(self.now, self.act.who, "plan", f"#{one.id}", source=self.act.source)
-        beside = [o.id for o in self._named(*names(plan)) if o.account == one.account and o.id != one.id and not o.used_by]
+        beside = [part for o in self._named(*names(plan)) if o.account == one.account and o.id != one.id and (part := self._open_part(o))]
         return "known", f"already registered: #{one.id}, {desk.standing(one, self.now)}{''.join(map(_stays, beside))}"
 
     def _registered(self, plan: Plan) -> tuple[str, str]:
@@ -219,8 +227,8 @@ class Import:
         """
         to_come = self.store.registrations.to_come(self.now)
         if self.act.source:
-            known = [one for one in to_come if not one.after]
-            self.gone, self.kept_all = plan_changes.what_left(rows, known, self.act.source)
+            known = {first.id: first for one in to_come if not (first := self.store.registrations.first(one)).withdrawn_at}
+            self.gone, self.kept_all = plan_changes.what_left(rows, known.values(), self.act.source)
         leaving = {one.id for one, _ in self.gone} if not self.kept_all else set()
         self._twins = plan_changes.Twins(one for one in to_come if one.id not in leaving)
 
@@ -230,14 +238,14 @@ class Import:
         for external_id in self.accounts:
             with suppress(plan_changes.AmbiguousError):
                 dropped = self._left(self._named(external_id), external_id)
-                found += [(one, "its row no longer names its account") for one in dropped if not one.used_by and one.not_after >= self.now]
+                found += [(one, "its row no longer names its account") for one in dropped if self._open_part(one)]
         return found
 
     def _withdraw_what_left(self) -> None:
         """All of it together; see `_compare`."""
         gone = self.gone
         if self.kept_all and gone:
-            click.echo(f"nothing is withdrawn, although {len(gone)} registration(s) left the plan: {self.kept_all}")
+            click.echo(safe.for_terminal(_all_stay([one.id for one, _ in gone], self.act.source, self.kept_all), 1000))
             gone = []
         else:
             self.kept_all = ""
@@ -250,7 +258,9 @@ class Import:
         try:
             thread = desk.unused_thread(self.store, one)
         except DeskError as error:
-            click.echo(f"#{one.id} stays registered: {safe.for_terminal(why, 200)}, but {error}")
+            left = self._open_part(one)
+            rest = _stays(left) if left else ""
+            click.echo(f"#{one.id} is not withdrawn: {safe.for_terminal(why, 200)}, but {error}{rest}")
             return
         self.counts["withdrawn"] += 1
         what = "is withdrawn" if self.act.commit else "would be withdrawn"
@@ -280,3 +290,15 @@ class Import:
 
 def _stays(number: int) -> str:
     return f"; #{number} stays registered: `hijack-monitor posts withdraw {number}` takes it back"
+
+
+def _all_stay(numbers: Sequence[int], source: str, why: str) -> str:
+    one = len(numbers) == 1
+    listed = ", ".join(f"#{number}" for number in numbers[:_NAMED]) + (
+        f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+    )
+    return (
+        f"Nothing is taken back, because {why}. {len(numbers)} {'post' if one else 'posts'} from the plan “{source}”"
+        f" {'is' if one else 'are'} still approved and no longer in this file (or refused in it): {listed}."
+        f" To take {'it' if one else 'one'} back: hijack-monitor posts withdraw {numbers[0]}"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from monitor.model import ApprovedPost
@@ -25,6 +25,21 @@ def of_plan(found: Sequence[ApprovedPost], source: str) -> list[ApprovedPost]:
     if len(plans := {one.source for one in mine}) > 1:
         raise AmbiguousError(f"its external_id is in several plans ({', '.join(sorted(plans))}): say which with --replace")
     return mine
+
+
+def with_noes(rows: Iterable[tuple[int, Plan | Bad | Elsewhere]]) -> list[tuple[int, Plan | Bad | Elsewhere]]:
+    """The rows of a file, where one that says no refuses every other row of the same id."""
+    rows = list(rows)
+    noes = {name: (number, row.reason) for number, row in rows if isinstance(row, Bad) and row.refused for name in names(row)}
+    return [(number, _refused(row, noes) if isinstance(row, Plan) else row) for number, row in rows]
+
+
+def _refused(row: Plan, noes: Mapping[str, tuple[int, str]]) -> Plan | Bad:
+    no = next((noes[name] for name in names(row) if name in noes), None)
+    if no is None:
+        return row
+    same = "is the same post" if row.derived else "has the same external_id"
+    return Bad(f"row {no[0]} {same} and is not approved: {no[1]}", row.external_id, refused=True, also=row.also)
 
 
 def accounts(rows: Iterable[Plan | Bad | Elsewhere]) -> dict[str, frozenset[str]]:
@@ -51,9 +66,9 @@ def what_left(
     mine = [one for one in registered if one.source == source or (not one.source and one.external_id in says_no)]
     gone = [(one, says_no.get(one.external_id, f"it left the plan “{source}”")) for one in mine if one.external_id not in there]
     if unclear := [number for number, row in bad if not (row.refused or row.external_id)]:
-        return gone, f"row {unclear[0]} could not be understood, and may stand for one of them"
-    if not any(isinstance(row, Plan) for _, row in rows):
-        return gone, "no row of the file could be registered"
+        return gone, f"row {unclear[0]} could not be understood and may stand for one of these"
+    if not any(isinstance(row, Plan) or (isinstance(row, Bad) and row.refused) for _, row in rows):
+        return gone, "the file says of no post whether it is approved"
     return gone, ""
 
 

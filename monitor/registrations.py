@@ -72,6 +72,12 @@ class Registrations:
             parts.append(record.approved(row))
         return parts
 
+    def first(self, part: ApprovedPost) -> ApprovedPost:
+        """The registration that a thread begins with; of anything else itself."""
+        while part.after and (before := self.get(part.after)):
+            part = before
+        return part
+
     def next(self, now: datetime, limit: int) -> tuple[list[ApprovedPost], int]:
         """What may still be posted, the soonest first, and how much of it there is."""
         where = "FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ?"

@@ -236,7 +236,11 @@ def test_what_no_plan_made_stays_when_a_plan_without_ids_is_replaced(take: Take,
     ("row", "said", "stays"),
     [
         (Bad("time: found 'soon'", "2"), "BAD: time: found 'soon'; #2 stays registered", True),
-        (Bad("time: found 'soon'"), "nothing is withdrawn, although 1 registration(s) left the plan: row 2", True),
+        (
+            Bad("time: found 'soon'"),
+            "Nothing is taken back, because row 2 could not be understood and may stand for one of these. 1 post from the plan “november”",
+            True,
+        ),
         (Bad("status is 'no'", "2", refused=True), "- #2 is withdrawn: row 2: status is 'no'", False),
         (Bad("status is 'no'", refused=True), "- #2 is withdrawn: it left the plan", False),
         (Elsewhere("it is for instagram"), "- #2 is withdrawn: it left the plan", False),
@@ -257,12 +261,65 @@ def test_a_row_that_is_not_understood_withdraws_nothing_and_one_that_says_no_doe
     assert standings(store) == {1: "planned", 2: "planned" if stays else "withdrawn"}
 
 
-def test_a_file_without_a_post_withdraws_nothing(take: Take, store: Store) -> None:
+@pytest.mark.parametrize(
+    ("rows", "said", "stay"),
+    [
+        ((), "#1, #2. To take one back", True),
+        (
+            (Bad("time: found 'soon'", "1"),),
+            "is still approved and no longer in this file (or refused in it): #2. To take it back: hijack-monitor posts withdraw 2",
+            True,
+        ),
+        ((Elsewhere("only for Facebook", "1"),), "#1, #2. To take one back", True),
+        ((Bad("status is 'no'", "1", refused=True),), "- #1 is withdrawn: row 1: status is 'no'", False),
+        ((Bad("status is 'no'", refused=True),), "- #1 is withdrawn: it left the plan", False),
+    ],
+)
+def test_a_file_that_says_of_no_post_whether_it_is_approved_withdraws_nothing(
+    rows: tuple[Row, ...], said: str, stay: bool, take: Take, store: Store
+) -> None:
+    take(numbered(1), numbered(2), source="november")
+    code, done = take(*rows, source="november")
+    assert (code, ("says of no post whether it is approved" in done, said in done)) == (1, (stay, True))
+    assert standings(store) == dict.fromkeys((1, 2), "planned" if stay else "withdrawn")
+
+
+@pytest.mark.parametrize("derived", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("account", ["x::1", "x::2"])
+def test_one_no_under_an_id_refuses_every_row_of_that_id(derived: bool, first: bool, account: str, take: Take, store: Store) -> None:
+    yes, no = replace(ROW, account=account, derived=derived), Bad("status is 'no'", "" if derived else "7", refused=True, also=("7",))
+    said = take(*((no, yes, numbered(1)) if first else (yes, no, numbered(1))))[1]
+    same = "is the same post" if derived else "has the same external_id"
+    assert f"row {1 + first}: BAD: row {2 - first} {same} and is not approved: status is 'no'" in said
+    assert [one.external_id for one in desk.registrations(store)] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "source", "said"),
+    [
+        ((numbered(1),), "november", "#1 is not withdrawn: it left the plan “november”, but registered post #1 was already used"),
+        ((Bad("status is 'no'", "t", refused=True), numbered(1)), "november", "#1 is not withdrawn: row 1: status is 'no', but"),
+        ((Bad("status is 'no'", "t", refused=True), numbered(1)), "", "row 1: BAD: status is 'no'"),
+        ((Elsewhere("only for Facebook", "t"), numbered(1)), "", "row 1: skipped: only for Facebook"),
+        ((Bad("time: found 'soon'", "t"), numbered(1)), "november", "row 1: BAD: time: found 'soon'"),
+    ],
+)
+def test_a_thread_that_has_begun_goes_on_and_that_is_said(rows: tuple[Row, ...], source: str, said: str, take: Take, store: Store) -> None:
+    take(numbered(1), replace(ROW, external_id="t", text="One", more=("Two", "Three")), source=source)
+    use(store, 2)
+    done = take(*rows, source=source)[1]
+    assert said.replace("#1", "#2") in done
+    assert "#3 stays registered: `hijack-monitor posts withdraw 3` takes it back" in done
+    assert standings(store) == {1: "planned", 2: "used", 3: "planned", 4: "planned"}
+
+
+def test_a_row_that_says_no_and_whose_id_is_in_several_plans_names_all_that_stays(take: Take) -> None:
     take(numbered(1), source="november")
-    for rows in ((), (Bad("status is 'no'", refused=True),)):
-        code, said = take(*rows, source="november")
-        assert (code, "no row of the file could be registered" in said) == (1, True)
-    assert standings(store) == {1: "planned"}
+    take(numbered(1), source="december")
+    said = take(Bad("status is 'no'", "1", refused=True), numbered(2))[1]
+    assert "BAD: status is 'no'; #2 stays registered" in said
+    assert "#1 stays registered" in said
 
 
 def test_without_replace_a_row_that_says_no_stays_registered_and_the_line_says_so(take: Take, store: Store) -> None:
