@@ -72,16 +72,19 @@ _APPROVAL_STEMS, _STATE_STEMS = _folded(_APPROVALS), _folded(_STATES)
 _PLAIN = frozenset(word for line in (WHO, _BESIDE, _SAYING_SO, _APPROVAL_ALONE, _STATE_ALONE) for word in _folded(line))
 
 
-def is_approval(name: str) -> bool:
-    """Whether it is the name of a column in which somebody approves, not only of one for whatever state a post is in."""
+def _holds(name: str, stems: tuple[str, ...], alone: str) -> bool:
     whole = fold(name)
-    return any(stem in whole for stem in _APPROVAL_STEMS) or whole in _folded(_APPROVAL_ALONE)
+    return any(stem in whole for stem in stems) or whole in _folded(alone)
 
 
 def is_state(name: str) -> bool:
     """Whether its column says, or could say, that a post is approved or is not."""
-    whole = fold(name)
-    return is_approval(name) or any(stem in whole for stem in _STATE_STEMS) or whole in _folded(_STATE_ALONE)
+    return _holds(name, _APPROVAL_STEMS, _APPROVAL_ALONE) or _holds(name, _STATE_STEMS, _STATE_ALONE)
+
+
+def approves(name: str) -> bool:
+    """Whether a post has its approval in that column, so that without a word in it there is none. `Status` may just not be in use."""
+    return _holds(name, _APPROVAL_STEMS, _APPROVAL_ALONE) or not _holds(name, _STATE_STEMS, _STATE_ALONE)
 
 
 def says_plainly(name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from monitor.plan import PlanError, Reading
 from monitor.plan_accounts import network_of
 from monitor.plan_columns import LISTS, MEANINGS, filled, flat, means, quoted, remark, target, tells
-from monitor.plan_names import fold, says_plainly
+from monitor.plan_names import approves, fold, says_plainly
 from monitor.plan_status import STATES, folded
 from monitor.plan_times import date_order, looks_dated, order_said, zone_said, zone_unclear
 
@@ -59,7 +59,7 @@ def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]
     ignored = _as_told(path, columns, how)
     columns = [one for one in columns if one not in ignored]
     _times(columns)
-    _states(path, [one for one in columns if one.meaning == "status" and not one.told])
+    _states(path, columns)
     notes = _unread(path, [one for one in columns if not one.meaning and one.cells], how)
     if ignored:
         notes.append(f"left out with --ignore: {quoted(one.name for one in ignored)}")
@@ -141,9 +141,16 @@ def _times(columns: list[_Column]) -> None:
 
 
 def _states(path: Path, columns: list[_Column]) -> None:
-    """Raises PlanError for a column of a state whose name we do not wholly understand: below “Unapproved”, a yes means no."""
+    """Raises PlanError for a column of a state whose name we do not wholly understand (below “Unapproved”, a yes means no), and
+    for one in which somebody has to approve and nobody has.
+    """
     for one in columns:
-        if one.cells and not says_plainly(one.name):
+        if not one.cells and (one.meaning == "by" or (one.meaning == "status" and approves(one.name))):
+            raise PlanError(
+                f"{path}: column “{one.name}” is empty in every row: nobody has approved anything. Fill it in, or leave it out with --ignore"
+                f" “{one.name}” if everything in the file is approved"
+            )
+        if one.meaning == "status" and one.cells and not (one.told or says_plainly(one.name)):
             sample = str(next(iter(one.cells.values()))[0])
             raise PlanError(
                 f"{path}: column “{one.name}” (like {sample[:40]!r}): its name does not plainly say that a yes in it approves the post. If it"

@@ -135,7 +135,6 @@ def test_the_word_and_its_column_are_named_and_an_empty_cell_beside_others_is_no
     assert f"column “{name}”: found 'Nope'" in no.reason
     assert isinstance(empty, Bad)
     assert "is empty beside rows that say a state" in empty.reason
-    assert imported(table(["Text", name], [TEXT, ""])).notes == (f"empty in every row, so it approves and refuses nothing: “{name}”",)
     (added, *_) = rows(table(["Text", name], ["One post of ours", "Nope"]), replace(HOW, approved=("NOPE",)))
     assert isinstance(added, Plan)
 
@@ -145,6 +144,23 @@ def test_a_row_that_is_refused_stands_for_no_registration_that_the_monitor_made_
     (row,) = rows(table(["Text", "external_id", "Status"], [TEXT, identifier, "rejected"]))
     assert isinstance(row, Bad)
     assert (row.external_id, row.refused) == (identifier if identifier == "7" else "", True)
+
+
+@pytest.mark.parametrize("name", ["Status", "Post status", "Zustand", "Estado", "ステータス", "workflow"])
+def test_a_column_of_states_that_is_empty_in_every_row_decides_nothing_and_is_said(name: str) -> None:
+    assert imported(table(["Text", name], [TEXT, ""])).notes == (f"empty in every row, so it approves and refuses nothing: “{name}”",)
+
+
+@pytest.mark.parametrize(
+    "name", ["Approved by", "approved_by", "Approved", "Approval status", "approved_at", "Needs approval", "Freigabe", "Validation", "承認"]
+)
+def test_a_column_in_which_somebody_approves_and_nobody_has_stops_the_file(name: str) -> None:
+    for body in (table(["Text", name], [TEXT, ""], ["Another post", " "]), json.dumps([{"text": TEXT, name: None}, {"text": "Another"}])):
+        with pytest.raises(PlanError, match=f"column “{name}” is empty in every row: nobody has approved anything"):
+            imported(body)
+        assert all(isinstance(row, Plan) for row in rows(body, replace(HOW, ignore=(name,))))
+    with pytest.raises(PlanError, match="nobody has approved"):
+        imported(table(["Text", "Ready"], [TEXT, ""]), replace(HOW, columns=(("status", "Ready"),)))
 
 
 def test_every_column_of_a_state_has_to_say_yes_and_nested_ones_too() -> None:
