@@ -1,9 +1,11 @@
 """Whether an account is new to us, or only our database is: then everything since we last read it is judged.
 
 A database can be lost, or be a copy of yesterday. What remembers us outside of it is one quiet message of our own in
-Slack, edited every ten minutes: whose accounts we watch, and until when they have been read. Whatever Slack shows beside
+Slack, edited every ten minutes: whose accounts we watch, until when they have been read, and the how manieth time we say it,
+which is written down first: a database that counts less than its message is a copy. Whatever Slack shows beside
 it can only make us judge more: nobody but us can write as us, and a channel that cannot be read to its beginning counts
-as one that knows us. A file `restored` in the data directory says the same where there is no Slack.
+as one that knows us. While Slack does not say what is there, it is asked again, and what is there is not edited.
+A file `restored` in the data directory says the same where there is no Slack.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from monitor import record
 from monitor.incidents import DRILL, Event
@@ -33,9 +36,10 @@ log = logging.getLogger("monitor.first_sight")
 CRITICAL_FOR = timedelta(days=1)  # what a critical rule accuses and is younger pages at first sight
 REACH = timedelta(days=7)  # further back nothing is read again; X shows 3,200 posts at most
 UNSURE = timedelta(days=1)  # how much is judged where nobody can say until when we had read
-OLDER = timedelta(minutes=30)  # a database that ends so long before what we have read is a copy
+OLDER = timedelta(minutes=30)  # a database that ends so long before a message that does not count says is a copy
 PATIENCE, IMPATIENCE = 15, 5  # seconds for Slack to answer before the first read: without a database, and with one
 EVERY = timedelta(minutes=10)  # the message is edited
+AGAIN = timedelta(seconds=30)  # Slack is asked what is there, or told, after a failure
 TOGETHER = timedelta(seconds=60)  # accounts that are seen first within so long share a message
 LISTED = 20  # accounts and accusations in one message
 _MOST_NAMED, _MOST_HANDLES = 300, 100  # accounts in the message's metadata, and handles
@@ -51,6 +55,22 @@ class Proof:
     whole: bool = True  # whether it names all its accounts
     install: str = ""  # whose database it was
     handles: frozenset[str] = frozenset()  # digests of those whose ids were looked up
+    told: int = 0  # the how manieth time it was said; 0 where it does not say, less where it proves nothing
+    written: datetime | None = None  # by Slack's clock
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a start has to ask of our messages: whether one knows more than the database did. `receipt` is the newest that it
+    knew, `told` how often it had said it, and `until` when it was last read into; None where it knew nothing.
+    """
+
+    receipt: str
+    told: int
+    until: datetime | None
+
+
+Found = tuple[tuple[Proof, ...], bool]  # what is there of ours, and whether everything was looked through
 
 
 class Channel(Protocol):
@@ -60,8 +80,8 @@ class Channel(Protocol):
         """Post it, or edit the one at `receipt`; returns its receipt. Nobody is woken."""
         ...
 
-    async def proofs(self, receipt: str = "") -> tuple[tuple[Proof, ...], bool]:
-        """What is there of ours, from one message on or all of it, and whether everything was looked through."""
+    async def proofs(self, receipt: str = "") -> Found:
+        """What is there of ours, from one message on or all of it."""
         ...
 
 
@@ -85,6 +105,13 @@ def known_since(key: str, proofs: Iterable[Proof], now: datetime, *, whole: bool
     if listing and all(p.whole for p in listing):
         return None  # we were here, and did not watch it
     return min(max(p.until for p in found), now) if found else None
+
+
+def is_newer(proof: Proof, question: Question, now: datetime) -> bool:
+    """Whether a message of this database was written after all that the database knows: then it is a copy. Pure."""
+    if proof.told:
+        return proof.told > question.told
+    return question.until is not None and min(proof.until, now) - question.until > OLDER
 
 
 async def gap(batch: Batch, source: Source, since: datetime, now: datetime) -> Batch:
@@ -114,56 +141,112 @@ class FirstSight:
         self._task: asyncio.Task[None] | None = None
         self._told_at: datetime | None = None
         self._posted = ("", "")  # the text of our last message and its receipt
-        self._found: tuple[tuple[Proof, ...], bool] | None = None  # while our database knows nothing: what others know
+        self._found: Found | None = None  # while our database knows nothing: what others know
+        self._question: Question | None = None  # while it has no answer
+        self._asked_at: datetime | None = None
+        self._refused = NotifierError(Refusal.UNKNOWN, "not asked")
 
     # --- before the first read -------------------------------------------------------------------
 
     async def look(self) -> None:
         """Find out whether our database is all that we know. Raises sqlite3.Error."""
         now, marked = self._clock(), _marked(self._mark)
-        until = self._read_until()
-        if until is None:
-            await self._look_without_memory(now, marked)
-        else:
-            newer, whole = await self._since()
-            proof = max((p.until for p in newer), default=None)
-            if marked or (proof and proof - until > OLDER):
-                had = (
-                    f"its message in Slack says that it had read until {proof:%Y-%m-%d %H:%M} UTC"
-                    if proof
-                    else f"the file `{MARK}` says so"
-                )
-                self._say(
-                    f"The database of this monitor is a copy that ends at {until:%Y-%m-%d %H:%M} UTC: {had}. Everything posted"
-                    f" since the copy was made is judged now. {_MISSING}", now, "older database",
-                )  # fmt: skip
-                self._store.rename_pages()
-                self._found = newer, whole
-                for account in self._accounts():  # it may have come after the copy was made
-                    self.recall(account)
+        self._question, again = self._to_ask()
+        found = await self._asked(self._question)
+        if found or marked:
+            self._learn(found or _unsure(now), marked, late=again)
+        elif not again:
+            self._leave_open(self._question, now)
         with contextlib.suppress(OSError):
             self._mark.unlink(missing_ok=True)
-        if not self._store.kept("standing text") and until is not None:
-            self._say("This monitor is watching.", now, "")
+        if not self._store.kept("standing text") and self._read_until() is not None:
+            self._say(_WATCHING, now, "")
         if self._store.kept("standing text"):
             self._told_at = now
             with contextlib.suppress(TimeoutError):  # it is said again; the first read does not wait for it
                 async with asyncio.timeout(IMPATIENCE):
                     await self._tell()
 
-    async def _look_without_memory(self, now: datetime, marked: datetime | None) -> None:
-        proofs, whole, why = await self._proofs(now)
-        if marked:
-            proofs = (*proofs, Proof(min(marked, now)))
-        self._found = proofs, whole
-        until = min(filter(None, map(self.recall, self._accounts())), default=None)
-        if until is None:
+    def _to_ask(self) -> tuple[Question, bool]:
+        """The question of this start, or the one that an earlier start got no answer to; and whether it is that."""
+        with contextlib.suppress(ValueError, TypeError):
+            receipt, told, until = json.loads(self._store.kept(_QUESTION))
+            return Question(str(receipt), int(told), record.moment(until)), True
+        return Question(self._store.kept("standing receipt"), self._times_told(), self._read_until()), False
+
+    async def _asked(self, question: Question) -> Found | None:
+        """What our messages say of it; None where that cannot be had now. Without a memory all of ours count, those of other databases
+        that we had; with one only its own, from the one that it knows as the newest on: a copy does not know of those after it.
+        """
+        if self.channel is None:
+            return (), True
+        ours = self._store.install
+        for seconds in (PATIENCE, PATIENCE) if question.until is None else (IMPATIENCE,):
+            try:
+                async with asyncio.timeout(seconds):
+                    found, whole = await self.channel.proofs(question.receipt)
+            except (NotifierError, TimeoutError) as error:
+                refused = error if isinstance(error, NotifierError) else NotifierError(Refusal.UNKNOWN, "no answer in time")
+                if str(refused) != str(self._refused):
+                    log.warning("what our own messages in Slack say cannot be read: %s", refused)
+                self._refused = refused
+            else:
+                if question.until is None:
+                    return tuple(p for p in found if p.install != ours), whole
+                return tuple(p for p in found if p.accounts is not None and p.install == ours), whole
+        if question.until is None and self._refused.refusal in (Refusal.CREDENTIALS, Refusal.DESTINATION):
+            return (), True
+        return None
+
+    def _leave_open(self, question: Question, now: datetime) -> None:
+        """What we cannot know yet is asked again, by a later start too; until then the last day of what is new to us is judged."""
+        with self._store.transaction():
+            self._store.keep(_QUESTION, json.dumps([question.receipt, question.told, stamp(question.until)]))
+        self._asked_at, self._found = now, _unsure(now)
+        until = min(filter(None, map(self.recall, self._accounts())), default=now - UNSURE)
+        if question.until is None:
+            self._say_new("Slack could not be asked whether it was here before; it may have read", until, now)
+
+    def _learn(self, found: Found, marked: datetime | None, *, late: bool) -> None:
+        """The answer has come, or a file says it."""
+        assert self._question is not None
+        self._take(self._question, found, marked, _LATE if late else "")
+        self._question = None  # last: what could not be written down is asked again
+        self._store.keep(_QUESTION, "")
+
+    def _take(self, question: Question, found: Found, marked: datetime | None, late: str) -> None:
+        now, (proofs, whole) = self._clock(), found
+        why = "its own messages in Slack show that it had read" if self.channel else "it was restored: it had read"
+        if question.until is None:
+            self._found = (*proofs, Proof(min(marked, now))) if marked else proofs, whole
+            until = min(filter(None, map(self.recall, self._accounts())), default=None)
+            if until:
+                self._say_new(why, until, now, late)
             return
+        newer = [p for p in proofs if is_newer(p, question, now)]
+        if newer or marked:
+            at = max(filter(None, (p.written or p.until for p in newer)), default=None)
+            had = f"its own message in Slack is of {at:%Y-%m-%d %H:%M} UTC" if at else f"the file `{MARK}` says so"
+            self._say(
+                f"The database of this monitor is a copy that ends at {question.until:%Y-%m-%d %H:%M} UTC: {had}. Everything posted"
+                f" since the copy was made is judged now. {_MISSING}{late}", now, "older database",
+            )  # fmt: skip
+            self._store.rename_pages()
+            self._found = found
+            for account in self._accounts():  # it may have come after the copy was made
+                self.recall(account)
+
+    def _say_new(self, why: str, until: datetime, now: datetime, late: str = "") -> None:
         self._say(
             f"The database of this monitor is new, and {why} until {until:%Y-%m-%d %H:%M} UTC. Everything posted since then is judged"
-            f" now. {_MISSING} Profiles cannot be compared with what they were: look at names, links and pinned posts.",
+            f" now. {_MISSING} Profiles cannot be compared with what they were: look at names, links and pinned posts.{late}",
             now, "new database",
         )  # fmt: skip
+
+    async def _ask_again(self, question: Question) -> None:
+        found = await self._asked(question)
+        if found:
+            self._learn(found, None, late=True)
 
     def want(self, tables: Iterable[AccountTable]) -> None:
         """These are to be watched, and their ids are not known: what is posted from now on was not there before us."""
@@ -202,38 +285,6 @@ class FirstSight:
             self._outbox.happened(event, self._clock())
         return until
 
-    async def _proofs(self, now: datetime) -> tuple[tuple[Proof, ...], bool, str]:
-        """What Slack knows of us. Where it cannot be asked now, the last day is judged; where it does not take us at all, we are new."""
-        if self.channel is None:
-            return (), True, "it was restored: it had read"
-        error = NotifierError(Refusal.UNKNOWN, f"no answer within {PATIENCE} s")
-        for _ in range(2):
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    return *await self.channel.proofs(), "its own messages in Slack show that it had read"
-            except (NotifierError, TimeoutError) as refused:
-                error = refused if isinstance(refused, NotifierError) else error
-        log.warning("whether this monitor was here before cannot be asked in Slack: %s", error)
-        if error.refusal in (Refusal.CREDENTIALS, Refusal.DESTINATION):
-            return (), True, "it was restored: it had read"
-        return (Proof(now - UNSURE),), True, "Slack could not be asked whether it was here before; it may have read"
-
-    async def _since(self) -> tuple[tuple[Proof, ...], bool]:
-        """What our own messages say, of this database: from the one that it knows as the newest on, for a copy does not know of those
-        that came after it.
-        """
-        receipt, now = self._store.kept("standing receipt"), self._clock()
-        if self.channel is None or not receipt:
-            return (), True
-        try:
-            async with asyncio.timeout(IMPATIENCE):
-                found, whole = await self.channel.proofs(receipt)
-        except (NotifierError, TimeoutError) as error:
-            log.warning("our own messages in Slack were not read: %s", error)
-            return (), True
-        mine = (p for p in found if p.accounts is not None and p.install == self._store.install)
-        return tuple(replace(p, until=min(p.until, now)) for p in mine), whole
-
     def _read_until(self) -> datetime | None:
         """When the database was last read into; None when it has seen nothing yet."""
         query = "SELECT max(coalesce(last_ok, first_seen)) FROM accounts WHERE first_seen IS NOT NULL AND key != ?"
@@ -253,15 +304,27 @@ class FirstSight:
                     before = "" if self._store.kept("standing receipt") else self._store.kept("standing text")
                     self._say("\n".join(filter(None, (before, self._in_words(rows)))), now, "")
                     self._store.sql.execute("UPDATE first_sights SET told = 1")
-        due = self._told_at is None or not timedelta() <= now - self._told_at < EVERY or not self._store.kept("standing receipt")
-        if self.channel and due and self._task is None and self._store.kept("standing text") and not self._waits(now):
+        if self.channel is None or self._task is not None:
+            return
+        if self._store.kept("standing text") and self._is_due(now):
+            if self._would_edit_what_is_asked():
+                self._say(_WATCHING, now, "")
             self._told_at = now
-            self._task = asyncio.create_task(self._tell(), name="first sight")
-            self._task.add_done_callback(self._done)
+            self._begin(self._tell())
+        elif self._question and not _within(AGAIN, self._asked_at, now):
+            self._asked_at = now
+            self._begin(self._ask_again(self._question))
 
-    def _waits(self, now: datetime) -> bool:
-        """After a failure, for half a minute."""
-        return self._told_at is not None and timedelta() <= now - self._told_at < timedelta(seconds=30)
+    def _is_due(self, now: datetime) -> bool:
+        return not _within(EVERY if self._store.kept("standing receipt") else AGAIN, self._told_at, now)
+
+    def _would_edit_what_is_asked(self) -> bool:
+        """Whether the next edit would overwrite what Slack has not shown us yet."""
+        return self._question is not None and self._question.receipt == self._store.kept("standing receipt") != ""
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.create_task(work, name="first sight")
+        self._task.add_done_callback(self._done)
 
     async def settle(self) -> None:
         """Wait until it is said. For stopping, and for tests."""
@@ -285,7 +348,7 @@ class FirstSight:
     async def _tell(self) -> None:
         """Post the message, or edit what is there to say until when we have read."""
         text, kept = self._store.kept("standing text"), self._store.kept("standing receipt")
-        if self.channel is None or not text:
+        if self.channel is None or not text or self._would_edit_what_is_asked():
             return
         receipt = kept or (self._posted[1] if self._posted[0] == text else "")
         accounts = self._accounts()
@@ -293,11 +356,12 @@ class FirstSight:
         read = self._store.sql.execute("SELECT key, coalesce(last_ok, known_since) AS until FROM accounts").fetchall()
         until = min((t for r in read if r["key"] in keys and (t := record.moment(r["until"]))), default=None)
         payload: dict[str, str | int] = {
-            "kind": "standing", "install": self._store.install, "read": int(until.timestamp()) if until else 0,
+            "kind": "standing", "install": self._store.install, "read": int(until.timestamp()) if until else 0, "told": self._count(),
             "accounts": " ".join(map(digest, keys[:_MOST_NAMED])), "whole": int(len(keys) <= _MOST_NAMED),
             "handles": " ".join(digest(_handle(a)) for a in accounts[:_MOST_HANDLES] if _is_pinned(self._store, a)),
         }  # fmt: skip
         said = f"{text}\nEvery account was read until {until:%Y-%m-%d %H:%M} UTC or later." if until else text
+        said += f"\n{_UNKNOWN.format(self._refused)}" if self._question else ""
         try:
             told = await self.channel.tell(said, payload, receipt)
         except NotifierError as error:
@@ -307,6 +371,18 @@ class FirstSight:
         if told != kept and self._store.kept("standing text") == text:
             with self._store.transaction():
                 self._store.keep("standing receipt", told)
+
+    def _count(self) -> int:
+        """The how manieth time we say it, written down before it is said. While it is not known what was said, that proves nothing."""
+        if self._question:
+            return -1
+        with self._store.transaction():
+            self._store.keep(_TOLD, str(self._times_told() + 1))
+        return self._times_told()
+
+    def _times_told(self) -> int:
+        kept = self._store.kept(_TOLD)
+        return int(kept) if kept.isdecimal() else 0
 
     def _in_words(self, rows: list[record.Row]) -> str:
         names = {a.key: a.name for a in self._accounts()}
@@ -325,6 +401,23 @@ class FirstSight:
 _MISSING = (
     "Registrations, acknowledgements and silences made in between may be missing: posts that were approved may page. Import the plan again."
 )
+
+_LATE = (
+    " Slack could be asked only after the start: what was posted more than a day before that may be recorded without being judged."
+    " `hijack-monitor accounts baseline` shows it."
+)
+_UNKNOWN = "Slack does not show this monitor its own messages ({}): whether its database is an older copy is not known. It asks again."
+_WATCHING = "This monitor is watching."
+_QUESTION, _TOLD = "standing question", "standing told"  # under which they are kept
+
+
+def _unsure(now: datetime) -> Found:
+    """Nobody can say until when we had read."""
+    return (Proof(now - UNSURE),), True
+
+
+def _within(time: timedelta, since: datetime | None, now: datetime) -> bool:
+    return since is not None and timedelta() <= now - since < time
 
 
 def _cut(lines: list[str], between: str) -> str:

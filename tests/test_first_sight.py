@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import show
-from monitor.first_sight import REACH, Proof, digest, known_since
+from monitor.first_sight import REACH, Proof, Question, digest, is_newer, known_since
 from monitor.simulator.x import XWorld
 from tests.conftest import CONFIG, START, Clock, World, world
 
@@ -116,10 +116,7 @@ async def test_an_account_that_the_lost_database_did_not_watch_is_a_new_one(tmp_
 async def test_a_copy_of_yesterday_is_told_and_what_was_posted_while_down_pages(tmp_path: Path) -> None:
     async with world(tmp_path / "a") as first:
         await first.run(6)
-        (tmp_path / "b" / "data").mkdir(parents=True)
-        with sqlite3.connect(tmp_path / "b" / "data" / first.config.database.name) as copy:
-            first.service.store.sql.backup(copy)
-        copy.close()
+        copied(first, tmp_path / "b")
         first.x.post("acme", "Sold once.")
         await first.run(6)
         assert len(first.slack.waking()) == 1
@@ -134,6 +131,111 @@ async def test_a_copy_of_yesterday_is_told_and_what_was_posted_while_down_pages(
             page = second.slack.waking()[before]
             assert "Sold while it was down." in page.words()
             assert page.metadata["event_payload"]["dedupe_key"] != key, "INC-1 was told of before, and is another incident"
+
+
+def copied(w: World, folder: Path) -> None:
+    """What the database holds now, as that of another folder."""
+    (folder / "data").mkdir(parents=True)
+    with sqlite3.connect(folder / "data" / w.config.database.name) as copy:
+        w.service.store.sql.backup(copy)
+    copy.close()
+
+
+async def later(w: World, seconds: float) -> None:
+    """What it asks of its messages and says in them in that time; nothing is read meanwhile."""
+    for _ in range(round(seconds / 40)):
+        w.clock.move(40)
+        w.service.sight.tick()
+        await w.service.sight.settle()
+
+
+def is_copy(w: World) -> bool:
+    """Whether it was told of one."""
+    return any("is a copy that ends at" in s for s in standing(w))
+
+
+async def test_a_copy_is_noticed_though_nothing_could_be_read_since_long_before_it_was_made(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first:
+        await first.run(6)
+        first.x.faults.add("html", "tweets", times=100_000, value=503)
+        await later(first, 700)
+        copied(first, tmp_path / "b")
+        await later(first, 700)
+        async with world(tmp_path / "b", beside=first) as second:
+            assert is_copy(second)
+        assert len([s for s in standing(first) if "is a copy" in s]) == 1
+        async with world(tmp_path / "b", beside=first) as third:
+            await later(third, 40)
+            assert len([s for s in standing(third) if "is a copy" in s]) == 1, "it is told once"
+
+
+@pytest.mark.parametrize("asked_by", ["tick", "next start", "next start, after its first message"])
+async def test_a_copy_is_noticed_when_slack_does_not_answer_at_its_start(tmp_path: Path, asked_by: str) -> None:
+    more = CONFIG | {"accounts": [*CONFIG["accounts"], {"handle": "acmehelp", "id": "77"}]}
+    async with world(tmp_path / "a") as first:
+        await first.run(6)
+        copied(first, tmp_path / "b")
+        first.x.user("acmehelp", "77")
+        async with world(tmp_path / "a", more, beside=first) as grown:
+            await later(grown, 700)
+        first.x.post("acmehelp", "Sold while it was down.")
+        first.clock.move(60)
+        first.slack.refuse["conversations.history"] = "internal_error"
+        async with world(tmp_path / "b", more, beside=first) as second:
+            said = standing(second)
+            await second.run(4)
+            assert standing(second) == said, "what was not read is not edited"
+            assert any("Sold while it was down." in m.words() for m in second.slack.waking()), "the last day is judged meanwhile"
+            if asked_by.endswith("message"):
+                await later(second, 700)
+                assert len(standing(second)) == len(said) + 1
+                assert "whether its database is an older copy is not known" in standing(second)[-1]
+            assert not is_copy(second)
+            first.slack.refuse.clear()
+            if asked_by == "tick":
+                await later(second, 120)
+                assert is_copy(second)
+        async with world(tmp_path / "b", more, beside=first) as third:
+            await later(third, 40)
+            assert len([s for s in standing(third) if "is a copy" in s]) == 1
+
+
+async def test_a_database_that_is_all_there_is_goes_on_with_its_message_when_slack_answers_late(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first:
+        await first.run(30)
+        (message,) = first.slack.standing.values()
+        edits = message.edits
+        first.slack.refuse["conversations.history"] = "internal_error"
+        async with world(tmp_path / "a", beside=first) as second:
+            assert message.edits == edits
+            first.slack.refuse.clear()
+            await later(second, 700)
+            assert list(second.slack.standing.values()) == [message]
+            assert message.edits > edits
+            assert "not known" not in message.text
+
+
+async def test_a_lost_database_is_known_when_slack_answers_late(tmp_path: Path) -> None:
+    async with world(tmp_path / "a") as first:
+        await first.run(30)
+        await first.service.sight.settle()
+        first.clock.move(3 * 86_400)
+        first.slack.refuse["conversations.history"] = "internal_error"
+        async with world(tmp_path / "b", beside=first) as second:
+            assert "may have read until 2026-11-23 03:00" in standing(second)[-1]
+            first.slack.refuse.clear()
+            await later(second, 120)
+            assert "show that it had read until 2026-11-21 03:00" in standing(second)[-1]
+            assert "recorded without being judged" in standing(second)[-1]
+
+
+@pytest.mark.parametrize(
+    ("told", "read", "newer"),
+    [(7, NOW, False), (8, NOW - timedelta(days=9), True), (-1, NOW, False), (0, NOW, True), (0, NOW - timedelta(hours=5), False)],
+)
+def test_a_message_that_counts_further_than_the_database_makes_it_a_copy(told: int, read: datetime, newer: bool) -> None:
+    question = Question("1.2", 7, NOW - timedelta(hours=5))
+    assert is_newer(Proof(read, frozenset(), told=told), question, NOW) is newer
 
 
 async def test_a_file_says_so_where_there_is_no_slack_to_ask(tmp_path: Path) -> None:
@@ -196,10 +298,7 @@ async def test_an_account_that_came_after_the_copy_was_made_is_known_all_the_sam
     more = CONFIG | {"accounts": [*CONFIG["accounts"], {"handle": "acmehelp", "id": "77"}]}
     async with world(tmp_path / "a") as first:
         await first.run(6)
-        (tmp_path / "b" / "data").mkdir(parents=True)
-        with sqlite3.connect(tmp_path / "b" / "data" / first.config.database.name) as copy:
-            first.service.store.sql.backup(copy)
-        copy.close()
+        copied(first, tmp_path / "b")
         first.x.user("acmehelp", "77")
         async with world(tmp_path / "a", more, beside=first) as second:
             await second.skip(3_600)

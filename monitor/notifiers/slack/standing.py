@@ -70,10 +70,13 @@ class SlackStanding:
         edited = message.get("edited")
         written = max(_time(message.get("ts")), _time(edited.get("ts")) if isinstance(edited, Mapping) else 0.0)
         if said.get("kind") != KIND:
-            return Proof(_moment(written))
+            return Proof(_moment(written), written=_moment(written))
         accounts, handles = (frozenset(str(said.get(name, "")).split()) for name in ("accounts", "handles"))
-        read = _time(said.get("read"))
-        return Proof(_moment(min(written, read)), accounts, bool(said.get("whole")), str(said.get("install")), handles) if read else None
+        read = _time(said.get("read")) or _time(message.get("ts"))  # nothing was read so far: it was wanted from then on
+        return Proof(
+            _moment(min(written, read)), accounts, bool(said.get("whole")), str(said.get("install")), handles, _count(said.get("told")),
+            _moment(written),
+        )  # fmt: skip
 
 
 def _time(value: object) -> float:
@@ -82,6 +85,14 @@ def _time(value: object) -> float:
         return min(max(float(str(value)), 0.0), 4e9)
     except ValueError:
         return 0.0
+
+
+def _count(value: object) -> int:
+    """A number, 0 for what is none."""
+    try:
+        return int(str(value))
+    except ValueError:
+        return 0
 
 
 def _moment(seconds: float) -> datetime:
