@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from monitor import record
+from monitor.damage import Damage
 from monitor.model import ApprovedPost
 from monitor.record import stamp
 
@@ -36,8 +37,8 @@ class Announcement:
 class Announcements:
     """The table `announcements`. Callers hold the transaction; see `Store`."""
 
-    def __init__(self, sql: sqlite3.Connection) -> None:
-        self._sql = sql
+    def __init__(self, sql: sqlite3.Connection, damage: Damage) -> None:
+        self._sql, self._damage = sql, damage
 
     def unannounced(self) -> dict[str, int]:
         """How many registrations of each act nobody was told of."""
@@ -83,7 +84,7 @@ class Announcements:
             bool(row["plain"]),
             row["channel"],
             row["receipt"],
-            tuple(map(record.approved, rows)),
+            tuple(self._damage.readable("approved", rows, record.approved)),
             count,
             revision,
             int(replacing),
@@ -91,7 +92,8 @@ class Announcements:
 
     def members(self, number: int) -> list[ApprovedPost]:
         """All registrations of an announcement."""
-        return [record.approved(r) for r in self._sql.execute("SELECT * FROM approved WHERE announcement = ? ORDER BY id", [number])]
+        rows = self._sql.execute("SELECT * FROM approved WHERE announcement = ? ORDER BY id", [number])
+        return self._damage.readable("approved", rows, record.approved)
 
     def tells_of(self, receipt: str, number: int) -> bool:
         """Whether the message there is the announcement of this registration."""

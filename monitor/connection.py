@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 _WAITING_HELPS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _UNUSABLE = {
@@ -26,6 +26,11 @@ def is_busy(error: BaseException) -> bool:
 def is_unusable(error: BaseException) -> bool:
     """The file or its disk: malformed, read-only, full. No other statement would fare better for long."""
     return _code(error) in _UNUSABLE
+
+
+def concerns_file(error: BaseException) -> TypeGuard[sqlite3.Error]:
+    """Busy or unusable: no row is to blame. Every other error, malformed JSON in a column included, comes from what a statement met."""
+    return is_busy(error) or is_unusable(error)
 
 
 def _code(error: BaseException) -> int:

@@ -86,7 +86,7 @@ async def _watch(config: Config, secrets: Mapping[str, str], stop: asyncio.Event
             await _until(stop, service)
             if not service.broken:
                 journal.notify("STOPPING=1")
-            return service.broken, service.rest
+            return service.broken, service.emergency.rest
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

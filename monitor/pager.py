@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from monitor import set_aside
 from monitor.announcer import Announcer
+from monitor.connection import concerns_file
 from monitor.incidents import mentions, next_due
 from monitor.model import Page, PageKind, Severity, State
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
@@ -97,9 +98,19 @@ class Pager:
             self._fall_back(now)
         for page in self._store.pages.lanes(now):
             self._start(page, now)
-        if self.announcer:
-            self.announcer.tick(busy=bool(self._sending))
         self.ticked_at = now
+        self._announce()
+
+    def _announce(self) -> None:
+        """It wakes nobody: a fault of it stops no page. `status` counts what was not announced."""
+        if self.announcer is None:
+            return
+        try:
+            self.announcer.tick(busy=bool(self._sending))
+        except Exception as error:
+            if concerns_file(error):
+                raise
+            log.exception("registrations were not announced")
 
     def stepped(self, by: timedelta) -> None:
         """The clock was set."""

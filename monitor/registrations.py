@@ -6,12 +6,13 @@ Every change takes a revision, so that each process takes over only what changed
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from monitor import record
+from monitor.damage import Damage
 from monitor.model import ApprovedPost
 from monitor.record import stamp
 
@@ -29,8 +30,12 @@ def by_handle(handle: str) -> str:
 class Registrations:
     """The table `approved`. Callers hold the transaction; see `Store`."""
 
-    def __init__(self, sql: sqlite3.Connection) -> None:
-        self._sql = sql
+    def __init__(self, sql: sqlite3.Connection, damage: Damage) -> None:
+        self._sql, self._damage = sql, damage
+
+    def _read(self, rows: Iterable[sqlite3.Row]) -> list[ApprovedPost]:
+        """Those that can be read: another one approves nothing."""
+        return self._damage.readable("approved", rows, record.approved)
 
     def revise(self) -> int:
         """The next revision number; every change of a registration takes one."""
@@ -58,7 +63,7 @@ class Registrations:
         """What is in force under any of a row's ids, of every plan; of a thread its first part."""
         among = ", ".join("?" * len(external_ids))
         query = f"SELECT * FROM approved WHERE external_id IN ({among}) AND withdrawn_at IS NULL AND after = 0 ORDER BY source, id"  # noqa: S608 - ours
-        return [record.approved(r) for r in self._sql.execute(query, external_ids)]
+        return self._read(self._sql.execute(query, external_ids))
 
     def withdrawn(self, external_id: str, account: str) -> int:
         """The last registration of a row for this account that was taken back, or 0."""
@@ -83,12 +88,12 @@ class Registrations:
         where = "FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ?"
         count = self._sql.execute(f"SELECT count(*) {where}", [stamp(now)]).fetchone()[0]
         rows = self._sql.execute(f"SELECT * {where} ORDER BY not_before, id LIMIT ?", [stamp(now), limit])
-        return [record.approved(r) for r in rows], count
+        return self._read(rows), count
 
     def to_come(self, now: datetime) -> list[ApprovedPost]:
         """What is in force and may still be posted."""
         query = "SELECT * FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ? ORDER BY id"
-        return [record.approved(r) for r in self._sql.execute(query, [stamp(now)])]
+        return self._read(self._sql.execute(query, [stamp(now)]))
 
     def sources(self) -> list[str]:
         """The names of all plans that anything was registered from."""
@@ -113,13 +118,13 @@ class Registrations:
     def newest(self, limit: int) -> list[ApprovedPost]:
         """Newest window first."""
         rows = self._sql.execute("SELECT * FROM approved ORDER BY not_before DESC, id DESC LIMIT ?", [limit])
-        return [record.approved(r) for r in rows]
+        return self._read(rows)
 
     def since(self, revision: int, now: datetime) -> tuple[list[ApprovedPost], int]:
         """Those changed after `revision` whose window is not long over, and the newest revision."""
         query = "SELECT * FROM approved WHERE revision > ? AND not_after >= ? ORDER BY revision"
         rows = self._sql.execute(query, [revision, stamp(now - REMEMBERED)]).fetchall()
-        return [record.approved(r) for r in rows], rows[-1]["revision"] if rows else revision
+        return self._read(rows), rows[-1]["revision"] if rows else revision
 
     def as_of(self, kept: Kept) -> list[ApprovedPost]:
         """As they stood when a post was judged: made before, not yet used by a later post, not yet
@@ -137,7 +142,9 @@ class Registrations:
         ).fetchall()
         out = []
         for r in rows:
-            one = record.approved(r)
+            if not (read := self._read([r])):
+                continue
+            one = read[0]
             before = r["user"] < row[0] if r["user"] else bool(one.used_at and one.used_at < kept.seen_at)
             gone = one.withdrawn_at if one.withdrawn_at and one.withdrawn_at <= kept.seen_at else None
             sure = one.confirmed_at if one.confirmed_at and one.confirmed_at <= kept.seen_at else None
@@ -156,7 +163,7 @@ class Registrations:
         """Everything registered in the same act, itself included."""
         if not one.batch:  # of an earlier version
             return [one]
-        return [record.approved(r) for r in self._sql.execute("SELECT * FROM approved WHERE batch = ? ORDER BY id", [one.batch])]
+        return self._read(self._sql.execute("SELECT * FROM approved WHERE batch = ? ORDER BY id", [one.batch]))
 
     def confirm(self, numbers: tuple[int, ...], who: str, when: datetime) -> None:
         """A second person stands for these."""

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from monitor import desk, drill, health, incidents, journal, lookup, selfcheck, set_aside, silences, standing
+from monitor import desk, drill, health, incidents, journal, lookup, selfcheck, silences, standing
 from monitor.collector import Collector, listen
 from monitor.config import Config, ConfigError
-from monitor.connection import is_busy
 from monitor.deadman import Deadman
+from monitor.emergency import Emergency
 from monitor.first_sight import FirstSight
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
-from monitor.model import Account, Severity
+from monitor.model import Account
 from monitor.notifiers.slack.front import Front
 from monitor.observed import Observed
 from monitor.oncall import Schedule, said
@@ -33,7 +33,6 @@ from monitor.sources.interface import Source, SourceError
 from monitor.steps import LOGGED, TOLD, Steps, move, pull_in, remember, since_last
 from monitor.store import Store
 from monitor.tables import AccountTable
-from monitor.unwritten import PATIENCE, Unwritten, tell_unusable
 from monitor.vision import Vision
 from monitor.watch import Watch
 
@@ -69,8 +68,6 @@ class Service:
     deadman: Deadman | None = None
     watches: list[Watch] = field(default_factory=list)
     started: datetime = field(default_factory=utc_now)
-    broken: str = ""
-    rest: float = 0.0  # seconds before we end when broken
     pending: list[AccountTable] = field(default_factory=list)
     pending_may_come: bool = False
     pending_why: str = ""
@@ -78,21 +75,24 @@ class Service:
     collectors: dict[str, Collector] = field(default_factory=dict)
     steps: Steps = field(default_factory=Steps)
     balance: float | None = None
-    unwritten: Unwritten = field(init=False)
+    emergency: Emergency = field(init=False)
     rules: Reloading = field(init=False)
     sight: FirstSight = field(init=False)
     x_settings: incoming.Settings | None = None
     _told_at: datetime | None = None
-    _failing_since: datetime | None = None
     _reported: dict[str, frozenset[str]] = field(default_factory=dict)
     _swept: dict[str, datetime] = field(default_factory=dict)
-    _shouting: set[asyncio.Future[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.rules = Reloading(self.config, self.judge)
         self.sight = FirstSight(self.store, self.clock, self.accounts, self.outbox)
         self.check.rules = lambda: self.rules.why
-        self.unwritten = Unwritten(self.store.path, self.pager.notifiers, self.clock)
+        self.emergency = Emergency(self.config, self.store, self.outbox, self.pager, self.clock, self.wake.set, self._not_written)
+
+    @property
+    def broken(self) -> str:
+        """Why we have to end, or an empty string."""
+        return self.emergency.broken
 
     def mind_clock(self, monotonic: float, wall: datetime) -> bool:
         """Called twice a second by a clock that nobody sets: whether the other one was set, or we were stopped."""
@@ -216,28 +216,11 @@ class Service:
 
     def cannot_read_on(self, watch: Watch, error: sqlite3.Error) -> None:
         """The database did not take what was read."""
-        self._cannot_write(error, watch.intake.unwritten)
+        self.emergency.cannot_write(error, watch.intake.unwritten)
 
-    def _cannot_write(self, error: sqlite3.Error, words: tuple[str, ...] = ()) -> None:
-        """Wait for whoever holds the database; whatever else is wrong is told, and then we stop."""
-        if is_busy(error):
-            self.unwritten.busy(words)
-        else:
-            self.stop_for(str(error))
-
-    def stop_for(self, why: str) -> None:
-        """Tell every route from memory that nothing can be written, then stop for systemd."""
-        if not self._shouting and not self.broken:
-            log.critical("cannot write: %s", why)
-            task = asyncio.ensure_future(self._stop(why))
-            self._shouting.add(task)
-            task.add_done_callback(self._shouting.discard)
-
-    async def _stop(self, why: str) -> None:
-        words = tuple(dict.fromkeys(words for w in self.watches for words in w.intake.unwritten))
-        self.rest = await tell_unusable(self.config, why, words, self.pager.notifiers(), self.clock)
-        self.broken = f"cannot write to {self.store.path}: {why}"
-        self.wake.set()
+    def _not_written(self) -> tuple[str, ...]:
+        """What would have paged and could not be written down."""
+        return tuple(dict.fromkeys(words for w in self.watches for words in w.intake.unwritten))
 
     async def look_at_profiles(self) -> None:
         """What every account looks like, and whether its newest post is known."""
@@ -249,7 +232,7 @@ class Service:
             await collector.look_at_profiles()
         except sqlite3.Error as error:
             self._swept.pop(collector.platform, None)  # what was seen and not written down is looked at again at once
-            self._cannot_write(error, tuple(words for w in self.watches for words in w.intake.unwritten))
+            self.emergency.cannot_write(error, self._not_written())
 
     async def sweep(self) -> None:
         """The same, as often as it is worth it."""
@@ -283,37 +266,15 @@ class Service:
         """Pages that are due; never raises, the next tick tries again."""
         try:
             self.pager.tick()
-            if self.unwritten.over(self._name_gap):
+            if self.emergency.pages_again():
                 for watch in self.watches:
                     watch.intake.unwritten = ()
-            self._failing_since = None
-        except sqlite3.Error as error:
-            self._cannot_write(error)
-        except Exception as error:
-            log.exception("the pager failed")
-            self._set_aside(error)
+            if self.store.damage.met:
+                self.emergency.set_aside()
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            self.emergency.cannot_page(error)
         if why := self.store.unusable():  # also what only a caller met that goes on without
-            self.stop_for(why)
-
-    def _set_aside(self, error: Exception) -> None:
-        """Nobody can be paged while one row stops all others: it is set aside and pages. A bug that no row explains is told."""
-        now = self.clock()
-        self._failing_since = self._failing_since or now
-        try:
-            if set_aside.bad_rows(self.store, self.outbox, now):
-                self.wake.set()
-            elif abs(now - self._failing_since) >= PATIENCE:
-                self.stop_for(f"the pager fails: {type(error).__name__}")
-        except sqlite3.Error as broken:
-            self._cannot_write(broken)
-
-    def _name_gap(self, sentence: str) -> None:
-        now = self.clock()
-        with self.store.transaction():
-            event = incidents.Event("blind:database", health.OURSELVES, Severity.NOTIFY, "Nothing could be written", sentence, now)
-            told = self.store.incident(self.outbox.happened(event, now))
-            assert told is not None
-            self.outbox.recovered(told, now, sentence)
+            self.emergency.stop_for(why)
 
     def check_health(self) -> None:
         """Open or close the incidents about our own blindness, then tell systemd how it goes."""
@@ -321,8 +282,8 @@ class Service:
             self._check_health(self.clock())
         except sqlite3.Error as error:
             self.check.cannot_write(error)
-            self._cannot_write(error)
-            if self.unwritten.waits:  # a restart would wait for it as well, and know less
+            self.emergency.cannot_write(error)
+            if self.emergency.unwritten.waits:  # a restart would wait for it as well, and know less
                 self._feed(self.clock(), 0)
 
     def _check_health(self, now: datetime) -> None:

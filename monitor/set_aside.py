@@ -10,9 +10,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from monitor import health, record
+from monitor import health, record, safe
 from monitor.incidents import Event
-from monitor.model import Severity
+from monitor.model import Kind, Severity, State
 from monitor.outbox import Outbox
 from monitor.pages import UNFINISHED
 from monitor.record import stamp
@@ -23,26 +23,81 @@ log = logging.getLogger("monitor.pager")
 SUBJECT = (
     "gap:pages:"  # before an incident's number: another one wakes by itself; closed by a person: nothing of ours can see that it is over
 )
+_LISTED, _TEXT = 10, 100  # incidents, characters
 
 
 def bad_rows(store: Store, outbox: Outbox, now: datetime) -> int:
-    """Set aside every unfinished page and unresolved incident that cannot be read; how many. Raises sqlite3.Error."""
+    """Set aside every silence, incident and unfinished page that cannot be read, and the registrations that were met; how many.
+
+    All of them are mended before the first is told: telling reads the others. Raises sqlite3.Error.
+    """
     with store.transaction():
         pages = _unreadable(store, f"SELECT * FROM pages WHERE state IN {UNFINISHED}", record.page)  # noqa: S608 - ours
-        found = _unreadable(store, "SELECT * FROM incidents WHERE state != 'resolved'", record.incident)
+        silences = _unreadable(store, "SELECT * FROM silences", record.silence)
+        found = _unreadable(store, "SELECT * FROM incidents", record.incident)
+        plans = _unreadable(store, f"SELECT * FROM approved WHERE id IN ({_met(store, 'approved')})", record.approved)  # noqa: S608 - numbers
         for row, why in pages:
             _drop_page(store, row, why, now)
+        for row, why in plans:
+            _withdraw(store, row, why, now)
+        for row, why in silences:
+            _end_silence(store, row, why, now)
         for row, why in found:
             _close_incident(store, row, why, now)
         for row, why in pages:
             _tell(store, outbox, row["incident"], f"a message to {row['route']} ({row['reason']})", why, now)
-        for row, why in found:
-            sentence = (
-                f"INC-{row['id']} ({row['headline']}: {row['reason']}) is damaged in the database ({why}) and was closed: this one takes its "
-                "place. Look at the account"
-            )
-            outbox.happened(Event(row["subject"], row["name"], Severity.PAGE, "An incident could not be read", sentence, now), now)
-    return len(pages) + len(found)
+        events = [_of_registration(row, why, now) for row, why in plans]
+        events += [_of_silence(row, why, now) for row, why in silences]
+        events += [_of_incident(row, why, now) for row, why in found if row["state"] != State.RESOLVED]
+        events += _of_resolved([row["id"] for row, _ in found if row["state"] == State.RESOLVED], now)
+        for event in events:
+            outbox.happened(event, now)
+    store.damage.met.clear()
+    return len(pages) + len(plans) + len(silences) + len(found)
+
+
+def _met(store: Store, table: str) -> str:
+    """The numbers of its rows that were met; there may be far too many others to look at them all."""
+    return ", ".join(str(number) for name, number in store.damage.met if name == table)
+
+
+def _of_registration(row: Any, why: str, now: datetime) -> Event:
+    """It approves nothing from now on."""
+    by = row["registrant"] or row["registered_by"] or row["approved_by"] or "somebody"
+    sentence = (
+        f"registration {row['id']} for {row['account']} by {by} (“{safe.for_log(row['text'], _TEXT)}”) is damaged in the database ({why}) and was"
+        " withdrawn: the post that it was for pages. Compare it with the plan and register it again"
+    )
+    return Event(
+        f"gap:approved:{row['id']}", health.OURSELVES, Severity.PAGE, "A registration could not be read", sentence, now, silenceable=False
+    )
+
+
+def _of_silence(row: Any, why: str, now: datetime) -> Event:
+    """It silences nothing any more; of one that had ended that is only worth a note."""
+    sentence = (
+        f"silence {row['id']} by {row['who']} ({row['reason']}) is damaged in the database ({why}) and was ended: what it covered pages "
+        "again. Begin another one if it is still needed"
+    )
+    return Event(f"gap:silence:{row['id']}", health.OURSELVES, Severity.NOTIFY, "A silence could not be read", sentence, now)
+
+
+def _of_incident(row: Any, why: str, now: datetime) -> Event:
+    """It takes the place of one that was not resolved. No silence covers it: the damaged one may have broken through that."""
+    sentence = (
+        f"INC-{row['id']} ({row['headline']}: {row['reason']}) is damaged in the database ({why}) and was closed: this one takes its "
+        "place. Look at the account"
+    )
+    return Event(row["subject"], row["name"], Severity.PAGE, "An incident could not be read", sentence, now, silenceable=False)
+
+
+def _of_resolved(numbers: list[int], now: datetime) -> list[Event]:
+    """There is nothing to be done about them, however many they are."""
+    if not numbers:
+        return []
+    listed = ", ".join(f"INC-{n}" for n in numbers[:_LISTED]) + (f" and {len(numbers) - _LISTED} more" if len(numbers) > _LISTED else "")
+    sentence = f"{listed}: damaged in the database and mended as far as possible. What stood there is in the audit chain. Look at the disk"
+    return [Event("gap:resolved", health.OURSELVES, Severity.NOTIFY, "Resolved incidents could not be read", sentence, now)]
 
 
 def letter(store: Store, outbox: Outbox, page: Any, why: str, now: datetime) -> None:
@@ -82,6 +137,28 @@ def _drop_page(store: Store, row: Any, why: str, now: datetime) -> None:
     store.sql.execute(
         "UPDATE pages SET state = 'dead', kind = 'note', mentions = '[]', created_at = ?, next_at = ?, fallback_at = NULL, sent_at = NULL,"
         " last_error = ? WHERE id = ?", [stamp(now), stamp(now), f"set aside: {why}", row["id"]],
+    )  # fmt: skip
+
+
+def _withdraw(store: Store, row: Any, why: str, now: datetime) -> None:
+    store.audit(now, "monitor", "row set aside", f"registration {row['id']}", why=why, row=dict(row))
+    kind = row["kind"] if row["kind"] in list(Kind) else Kind.POST.value
+    store.sql.execute(
+        "UPDATE approved SET kind = ?, links = '[]', pictures = '[]', alt = '[]', shown = '[]', not_before = ?, not_after = ?, created_at = ?,"
+        " used_at = NULL, confirmed_at = NULL, withdrawn_by = 'monitor', withdrawn_at = ?, revision = ? WHERE id = ?",
+        [kind, *[stamp(now)] * 4, store.registrations.revise(), row["id"]],
+    )
+
+
+def _end_silence(store: Store, row: Any, why: str, now: datetime) -> None:
+    store.audit(now, "monitor", "row set aside", f"silence {row['id']}", why=why, row=dict(row))
+    store.sql.execute(
+        "UPDATE silences SET ended_by = 'monitor', starts_at = ?, ends_at = ?, told = '{}', waits = 0 WHERE id = ?",
+        [stamp(now), stamp(now), row["id"]],
+    )
+    store.sql.execute(
+        "UPDATE incidents SET state = 'resolved', resolved_by = 'monitor', resolved_at = ?, cause = ?, outcome = 'over' WHERE subject = ? AND"
+        " state != 'resolved'", [stamp(now), f"it could not be read ({why}) and was ended", f"silence:{row['id']}"],
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from monitor import record
 from monitor.announcements import Announcements
 from monitor.connection import OpenFiles, is_busy
+from monitor.damage import Damage
 from monitor.hits import Hits
 from monitor.model import (
     NO_CONTEXT,
@@ -70,9 +71,10 @@ class Store:
         self.files = OpenFiles(path)
         self._patience = self._waits = patience
         self.install = str(self.sql.execute("SELECT value FROM meta WHERE key = 'install'").fetchone()[0])
+        self.damage = Damage()
         self.pages = Pages(self.sql, self.kept("page keys") or self.install)
-        self.registrations = Registrations(self.sql)
-        self.announcements = Announcements(self.sql)
+        self.registrations = Registrations(self.sql, self.damage)
+        self.announcements = Announcements(self.sql, self.damage)
         self.hits = Hits(self.sql)
 
     def rename_pages(self) -> None:
@@ -322,11 +324,11 @@ class Store:
         return frozenset(r[0] for r in self.sql.execute("SELECT subject FROM incidents WHERE state != 'resolved' AND severity = 3"))
 
     def last_resolved(self, subject: str) -> Incident | None:
-        """The newest resolved incident of a subject."""
-        row = self.sql.execute(
+        """The newest resolved incident of a subject. One that cannot be read is as none: it only explains."""
+        rows = self.sql.execute(
             "SELECT * FROM incidents WHERE subject = ? AND state = 'resolved' ORDER BY id DESC LIMIT 1", [subject]
-        ).fetchone()
-        return record.incident(row) if row else None
+        ).fetchall()
+        return next(iter(self.damage.readable("incidents", rows, record.incident)), None)
 
     def open_incident(self, subject: str) -> Incident | None:
         """The unresolved incident of a subject."""
@@ -364,12 +366,12 @@ class Store:
     def silences(self, now: datetime) -> tuple[Silence, ...]:
         """Those in force, and those that wait for a second person."""
         rows = self.sql.execute("SELECT * FROM silences WHERE ended_by = '' AND ends_at > ? ORDER BY id", [stamp(now)])
-        return tuple(record.silence(r) for r in rows)
+        return tuple(self.damage.readable("silences", rows, record.silence))
 
     def silence(self, number: int) -> Silence | None:
-        """By its number, over or not."""
-        row = self.sql.execute("SELECT * FROM silences WHERE id = ?", [number]).fetchone()
-        return record.silence(row) if row else None
+        """By its number, over or not. One that cannot be read is none: it silences nothing."""
+        rows = self.sql.execute("SELECT * FROM silences WHERE id = ?", [number]).fetchall()
+        return next(iter(self.damage.readable("silences", rows, record.silence)), None)
 
     def end_silence(self, number: int, who: str) -> None:
         """It is over."""
@@ -377,8 +379,8 @@ class Store:
 
     def muted(self, subject: str, since: datetime) -> int:
         """How many posts of an account were covered by silences that began since then, over or not."""
-        rows = self.sql.execute("SELECT told FROM silences WHERE starts_at > ?", [stamp(since)])
-        return sum(json.loads(row[0]).get(subject, 0) for row in rows)
+        rows = self.sql.execute("SELECT * FROM silences WHERE starts_at > ?", [stamp(since)])
+        return sum(dict(one.told).get(subject, 0) for one in self.damage.readable("silences", rows, record.silence))
 
     def silenced(self, number: int, subject: str) -> None:
         """It kept one more post of this account from waking anybody."""

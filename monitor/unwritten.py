@@ -33,6 +33,10 @@ REMEDY = (
     "Find and end whoever holds it (`fuser -v` says who), free the disk, make it writable, or put a good copy of the file in its place"
     " without the -wal and -shm beside the old one"
 )
+REMEDY_OF_FAULTS = (
+    "The journal says what fails (`journalctl -u hijack-monitor`). If this comes again, go back to the version or the copy of the database"
+    " before, and send the journal to the maintainers"
+)
 _SHOWN = 5  # accounts
 _POSTS = 2  # of 250 characters: a pager cuts what is longer than a thousand, and behind them stands what to do
 
@@ -105,13 +109,13 @@ def _listed(words: Sequence[str]) -> str:
     return f"{'; '.join(words[:_POSTS])}{more}. This is a page that cannot be written down: act on it now. " if words else ""
 
 
-async def tell_unusable(
-    config: Config, why: str, words: tuple[str, ...], routes: Mapping[str, Notifier], clock: Callable[[], datetime]
-) -> float:
-    """Nothing can be written any more, and we stop. Returns seconds, see `_report`."""
+async def tell_stop(
+    config: Config, problem: str, remedy: str, words: tuple[str, ...], routes: Mapping[str, Notifier], clock: Callable[[], datetime]
+) -> float:  # fmt: skip
+    """We cannot go on, and stop. Returns seconds, see `_report`."""
     text = (
-        f"🔴 {_listed(words)}hijack-monitor cannot write to {config.database} ({why}) and stops. "
-        f"Nobody watches {_names(config)}: look there yourself. {REMEDY}; it starts again by itself"
+        f"🔴 {_listed(words)}hijack-monitor {problem} and stops. "
+        f"Nobody watches {_names(config)}: look there yourself. {remedy}; it starts again by itself"
     )
     return await _report(Reported(config.data_dir), text, words, routes, clock())
 

@@ -1,0 +1,100 @@
+"""One row that cannot be read, whichever: the others page, blindness is found, and somebody is told of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor import set_aside, silences
+from monitor.announcer import Announcer
+from monitor.model import Severity, State
+from monitor.sources.interface import Batch
+from tests.conftest import World, world
+from tests.test_rollback import Desk
+
+
+def begin_silence(w: World, words: str = "league") -> None:
+    silences.begin(w.service.store, w.service.outbox, None, words, timedelta(hours=1), "a campaign", "bob", w.clock())
+
+
+async def test_a_damaged_page_beside_a_damaged_silence_and_a_damaged_past_stops_nobody(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(2)
+        begin_silence(w)
+        await w.run(2)
+        sql = w.service.store.sql
+        sql.execute("UPDATE incidents SET state = 'resolved', opened_at = 'noon' WHERE id = 1")
+        sql.execute("UPDATE pages SET mentions = 'nobody', state = 'ready' WHERE id = 1")
+        sql.execute("UPDATE silences SET starts_at = 'now'")
+        await w.run(15)
+        assert not w.service.broken
+        told = "\n".join(m.words() for m in w.slack.roots())
+        for headline in ("A page could not be made", "A silence could not be read", "Resolved incidents could not be read"):
+            assert headline in told
+        told = "\n".join(i.reason for i in w.service.store.incidents())
+        assert "silence 1 by bob (a campaign) is damaged in the database (ValueError) and was ended" in told
+        assert "INC-1: damaged in the database" in told
+        assert not w.service.store.silences(w.clock())
+        notice = w.service.store.incidents_of("silence:1")[0]
+        assert notice.state is State.RESOLVED
+        w.x.post("acme", "And the league is sold as well.")
+        await w.run(3)
+        assert any("league is sold" in m.words() for m in w.slack.waking()), "and what it covered pages"
+
+
+async def test_a_fault_of_ours_that_no_row_explains_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise TypeError("a bug")
+
+    async with world(tmp_path) as w:
+        monkeypatch.setattr(w.service.outbox, "due", broken)
+        await w.run(5)
+        before = w.service.broken
+        await w.run(10)
+        assert (before, w.service.broken) == ("", "cannot send pages (TypeError)")
+        (said,) = [m.text for m in w.slack.messages.values() if "Nobody watches @acme" in m.text]
+        assert "cannot send pages (TypeError) and stops" in said
+        assert "journalctl" in said
+        assert "fuser" not in said, "nobody holds anything"
+
+
+@pytest.mark.parametrize(
+    "column", ["kind", "links", "pictures", "alt", "shown", "not_before", "not_after", "used_at", "confirmed_at", "created_at"]
+)
+async def test_a_registration_that_cannot_be_read_approves_nothing_and_stops_nothing(tmp_path: Path, column: str) -> None:
+    desk = Desk(tmp_path)
+    await desk.begin()
+    desk.plan("Fees fall on Monday.")
+    desk.plan("Fees rise on Friday.")
+    desk.store.sql.execute(f"UPDATE approved SET {column} = 'x' WHERE id = 1")
+    Announcer(desk.store, desk.clock, None).tick()
+    desk.platform.batches["0"] = Batch((desk.post("2", "Fees fall on Monday."), desk.post("3", "Fees rise on Friday.")), "3")
+    await desk.watch.poll()
+    assert [k.verdict.severity for k in desk.store.posts("baseline = 0 AND kind = 'post'")] == [Severity.PAGE, Severity.CLEAR]
+    assert set_aside.bad_rows(desk.store, desk.outbox, desk.clock()) == 1
+    (told,) = desk.store.incidents_of("gap:approved:1")
+    assert "(“Fees fall on Monday.”) is damaged in the database" in told.reason
+    assert told.severity is Severity.PAGE
+    one = desk.store.registrations.get(1)
+    assert one
+    assert one.withdrawn_at
+    assert not desk.store.damage.met
+    desk.store.close()
+
+
+async def test_a_damaged_registration_and_a_hijack_at_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("Fees fall on Monday.")
+        w.service.store.sql.execute("UPDATE approved SET links = 'x'")
+        w.x.post("acme", "We are sold.")
+        await w.run(30)
+        assert not w.service.broken
+        told = [m.words() for m in w.slack.waking()]
+        assert any("We are sold." in words for words in told)
+        assert any("A registration could not be read" in words for words in told)
+        w.x.post("acme", "Fees fall on Monday.")
+        await w.run(3)
+        assert any("Fees fall on Monday." in m.words() for m in w.slack.messages.values() if "Unapproved" in m.words())
