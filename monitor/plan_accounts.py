@@ -26,6 +26,7 @@ NETWORKS = {
     "newsletter": "newsletter email mail", "blog": "blog website", "slack": "slack",
 }  # fmt: skip
 _NETWORK = {word: network for network, words in NETWORKS.items() for word in words.split()}
+_SOCIAL = NETWORKS.keys() - {"google", "line", "medium", "newsletter", "blog", "slack"}  # those are words as well
 _SEVERAL = re.compile(r"[,;|\n+&]+|\s(?:and|und|et)\s")
 _PROFILE = re.compile(r"(?:https?://)?(?:www\.|mobile\.|m\.)?([a-z0-9-]+\.[a-z.]{2,12})/@?([\w.-]+)/?(?:\?.*)?", re.IGNORECASE)
 _BEFORE = re.compile(r"([^@:–—/-]+?)\s*(?:[:–—/-]\s*|(?=@))@?(\S+)")  # Twitter: acme, X - @acme
@@ -50,6 +51,11 @@ class _Named:
 def network_of(word: str) -> str:
     """Our name of the network that a word means, or an empty string. An `@x` is a handle."""
     return "" if word.strip().startswith("@") else _NETWORK.get(fold(word), "")
+
+
+def names_a_network(words: Iterable[str]) -> bool:
+    """Whether a column of that name, by words, says what goes out there: `On X`, `LinkedIn`."""
+    return any(network in _SOCIAL for word in words if (network := network_of(word)))
 
 
 def accounts_named(cells: Iterable[Any], how: Reading) -> tuple[list[Account], list[str], list[str]]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from monitor.plan import PlanError, Reading
-from monitor.plan_accounts import network_of
+from monitor.plan_accounts import names_a_network, network_of
 from monitor.plan_columns import LISTS, MEANINGS, filled, flat, means, quoted, remark, target, tells
-from monitor.plan_names import approves, fold, says_plainly
-from monitor.plan_status import STATES, folded
+from monitor.plan_names import approves, fold, says_plainly, words_of
+from monitor.plan_status import is_a_state, names_a_state, names_an_approval, says_no
 from monitor.plan_times import date_order, looks_dated, order_said, zone_said, zone_unclear
 
 _LINK = re.compile(r"https?://\S+|www\.\S+|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,12}(?:/\S*)?", re.IGNORECASE)
@@ -145,7 +145,7 @@ def _states(path: Path, columns: list[_Column]) -> None:
     for one in which somebody has to approve and nobody has.
     """
     for one in columns:
-        if not one.cells and (one.meaning == "by" or (one.meaning == "status" and approves(one.name))):
+        if not one.cells and _has_to_be_filled(one):
             raise PlanError(
                 f"{path}: column “{one.name}” is empty in every row: nobody has approved anything. Fill it in, or leave it out with --ignore"
                 f" “{one.name}” if everything in the file is approved"
@@ -159,6 +159,12 @@ def _states(path: Path, columns: list[_Column]) -> None:
             )
 
 
+def _has_to_be_filled(column: _Column) -> bool:
+    if column.meaning in ("by", "status"):
+        return column.meaning == "by" or approves(column.name)
+    return not column.meaning and names_an_approval(words_of(column.name))
+
+
 def _unread(path: Path, columns: list[_Column], how: Reading) -> list[str]:
     """A note on the columns that nobody reads. Raises PlanError when one matters."""
     wrong = []
@@ -168,7 +174,9 @@ def _unread(path: Path, columns: list[_Column], how: Reading) -> list[str]:
         sample = next((text for text in shown if _tells(text, how)), shown[0] if shown else "")
         if len(telling) * 2 >= max(1, len(shown)):
             wrong.append(f"“{one.name}” holds {max(set(telling), key=telling.count)} (like {sample[:40]!r})")
-        elif tells(one.name) or ("0" in shown and set(shown) <= {"0", "1"}):
+        elif refused := next(filter(says_no, shown), ""):
+            wrong.append(f"“{one.name}” holds states (like {refused[:40]!r})")
+        elif _may_matter(one.name) or ("0" in shown and set(shown) <= {"0", "1"}):
             wrong.append(f"“{one.name}” (like {sample[:40]!r}) may matter")
     if wrong:
         raise PlanError(
@@ -176,6 +184,11 @@ def _unread(path: Path, columns: list[_Column], how: Reading) -> list[str]:
             " account, status, link, media …), or leave it out with --ignore “NAME”"
         )
     return [f"not read: {quoted(one.name for one in columns)}"] if columns else []
+
+
+def _may_matter(name: str) -> bool:
+    words = words_of(name)
+    return tells(name) or names_a_state(words) or names_a_network(words)
 
 
 def _shown(cell: Any) -> Iterable[str]:
@@ -191,7 +204,7 @@ def _tells(text: str, how: Reading) -> str:
     zone = "/" in text or text.lower().startswith(("utc", "gmt"))
     known = text.lower() in (a.handle.lower() for a in how.accounts) or text in (a.id for a in how.accounts if len(a.id) > 4)
     found = {
-        "dates": looks_dated(text), "media": _MEDIA.fullmatch(text), "links": _LINK.fullmatch(text), "states": folded(text) in STATES,
+        "dates": looks_dated(text), "media": _MEDIA.fullmatch(text), "links": _LINK.fullmatch(text), "states": is_a_state(text),
         "zones": zone and zone_said(text), "accounts": known or _HANDLE.fullmatch(text) or network_of(text),
     }  # fmt: skip
     return next((what for what, yes in found.items() if yes), "")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from monitor.plan_names import fold
+
 # Approved, scheduled, ready, queued, published, yes and true, as planning tools and spreadsheets write them, in each gender.
 # A word that says less in any of these languages is left out: “geplant” (planned), “pronto” (Spanish: soon), “igen” (Swedish: again).
 YES_WORDS = {
@@ -34,7 +36,9 @@ _OTHER_STATES = (
     " not approved, unapproved, approval needed, needs approval, awaiting approval, waiting for approval, needs review, in review,"
     " under review, to review, changes requested, needs changes, revise, revision, idea, ideas, failed, error, deleted, cancelled, canceled,"
     " on hold, hold, paused, blocked, wip, in progress, to do, todo, done, open, closed, final, sent, sending, live, active, inactive,"
-    " archived, expired, new, planned, in queue, queue, accepted, signed off, cleared, confirmed, unconfirmed, tbd, tbc,"
+    " archived, expired, new, planned, in queue, queue, accepted, signed off, cleared, confirmed, unconfirmed, tbd, tbc, not yet, not ready,"
+    " no go, hold on, held, wait, stop, skip, veto, vetoed, cancel, reject, postponed, withdrawn, embargo, embargoed, unpublished, unscheduled,"
+    " do not post, do not publish, don t post, dont post,"
     " nein, falsch, entwurf, offen, abgelehnt, in prüfung, wartet, geplant, bereit, fertig, gestoppt, verworfen, storniert,"
     " non, faux, brouillon, en attente, refusé, refusée, rejeté, à valider, planifié, prêt, annulé, falso, borrador, pendiente, rechazado,"
     " rechazada, en revisión, cancelado, pronto, rascunho, pendente, rejeitado, reprovado, não, bozza, in attesa, rifiutato, respinto,"
@@ -55,6 +59,35 @@ def _words(line: str) -> Iterable[str]:
 
 YES = frozenset(word for line in YES_WORDS.values() for word in _words(line))
 STATES = (YES | frozenset(_words(_OTHER_STATES))) - {"0", "1"}
+# Of these a column may hold one beside other things: a kind of post, a label, a tick.
+_LABELS = frozenset(_words("x, ✓, ✔, ☑, ✅, y, n, new, live, open, active, idea, ideas, concept, koncept, pronto"))
+_SIGNED = frozenset(_words("ready, ok, okay, okayed, sign, signed, signoff, cleared, clearance, released, accepted, confirmed"))
+_NAMING = (
+    _SIGNED
+    | frozenset(_words("go, check, checked, checkbox, signature, hold, wip"))
+    | {word for word in map(fold, STATES - _LABELS) if len(word) > 3 or not word.isascii()}
+) - {"lista", "error", "revision"}  # fmt: skip
+_BESIDE_WORDS = re.compile(r"\([^)]*\)|[^\w\s]+")
+
+
+def is_a_state(cell: str) -> bool:
+    """Whether a cell is a state, whatever signs or remarks stand beside it, as in `Draft (v2)`."""
+    return folded(cell) in STATES or folded(_BESIDE_WORDS.sub(" ", cell)) in STATES
+
+
+def says_no(cell: str) -> bool:
+    """Whether a cell is a state that does not say yes, and hardly anything else: `Draft`, not `x` or `new`."""
+    return is_a_state(cell) and not {folded(cell), folded(_BESIDE_WORDS.sub(" ", cell))} & (YES | _LABELS)
+
+
+def names_an_approval(words: Iterable[str]) -> bool:
+    """Whether somebody has to put something into a column of that name, by words, before a post may go out: `Ready`, `Sign-off`."""
+    return not _SIGNED.isdisjoint(words)
+
+
+def names_a_state(words: Iterable[str]) -> bool:
+    """Whether a column of that name, by words, holds what decides about posts: `Draft`, `Signed off`, `OK to post`."""
+    return not _NAMING.isdisjoint(words)
 
 
 _NO_NAMES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 from collections.abc import Sequence
 from dataclasses import replace
@@ -152,11 +153,24 @@ def test_a_column_of_states_that_is_empty_in_every_row_decides_nothing_and_is_sa
 
 
 @pytest.mark.parametrize(
-    "name", ["Approved by", "approved_by", "Approved", "Approval status", "approved_at", "Needs approval", "Freigabe", "Validation", "承認"]
+    "name",
+    [
+        "Approved by",
+        "approved_by",
+        "Approved",
+        "Approval status",
+        "approved_at",
+        "Needs approval",
+        "Freigabe",
+        "Validation",
+        "承認",
+        "Ready?",
+        "Sign-off",
+    ],
 )
 def test_a_column_in_which_somebody_approves_and_nobody_has_stops_the_file(name: str) -> None:
     for body in (table(["Text", name], [TEXT, ""], ["Another post", " "]), json.dumps([{"text": TEXT, name: None}, {"text": "Another"}])):
-        with pytest.raises(PlanError, match=f"column “{name}” is empty in every row: nobody has approved anything"):
+        with pytest.raises(PlanError, match=f"column “{re.escape(name)}” is empty in every row: nobody has approved anything"):
             imported(body)
         assert all(isinstance(row, Plan) for row in rows(body, replace(HOW, ignore=(name,))))
     with pytest.raises(PlanError, match="nobody has approved"):
@@ -230,6 +244,48 @@ def test_a_column_that_matters_and_is_not_understood_stops_the_file(name: str, c
     if name:
         with pytest.raises(PlanError, match=what):
             imported(json.dumps([{"text": TEXT, "more": {name: cell}}]))
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("Draft", ["1", ""]), ("Cancelled", ["", "x", "", ""]), ("annulé ?", ["1"]), ("Ready", ["not yet", "yes"]), ("Go/No-go", ["no-go", "go"]),
+        ("OK to post", ["wait for Anna"]), ("Signed off", ["Anna", "Ben"]), ("Spell check", ["1"]), ("On hold since", ["Tuesday's call"]),
+        ("On X", ["-", "posted"]), ("LinkedIn", ["1", ""]), ("X/Twitter", ["1"]), ("Entwurf", ["1"]), ("下書き", ["1"]),
+    ],
+)  # fmt: skip
+def test_a_column_named_after_a_state_a_sign_off_or_a_network_stops_the_file_whatever_it_holds(name: str, cells: list[str]) -> None:
+    body = table(["Text", name], *([f"{TEXT} {place}", cell] for place, cell in enumerate(cells)))
+    with pytest.raises(PlanError, match=r"--column WHAT=.* or leave it out with --ignore"):
+        imported(body)
+    assert all(isinstance(row, Plan) for row in rows(body, replace(HOW, ignore=(name,))))
+    with pytest.raises(PlanError, match="not understood"):
+        imported(json.dumps([{"text": TEXT, name: 1}, {"text": "Another post", name: None}]))
+
+
+NO = ["Rejected", "draft", "DRAFT (v2)", "Cancelled!", "on hold", "Not yet", "no-go", "Don't post", "abgelehnt", "却下", "✗"]
+
+
+@given(st.sampled_from(NO), st.integers(0, 8), st.sampled_from(["Type", "Note", "Campaign", "Kategorie", "meta"]))
+def test_one_cell_that_says_no_stops_the_file_however_many_others_there_are(no: str, place: int, name: str) -> None:
+    cells = [f"some words {number}" for number in range(9)]
+    cells[place] = no
+    with pytest.raises(PlanError, match=f"“{name}” holds states"):
+        imported(table(["Text", name], *([f"{TEXT} {number}", cell] for number, cell in enumerate(cells))))
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("No.", ["1", "2"]), ("#", ["1", "2"]), ("Type", ["image", "live", "video"]), ("Idea", ["Explain the fees"]), ("Notes", ["", "Check this with Anna"]),
+        ("Content pillar", ["Education"]), ("Character count", ["120", "99"]), ("UTM medium", ["social"]), ("Subject line", ["Fees fall"]), ("Google Drive", ["folder 7"]),
+        ("Post type", ["video", "image"]), ("Priority", ["high", "low"]), ("Part", ["1/3", "2/3"]), ("Format", ["16:9", "1:1"]), ("Año", ["2026"]), ("Owner", ["Anna", "Ben"]),
+    ],
+)  # fmt: skip
+def test_what_calendars_hold_beside_it_is_named_and_stops_nothing(name: str, cells: list[str]) -> None:
+    found = imported(table(["Date", "Text", name], *(["2026-12-25", f"{TEXT} {place}", cell] for place, cell in enumerate(cells))))
+    assert all(isinstance(row, Plan) for _, row in found.rows)
+    assert found.notes == (f"not read: “{name}”",)
 
 
 def test_columns_that_do_not_matter_are_named_and_any_can_be_mapped() -> None:
