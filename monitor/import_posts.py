@@ -122,6 +122,9 @@ class Import:
         accounts = self.accounts.get(external_id)
         return [one for one in found if one.account not in accounts and one.id not in self.moved] if accounts else []
 
+    def _changes(self, one: ApprovedPost, plan: Plan) -> list[str]:
+        return self._differences(one, plan, pictures=not plan.files or self._is_compared(plan))
+
     def _differences(self, one: ApprovedPost, plan: Plan, *, pictures: bool) -> list[str]:
         return plan_changes.differences(self.store.registrations.thread(one), plan, self.now, pictures=pictures)
 
@@ -167,8 +170,7 @@ class Import:
         one = self._known(plan)
         if one is None:
             return self._registered(plan)
-        changed = self._differences(one, plan, pictures=not plan.files or self._is_compared(plan))
-        if changed:
+        if changed := self._changes(one, plan):
             return self._replaced(one, plan, ", ".join(changed))
         if self.act.source != one.source and self.act.source and self.act.commit:
             self.store.registrations.belongs(one.id, self.act.source)
@@ -197,7 +199,6 @@ class Import:
         self._notes = (
             [f"#{one.id} was confirmed by {one.confirmed_by}: whoever confirms has to read the new one"] if one.confirmed_at else []
         )
-        self._twins.drop(one)
         self.moved.add(one.id)
         said = f"{changed}; {self._words(plan)}"
         if not self.act.commit:
@@ -226,11 +227,24 @@ class Import:
         rows. All of it is withdrawn together, or nothing where a row cannot be told from one that left.
         """
         to_come = self.store.registrations.to_come(self.now)
+        first = {one.id: self.store.registrations.first(one) for one in to_come}
         if self.act.source:
-            known = {first.id: first for one in to_come if not (first := self.store.registrations.first(one)).withdrawn_at}
+            known = {one.id: one for one in first.values() if not one.withdrawn_at}
             self.gone, self.kept_all = plan_changes.what_left(rows, known.values(), self.act.source)
-        leaving = {one.id for one, _ in self.gone} if not self.kept_all else set()
-        self._twins = plan_changes.Twins(one for one in to_come if one.id not in leaving)
+        leaving = self._leaving(rows)
+        self._twins = plan_changes.Twins(one for one in to_come if first[one.id].id not in leaving)
+
+    def _leaving(self, rows: Iterable[Row]) -> set[int]:
+        """What is withdrawn or replaced by the end, whichever row comes first: none of it is anybody's twin."""
+        plans = {(row.external_id, row.account): row for _, row in reversed(list(rows)) if isinstance(row, Plan)}
+        for row in plans.values():
+            with suppress(plan_changes.AmbiguousError, DeskError):
+                one = self._known(row)
+                if one and row.not_after >= self.now and self._changes(one, row) and desk.unused_thread(self.store, one):
+                    self.moved.add(one.id)
+        left = {one.id for one, _ in [*([] if self.kept_all else self.gone), *self._find_dropped()] if not one.used_by}
+        leaving, self.moved = self.moved | left, set()
+        return leaving
 
     def _find_dropped(self) -> list[tuple[ApprovedPost, str]]:
         """What is registered for accounts that the file's rows name no more."""

@@ -122,10 +122,6 @@ class Twins:
         """It may be posted, and is called so."""
         self._found.setdefault(_words(one), {})[name] = (one.not_before, one.not_after)
 
-    def drop(self, one: ApprovedPost) -> None:
-        """It is withdrawn."""
-        self._found.get(_words(one), {}).pop(f"#{one.id}", None)
-
     def of(self, plan: Plan) -> list[str]:
         """A note for each that has the same words and a window that overlaps."""
         start, end = plan.not_before, plan.not_after

@@ -504,6 +504,36 @@ def test_twins_and_overlapping_windows_are_named(take: Take) -> None:
     assert "note: #1 has the same words and the same window" in take(replace(ROW, external_id="13"))[1]
 
 
+@pytest.mark.parametrize("commit", [True, False])
+def test_what_this_import_replaces_or_withdraws_is_nobodys_twin(commit: bool, take: Take) -> None:
+    one, other, gone = numbered(1), numbered(2), numbered(3)
+    thread = replace(numbered(4), more=("A part of its own",))
+    take(one, other, gone, replace(gone, account="x::2"), thread, source="november")
+    said = take(
+        replace(one, text=other.text),
+        replace(other, text=one.text),
+        replace(numbered(5), text=gone.text, account="x::2"),
+        replace(numbered(6), text=gone.text),
+        replace(numbered(3), text="Other words by now"),
+        replace(numbered(7), text="A part of its own", links=()),
+        source="november",
+        commit=commit,
+    )[1]
+    assert said.count(" replaced: " if not commit else " is replaced by ") == 3
+    assert "same words" not in said
+
+
+def test_what_stays_after_all_is_a_twin(take: Take, store: Store) -> None:
+    take(replace(numbered(1), more=("A part of its own",)), numbered(2), source="november")
+    use(store, 1)
+    part = replace(numbered(5), text="A part of its own", links=())
+    assert (
+        "note: #2 has the same words" in take(replace(numbered(1), text="Changed"), numbered(2), part, source="november", commit=False)[1]
+    )
+    same_id = take(numbered(2), replace(numbered(2), text="Changed"), replace(numbered(6), text=numbered(2).text), source="november")[1]
+    assert "note: #3 has the same words" in same_id
+
+
 def test_an_old_version_that_is_used_meanwhile_is_not_withdrawn(store: Store) -> None:
     """The daemon may use a registration between the look and the act."""
     desk.register(store, ROW, "carla", datetime.now(UTC))
