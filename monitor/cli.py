@@ -13,7 +13,7 @@ import click
 
 from monitor.cli_posts import posts
 from monitor.cli_rules import rules
-from monitor.command import App, acting, actor, as_json, configured, open_store, reading, refuse_root, show_all, utc_now
+from monitor.command import NUMBER, App, acting, actor, as_json, configured, open_store, reading, refuse_root, show_all, utc_now
 from monitor.model import CAUSES
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def list_incidents(config: Config, as_json: bool, show_all: bool) -> None:  # no
 
 
 @incidents.command("show")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @as_json
 @configured
 def show_incident(config: Config, number: int, as_json: bool) -> None:  # noqa: FBT001
@@ -164,7 +164,7 @@ def _act(config: Config, number: int, verb: str, who: str | None, note: str = ""
 
 
 @incidents.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @acting
 @configured
 def ack(config: Config, number: int, who: str | None) -> None:
@@ -173,7 +173,7 @@ def ack(config: Config, number: int, who: str | None) -> None:
 
 
 @incidents.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option("--cause", required=True, type=click.Choice(CAUSES), help="What it was.")
 @click.option("--note", default="", help="What else there is to say of it; recorded.")
 @acting
@@ -184,7 +184,7 @@ def resolve(config: Config, number: int, cause: str, note: str, who: str | None)
 
 
 @incidents.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @acting
 @configured
 def escalate(config: Config, number: int, who: str | None) -> None:
@@ -193,7 +193,7 @@ def escalate(config: Config, number: int, who: str | None) -> None:
 
 
 @incidents.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @acting
 @configured
 def reopen(config: Config, number: int, who: str | None) -> None:
@@ -202,7 +202,7 @@ def reopen(config: Config, number: int, who: str | None) -> None:
 
 
 @incidents.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option("--to", "folder", default=".", show_default=True, type=click.Path(file_okay=False, exists=True), help="Where to write.")
 @configured
 def export(config: Config, number: int, folder: str) -> None:
@@ -242,7 +242,7 @@ def verify(file: str, anchor: str, key: str) -> None:
 
 
 @incidents.command("approve")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option(
     "--post", "posts", multiple=True, help="Only the post with this id; may be given again. Default: all, after their texts were shown."
 )
@@ -322,7 +322,7 @@ def begin_silence(config: Config, hours: float, reason: str, account: str, words
 
 
 @silence.command("end")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @acting
 @configured
 def end_silence(config: Config, number: int, who: str | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.command import acting, actor, as_json, configured, open_store, reading, show_all, utc_now
+from monitor.command import NUMBER, acting, actor, as_json, configured, open_store, reading, show_all, utc_now
 
 if TYPE_CHECKING:
     from monitor.config import Config
@@ -53,7 +53,7 @@ def posts() -> None:
 @click.option("--answers-under", "conversation", default="", help="Instead of TEXT: every reply below this post, by id or link.")
 @click.option(
     "--most",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 1_000_000),
     help="With --answers-under: so many replies are expected; one notice when there are more.  [default: 50]",
 )
 @click.option("--author", default="", help="Instead of TEXT, with --kind repost or quote: every one of this handle's posts.")
@@ -166,6 +166,8 @@ def import_(config: Config, file: str, who: str | None, **given: Any) -> None:
         columns=tuple(map(_what_and_name, given["columns"])), ignore=given["ignore"], approved=given["approved"],
         early=timedelta(minutes=given["early"]), late=timedelta(minutes=given["late"]), thread=given["thread"],
     )  # fmt: skip
+    if not (how.early or how.late):
+        raise click.UsageError("--early 0 and --late 0 leave a post no time to appear in: give one of them at least 1 minute")
     source = given["source"]
     if source is not None and not (0 < len(source := source.strip()) <= 80 and source.isprintable()):
         raise click.UsageError("--replace: expected the name of a plan, of at most 80 characters")
@@ -202,7 +204,7 @@ def show_post(config: Config, number: str, as_json: bool) -> None:  # noqa: FBT0
     """A registration by its number, or a judged post as x:ID or by its link: why nobody was paged."""
     from monitor import desk, planning, safe, show
 
-    if not re.fullmatch("[0-9]{1,15}", number):
+    if not re.fullmatch("[1-9][0-9]{0,14}", number):
         _show_judged(config, number, as_json=as_json)
         return
     store = open_store(config)
@@ -240,7 +242,7 @@ def _show_judged(config: Config, given: str, *, as_json: bool) -> None:
 
 
 @posts.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @acting
 @configured
 def withdraw(config: Config, number: int, who: str | None) -> None:
@@ -252,7 +254,7 @@ def withdraw(config: Config, number: int, who: str | None) -> None:
 
 
 @posts.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @acting
 @configured
 def confirm(config: Config, number: int, who: str | None) -> None:

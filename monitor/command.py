@@ -69,6 +69,7 @@ def configured(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+NUMBER = click.IntRange(1, 2**63 - 1)  # of a registration, an incident or a silence: as far as the database counts
 as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 show_all = click.option("--all", "show_all", is_flag=True, help="Every row, however many there are; --json has them all.")
 acting = click.option("--as", "who", metavar="NAME", help="Who does this; recorded. Default: the user logged in.")

@@ -112,6 +112,16 @@ def _opens(plan: Plan) -> str:
     return f"{what} goes by in its window, whatever it says, unless a rule accuses it" if what else ""
 
 
+def check(plan: Plan, now: datetime) -> None:
+    """Raises DeskError when it cannot be registered, whatever is registered already."""
+    if plan.not_after <= plan.not_before:
+        raise DeskError("the window ends before it begins")
+    if len(plan.alt) > max(plan.media, len(plan.pictures)):
+        raise DeskError(f"{len(plan.alt)} alt texts for {max(plan.media, len(plan.pictures))} pictures or videos")
+    if plan.not_after < now:
+        raise DeskError(f"the window ended at {plan.not_after:%Y-%m-%d %H:%M} UTC; a registration is for what comes")
+
+
 def register(
     store: Store, plan: Plan, who: str, now: datetime, origin: Origin | None = None, replacing: ApprovedPost | None = None
 ) -> int | None:
@@ -120,12 +130,7 @@ def register(
     With `replacing`, that one is withdrawn for it, with all of its thread; the new one is as young, and as unconfirmed, as any other.
     Raises DeskError when a part of the old one is used.
     """
-    if plan.not_after <= plan.not_before:
-        raise DeskError("the window ends before it begins")
-    if len(plan.alt) > max(plan.media, len(plan.pictures)):
-        raise DeskError(f"{len(plan.alt)} alt texts for {max(plan.media, len(plan.pictures))} pictures or videos")
-    if plan.not_after < now:
-        raise DeskError(f"the window ended at {plan.not_after:%Y-%m-%d %H:%M} UTC; a registration is for what comes")
+    check(plan, now)
     origin = origin or Origin()
     origin = origin if origin.batch else replace(origin, batch=new_act())
     with store.transaction():

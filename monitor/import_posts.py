@@ -181,6 +181,7 @@ class Import:
     def _registered(self, plan: Plan) -> tuple[str, str]:
         if plan.not_after < self.now:
             return "bad", f"BAD: its window ended at {plan.not_after:%Y-%m-%d %H:%M} UTC"
+        desk.check(plan, self.now)
         said = self._words(plan)
         if taken_back := self.store.registrations.withdrawn(plan.external_id, plan.account):
             said += f" (#{taken_back}, the same row, was withdrawn)"
@@ -196,6 +197,7 @@ class Import:
             raise DeskError(f"it changes {changed}, and {error}; give the new post an external_id of its own") from None
         if plan.not_after < self.now:
             return "bad", f"BAD: its window ended at {plan.not_after:%Y-%m-%d %H:%M} UTC{_stays(one.id)}"
+        desk.check(plan, self.now)
         self._notes = (
             [f"#{one.id} was confirmed by {one.confirmed_by}: whoever confirms has to read the new one"] if one.confirmed_at else []
         )
@@ -239,8 +241,9 @@ class Import:
         plans = {(row.external_id, row.account): row for _, row in reversed(list(rows)) if isinstance(row, Plan)}
         for row in plans.values():
             with suppress(plan_changes.AmbiguousError, DeskError):
+                desk.check(row, self.now)
                 one = self._known(row)
-                if one and row.not_after >= self.now and self._changes(one, row) and desk.unused_thread(self.store, one):
+                if one and self._changes(one, row) and desk.unused_thread(self.store, one):
                     self.moved.add(one.id)
         left = {one.id for one, _ in [*([] if self.kept_all else self.gone), *self._find_dropped()] if not one.used_by}
         leaving, self.moved = self.moved | left, set()

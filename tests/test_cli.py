@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -113,6 +114,24 @@ def test_what_is_registered_is_linted(run: Run) -> None:
     loud = run("posts", "add", "Donate to bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4")
     assert "it will PAGE although registered" in loud.output
     assert "registering it silences this" in run("posts", "add", "Last day for withdrawals in the old app").output
+
+
+@pytest.mark.parametrize("number", [str(10**23), str(2**63), "0", "-1", "1e3", "²"])
+def test_a_number_that_cannot_be_one_is_a_mistake_of_usage_for_every_command_that_takes_one(number: str, run: Run) -> None:
+    groups = [group for group in main.commands.values() if isinstance(group, click.Group)]
+    taking = [(g, c) for g in groups for c in g.commands.values() if any(p.name == "number" for p in c.params)]
+    assert len(taking) >= 10
+    for group, command in taking:
+        needed = [word for p in command.params if p.required and p.name != "number" for word in (p.opts[0], "attack")]
+        said = run(str(group.name), str(command.name), *needed, "--", number)
+        assert (said.exit_code, "number" in said.output.lower()) == (2, True), (command.name, said.output)
+    assert run("posts", "add", "--answers-under", "1993000000000000000", f"--most={number}").exit_code == 2
+
+
+def test_a_window_without_a_minute_in_it_is_refused_in_a_dry_run_too(run: Run) -> None:
+    for commit in ((), ("--commit",)):
+        none = run("posts", "import", "plan.csv", "--early", "0", "--late", "0", *commit)
+        assert (none.exit_code, "leave a post no time to appear in" in none.output) == (2, True)
 
 
 def test_a_window_needs_a_zone_and_an_order(run: Run) -> None:

@@ -146,6 +146,15 @@ def test_what_is_used_is_not_replaced_and_the_row_says_so(take: Take, store: Sto
     assert standings(store) == {1: "used"}
 
 
+@pytest.mark.parametrize("change", [{"alt": ("A door", "A key")}, {"not_after": ROW.not_before}, {"not_after": LATER - timedelta(days=9)}])
+def test_a_dry_run_refuses_what_the_import_would(change: dict[str, Any], take: Take, store: Store) -> None:
+    for rows in ((replace(ROW, **change),), (ROW,), (replace(ROW, **change),)):
+        dry, done = take(*rows, commit=False), take(*rows)
+        assert dry[0] == done[0] == (rows[0] is not ROW)
+        assert ("BAD: " in dry[1], "BAD: " in done[1]) == (rows[0] is not ROW, rows[0] is not ROW)
+    assert standings(store) == {1: "planned"}
+
+
 def test_a_thread_is_replaced_whole_and_not_when_it_has_begun(take: Take, store: Store) -> None:
     thread = replace(ROW, text="One", more=("Two", "Three"), external_id="t")
     take(thread, replace(ROW, external_id="t#2"))

@@ -395,7 +395,8 @@ async def test_a_silence_is_begun_announced_and_ended_in_slack(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "answer"),
     [("silence <@U0ACME|acme> 9h too long &amp; more", "between a minute and 8 h"), ("silence", "I did not understand"), ("silence 2h", "I did not understand"), ("silence 9h too long", "between a minute and 8 h"),
-     ("silence @nobody 2h why", "is not watched"), ("silence end 7", "there is no silence 7")],
+     ("silence @nobody 2h why", "is not watched"), ("silence end 7", "there is no silence 7"),
+     ("silence end ²", "I did not understand"), ("silence end 99999999999999999999999", "I did not understand")],
 )  # fmt: skip
 async def test_a_silence_that_cannot_be_says_why(text: str, answer: str, tmp_path: Path) -> None:
     async with office(tmp_path) as w:
@@ -468,6 +469,7 @@ async def test_a_planned_post_without_links_goes_by_when_it_is_posted(tmp_path: 
     [
         ({"text": "  "}, "text"),
         ({"text": "a", "links": "acme.example"}, "links"),
+        ({"text": "a", "media": "²"}, "media"),
         ({"text": "a", "until": 5}, "until"),
         ({"text": "a", "media": "11"}, "media"),
     ],

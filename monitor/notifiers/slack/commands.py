@@ -98,13 +98,13 @@ class Commands:
         return [(r, names.get(r.account, r.account)) for r in found], count
 
     async def _silence(self, payload: Payload, rest: str) -> str:
-        ends = rest.startswith("end ") and rest[4:].strip().isdigit()
+        ends = re.fullmatch(r"end\s+([0-9]{1,15})\s*", rest)
         who, why = await self._people.may(user_of(payload), "unsilence" if ends else "silence", team_of(payload))
         if why:
             return why
         office, now = self._office, self._office.clock()
         if ends:
-            return self._replies.tried(payload, lambda: silences.end(self._store, office.outbox, int(rest[4:]), who, now)) or "Ended."
+            return self._replies.tried(payload, lambda: silences.end(self._store, office.outbox, int(ends[1]), who, now)) or "Ended."
         asked = _SILENCE.fullmatch(rest)
         if asked is None:
             return f"I did not understand that.\n{HELP}"

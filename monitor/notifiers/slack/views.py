@@ -6,6 +6,7 @@ Limits are Slack's: 100 blocks a view, 24 characters a title, 75 an option, 3,00
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -231,6 +232,6 @@ def planned_post(filled: dict[str, Any], known: set[str], now: datetime) -> Plan
     if any(not link.startswith(("https://", "http://")) for link in links):
         raise ValueError("links: one a line, each beginning with https://")
     media = str(filled.get("media") or "0")
-    if not media.isdigit() or int(media) > 10:
+    if not re.fullmatch("[0-9]|10", media):
         raise ValueError("media: how many pictures and videos, 0 to 10")
     return Plan(str(filled["account"]), Kind.POST, str(filled["text"]).rstrip("\n"), start, end, links, int(media))
