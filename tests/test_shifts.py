@@ -50,6 +50,7 @@ THIS_WEEK = (f"RECURRENCE-ID:{at(-2)}", f"DTSTART:{at(-2)}", f"DTEND:{at(10)}")
         ([event(ANN, "STATUS:TENTATIVE")], ["ann"]),
         ([event(ANN, "STATUS:CANCELED"), event(BEN, "STATUS: deleted ")], []),
         ([event("ATTENDEE:mailto:ann@acme.example", "SUMMARY:Canceled: Social on-call"), event("ATTENDEE:mailto:ben@acme.example", "SUMMARY:Social")], ["ben"]),
+        ([event("ATTENDEE:mailto:ann@acme.example", "SUMMARY:Social on-call (cancelled)", "STATUS:CONFIRMED"), event(BEN)], ["ben"]),
         ([event("ATTENDEE;PARTSTAT=DECLINED:mailto:ann@acme.example", 'ATTENDEE;CN="Ben: "x"":MAILTO:Ben@acme.example', ANN)], ["ben"]),
         ([event("ATTENDEE;PARTSTAT=DECLINED:mailto:ann@acme.example", ANN)], []),
         ([event('ATTENDEE;PARTSTAT=DELEGATED;DELEGATED-TO="mailto:ben@acme.example":mailto:ann@acme.example', BEN)], ["ben"]),
@@ -69,6 +70,29 @@ def test_only_who_is_on_shift_is_named(events: list[str], names: list[str]) -> N
 def test_a_shift_that_everybody_declined_is_told() -> None:
     found = shifts.look(calendar(event("ATTENDEE;PARTSTAT=DECLINED:mailto:ann@acme.example", "SUMMARY:Social")), NOW)
     assert found == shifts.Found((), ("the shift “Social” names nobody now: whoever was asked declined",))
+
+
+@pytest.mark.parametrize("title", [
+    "CANCELLED - {}", "{} (cancelled)", "Cancelled {}", "{} abgesagt", "DRAFT: {}", "{} [Declined]", "{}: called off", "{} CXL", "Abgesagt: {}", "{} entfällt", "{} fa\u0308llt aus",
+    "Annulé : {}", "Cancelado: {}", "Anulado: {}", "Annullato: {}", "Geannuleerd: {}", "Afgelast: {}", "Inställt: {}", "Aflyst: {}", "Avlyst: {}", "Peruutettu: {}", "Odwołane: {}",
+    "Zrušeno: {}", "İptal edildi: {}", "Отменено: {}", "Скасовано: {}", "キャンセル済み：{}", "已取消: {}", "취소됨: {}", "{} (postponed)", "❌ {}", "{}, Ann is sick", "UNASSIGNED {}",
+])  # fmt: skip
+def test_a_shift_called_off_in_its_title_names_nobody_of_those_invited(title: str) -> None:
+    title = title.format("Social on-call")
+    found = shifts.look(calendar(event("ATTENDEE;PARTSTAT=ACCEPTED:mailto:ann@acme.example", f"SUMMARY:{title}")), NOW)
+    assert not found.names
+    assert len(found.notes) == 1
+    assert "names nobody now: its title says" in found.notes[0]
+    assert not named(f"{title}: ann@acme.example")
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["Social on-call", "Holiday cover", "Reports", "Candle night shift", "Astreinte réseaux", "Rufbereitschaft", "当番", "Void Games"],
+)
+def test_a_shift_that_takes_place_names_who_was_invited(title: str) -> None:
+    found = shifts.look(calendar(event("ATTENDEE:mailto:ann@acme.example", f"SUMMARY:{title}")), NOW)
+    assert found == shifts.Found(("ann@acme.example",), ())
 
 
 @pytest.mark.parametrize(

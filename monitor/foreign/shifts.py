@@ -12,14 +12,13 @@ from typing import Any
 from monitor.foreign import ics
 from monitor.foreign.bounds import Bounds, ForeignError, counted
 from monitor.foreign.ics import Event, Property, plain
-from monitor.foreign.summary import ADDRESS, named
+from monitor.foreign.summary import ADDRESS, called_off, named
 from monitor.foreign.zones import zone
 
 MOST_NOTES = 20
 _TIME = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?")
 _LASTS = re.compile(r"\+?P(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?")
 _ON = {"CONFIRMED", "TENTATIVE"}  # whatever else a STATUS says, nobody is on shift
-_CALLED_OFF = re.compile(r"\W*(?:cancel|declined|abgesagt|annul)\w*\W*[:\])]", re.IGNORECASE)  # Outlook: “Canceled: Social on-call”
 _PERSON = {"", "INDIVIDUAL", "UNKNOWN"}  # a CUTYPE; all others are rooms and groups
 _ON_SHIFT = {  # whatever else an attendee says, they are not on shift
     "PARTSTAT": {"", "ACCEPTED", "TENTATIVE", "CONFIRMED", "NEEDS-ACTION", "NEEDS ACTION"},
@@ -212,7 +211,10 @@ class _Looking:
         states = {one.value.strip().upper() for one in event.every("STATUS") or master.every("STATUS")}
         summary = event.first("SUMMARY")
         words = plain(summary.value) if summary else ""
-        if not states <= _ON or _CALLED_OFF.match(words) or self._file.methods.get(event.calendar) == "CANCEL":
+        if not states <= _ON or self._file.methods.get(event.calendar) == "CANCEL":
+            return []
+        if off := called_off(words):
+            self.of_nobody.append(f"the shift “{event.title}” names nobody now: its title says “{off}”")
             return []
         asked, said_no = _asked(event)
         found = asked or ([] if "" in said_no else [name for name in named(words) if name not in said_no])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 ADDRESS = r"[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
 USER = re.compile(r"\b[UW](?=[A-Z]*\d)[A-Z0-9]{6,20}\b")  # with a digit: UPDATE and WEEKEND are words
@@ -13,12 +14,23 @@ _DUTY = re.compile(
     r"|\bdienst\b|\bpikett?\b|\bastreinte\b|\bgarde\b|\bguardia\b|\bturno\b|\breperibilit\w+|\bplant[aã]o\b|\bvakt\b|\bdy[zż]ur\b|当番",
     re.IGNORECASE,
 )
+_CALLED_OFF = re.compile(  # in the languages of `plan_status`; a title that holds one names nobody, whoever was invited
+    r"\b(?:cancel\w*|cancl\w*|cxl\w*|call(?:ed|s)? off|declin\w*|delet\w*|reject\w*|withdrawn|revoked|removed|voided|obsolete|expired|postpon\w*"
+    r"|reschedul\w*|no longer|drafts?|sick|vacation|pto|ooo|out of office|vacant|unassigned|uncovered|abgesagt\w*|absage|abgelehnt\w*|stornier\w*"
+    r"|entfällt|entfallen|ausgefallen|fällt aus|gelöscht\w*|verschoben|entwurf|krank\w*|urlaub|ann?ul\w*|supprim\w*|refus\w*|reportée?s?"
+    r"|brouillon|rechazad\w*|suspendid\w*|aplazad\w*|eliminad\w*|borrador|vacaciones|rifiutat\w*|rinviat\w*|bozza|recusad\w*|rejeitad\w*|adiad[ao]"
+    r"|rascunho|geannuleerd\w*|afge(?:zegd|last|wezen)|geweigerd|vervallen|inställ[dt]\w*|avbok\w*|avböj\w*|avlyst|aflyst|afvist|utkast|udkast"
+    r"|kladde|avslått|peru(?:t|ut|nut)\w*|hylätty|luonnos|odwołan\w*|odrzucon\w*|szkic|zrušen\w*|zamítnut\w*|koncept|iptal\w*|reddedil\w*|taslak"
+    r"|отмен\w*|отклон\w*|черновик\w*|скасован\w*|відхилен\w*|чернетк\w*)\b|キャンセル|中止|取り?消|辞退|却下|下書き|草稿|拒绝|谢绝|驳回|作废|취소|거절|초안"
+    r"|[❌🚫⛔✖✗✘]",
+    re.IGNORECASE,
+)
 _OTHERWISE = re.compile(  # no list of these is whole: each only keeps a person from being named without the group
     r"\b(?:not?|off|out|away|sick|ill|leave|holidays?|vacation|pto|ooo|questions?|ask|contact|info|escalat\w*|manager|lead|owner|cc|until|before"
-    r"|after|formerly|was|to|ping|e-?mail|mail|notify|tell|if|with|from|cancel\w*|declin\w*|delet\w*|reject\w*|withdrawn|draft|needs?|needed"
-    r"|wanted|request\w*|who|vacant|unassigned|open|hand-?(?:over|off)s?|train\w*|shadow\w*|retro\w*|review\w*|meetings?|1:1|plan(?:ning|s)?"
-    r"|interview\w*|lunch|dinner|party|birthday|appointments?|sync|stand-?up|workshop|onboarding|demo|kick-?off|post-?mortem|abgesagt|annul\w*"
-    r"|abgelehnt|urlaub|krank|frei|cong[eé]s?|absent\w*|vacaciones|ferie)\b|\?",
+    r"|after|formerly|was|to|ping|e-?mail|mail|notify|tell|if|with|from|needs?|needed"
+    r"|wanted|request\w*|who|open|hand-?(?:over|off)s?|train\w*|shadow\w*|retro\w*|review\w*|meetings?|1:1|plan(?:ning|s)?"
+    r"|interview\w*|lunch|dinner|party|birthday|appointments?|sync|stand-?up|workshop|onboarding|demo|kick-?off|post-?mortem"
+    r"|frei|cong[eé]s?|absent\w*|ferie)\b|\?",
     re.IGNORECASE,
 )
 _PLAIN = re.compile(  # says when, or which team
@@ -33,13 +45,19 @@ _BETWEEN = re.compile(
 _INSTEAD = re.compile(r"\b(?:for|instead of|replac(?:es|ing)|covers|from|was)\s*[<(]?\s*$", re.IGNORECASE)
 
 
+def called_off(text: str) -> str:
+    """The word of a summary that says that the shift does not take place, or not with who is written there; else an empty string."""
+    found = _CALLED_OFF.search(unicodedata.normalize("NFKC", text))
+    return found[0] if found else ""
+
+
 def named(text: str) -> list[str]:
     """Whom a summary names, addresses in small letters and Slack ids: `words about the duty: name, name words about the duty`, or names alone.
 
     Prose that happens to hold an address names nobody.
     """
     names = list(_NAME.finditer(text))
-    if not names:
+    if not names or called_off(text):
         return []
     found, end = [names[0]], names[0].end()
     for one in names[1:]:
