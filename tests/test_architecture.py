@@ -17,7 +17,7 @@ VENDORS = {
     "sqlite_utils": {"monitor/schema.py"},
     "prometheus_client": {"monitor/metrics.py"},
     "icalendar": {"monitor/foreign/shifts.py"},
-    "recurring_ical_events": {"monitor/foreign/shifts.py"},
+    "dateutil": {"monitor/foreign/series.py"},
     "apprise": {"monitor/notifiers/apprise.py"},
     "numpy": {"monitor/pdq.py", "monitor/foreign/picture.py", "monitor/foreign/codes.py", "monitor/foreign/words.py"},
     "PIL": {"monitor/simulator/drawings.py", "monitor/foreign/picture.py", "monitor/foreign/codes.py", "monitor/foreign/words.py"},

@@ -281,5 +281,5 @@ def test_what_comes_from_others_is_named_with_its_licence() -> None:
     fields = ("License-Expression", "License", "Classifier")
     said = {name: " ".join(words for field in fields for words in m.get_all(field) or ()) for name, m in terms.items()}
     named = {name for name, words in said.items() if re.search(r"GPL|Lesser|MPL|Mozilla", words)}
-    assert {"recurring-ical-events", "x-wr-timezone", "publicsuffixlist"} <= named
+    assert {"certifi", "publicsuffixlist"} <= named
     assert not [name for name in named if f"- {name}" not in notice]

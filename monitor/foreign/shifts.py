@@ -12,11 +12,11 @@ from typing import Any
 from monitor.foreign import ics
 from monitor.foreign.bounds import Bounds, ForeignError, counted
 from monitor.foreign.ics import Event, Property, plain
+from monitor.foreign.series import TIME, Place, Series, days, too_often
 from monitor.foreign.summary import ADDRESS, called_off, named
 from monitor.foreign.zones import zone
 
 MOST_NOTES = 20
-_TIME = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?")
 _LASTS = re.compile(r"\+?P(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?")
 _ON = {"CONFIRMED", "TENTATIVE"}  # whatever else a STATUS says, nobody is on shift
 _PERSON = {"", "INDIVIDUAL", "UNKNOWN"}  # a CUTYPE; all others are rooms and groups
@@ -51,11 +51,25 @@ def look(text: str, now: datetime, home: str = "") -> Found:
     file = ics.read(text)
     looking = _Looking(file, now, home)
     names = [name for event, master in looking.covering() for name in looking.people(event, master)]
-    if file.events and looking.broken == len(file.events):
-        raise ForeignError(looking.notes[0])
+    if file.events and len(looking.broken) == len(file.events):
+        raise ForeignError(looking.broken[0])
     if not file.calendars:
         raise ForeignError("it is no calendar")
     return Found(tuple(dict.fromkeys(names)), tuple(dict.fromkeys([*looking.of_nobody, *looking.notes]))[:MOST_NOTES])
+
+
+@dataclass(frozen=True)
+class _Instance:
+    """One shift of a series told by itself. `times` are its own; None where it is broken or cancelled, and nobody is on it."""
+
+    event: Event
+    places: list[Place]
+    times: tuple[datetime, datetime] | None
+
+    @property
+    def first_of_many(self) -> bool:
+        """Whether all shifts after it were changed as well."""
+        return any(one.params.get("RANGE", "").upper() == "THISANDFUTURE" for one in self.event.every("RECURRENCE-ID"))
 
 
 class _Looking:
@@ -66,7 +80,7 @@ class _Looking:
         self._made: dict[str, tzinfo | None] = {}
         self.of_nobody: list[str] = []
         self.notes: list[str] = []
-        self.broken = 0
+        self.broken: list[str] = []
 
     def covering(self) -> Iterator[tuple[Event, Event]]:
         """Events, or instances of series, that last over now, each with the master of its series.
@@ -81,19 +95,75 @@ class _Looking:
             yield from self._of_series(events)
 
     def _of_series(self, events: list[Event]) -> Iterator[tuple[Event, Event]]:
-        good = [event for event in _newest(events) if self._is_good(event)]
-        instances = [event for event in good if event.first("RECURRENCE-ID")]
-        masters = [event for event in good if not event.first("RECURRENCE-ID")]
-        for master in masters:
-            if instances or master.first("RRULE") or master.first("RDATE"):
-                yield from ((one, master) for one in self._expanded([master, *instances]))
-            elif self._covers(master):
-                yield master, master
-        if not masters:
-            yield from ((one, one) for one in instances if self._covers(one))
+        masters = _newest([event for event in events if not event.first("RECURRENCE-ID")])
+        series = [(master, one) for master in masters if self._is_good(master) and (one := self._expanded(master))]
+        instances = [self._instance(event) for event in events if event.first("RECURRENCE-ID")]
+        without = [place for master, _ in series for one in master.every("EXDATE") for place in self._places(one, master)]
+
+        def begins(moment: datetime) -> bool:
+            return not series or any(one.begins(moment) for _, one in series)
+
+        def is_newest(one: _Instance) -> bool:
+            same = [other.event for other in instances if any(a.same(b, begins) for a in one.places for b in other.places)]
+            return not same or one.event in _newest(same)
+
+        later = [one for one in instances if one.first_of_many and is_newest(one)]
+        for master, one in series:
+            try:
+                for speaks in self._of_rules(master, one, [*without, *(place for each in instances for place in each.places)], later):
+                    yield speaks, master
+            except Exception as error:  # noqa: BLE001 - whatever a library raises about one series
+                self._skip(master, f"its series cannot be read ({type(error).__name__})")
+        for instance in instances:
+            if not instance.times or not instance.times[0] <= self._now < instance.times[1] or not is_newest(instance):
+                continue
+            if not any(place.same(out, begins) for place in instance.places for out in without):
+                yield instance.event, masters[0] if masters else instance.event
+
+    def _of_rules(self, master: Event, series: Series, gone: list[Place], later: list[_Instance]) -> Iterator[Event]:
+        """Who speaks for the shifts of a series that last over now: its master, or the instance from which on all were changed."""
+        changed = sorted(((one.places[0].origin(series.start), one) for one in later if one.places), key=lambda pair: pair[0])
+        reach = max([abs(one.times[0] - at) + (one.times[1] - one.times[0]) for at, one in changed if one.times], default=timedelta())
+        for start, end in series.around(self._now, reach):
+            past = [pair for pair in changed if pair[0] < start]
+            if any(place.means(start, series.begins) for place in gone):
+                continue
+            if not past:
+                if start <= self._now < end:
+                    yield master
+            elif times := past[-1][1].times:
+                moved = start + (times[0] - past[-1][0])
+                if moved <= self._now < moved + (times[1] - times[0]):
+                    yield past[-1][1].event
+
+    def _instance(self, event: Event) -> _Instance:
+        """What is broken or cancelled leaves its series like all others, and names nobody."""
+        places = [place for one in event.every("RECURRENCE-ID") for place in self._places(one, event)]
+        begins = event.first("DTSTART")
+        if begins and not places:  # its RECURRENCE-ID says nothing
+            places = self._places(begins, event)
+        good = not self._is_off(event, event) and self._is_good(event)
+        return _Instance(event, places, self._times(event) if good else None)
+
+    def _places(self, one: Property, event: Event) -> list[Place]:
+        """Where an EXDATE or RECURRENCE-ID is in its series. A broken one means the days that can be found in it."""
+        found = []
+        for value in filter(str.strip, one.value.split(",")):
+            named, moment = list(days(value)), None
+            try:
+                if not named or not re.fullmatch(r"\s*\d{8}\s*", value):
+                    moment = self._moment(one, value.partition("/")[0], event)
+            except (ValueError, OverflowError) as error:
+                self.notes.append(f"“{event.title}”: {error}: {value.strip()[:40]}")
+            found += [Place(day, moment) for day in named]
+        return found
+
+    def _is_off(self, event: Event, master: Event) -> bool:
+        states = {one.value.strip().upper() for one in event.every("STATUS") or master.every("STATUS")}
+        return not states <= _ON or self._file.methods.get(event.calendar) == "CANCEL"
 
     def _is_good(self, event: Event) -> bool:
-        why = event.why or next(filter(None, (_too_often(rule) for rule in event.every("RRULE") + event.every("EXRULE"))), "")
+        why = event.why or next(filter(None, (too_often(rule.value) for rule in event.every("RRULE") + event.every("EXRULE"))), "")
         if not why:
             try:
                 self._times(event)
@@ -104,12 +174,8 @@ class _Looking:
         return not why
 
     def _skip(self, event: Event, why: str) -> None:
-        self.broken += 1
-        self.notes.append(f"“{event.title}” was skipped: {why[:160]}")
-
-    def _covers(self, event: Event) -> bool:
-        start, end = self._times(event)
-        return start <= self._now < end
+        self.broken.append(f"“{event.title}” was skipped: {why[:160]}")
+        self.notes.append(self.broken[-1])
 
     def _times(self, event: Event) -> tuple[datetime, datetime]:
         """Raises ValueError where the event has none that make sense."""
@@ -117,7 +183,7 @@ class _Looking:
         if begins is None:
             raise ValueError("it has no DTSTART")
         start = self._moment(begins, begins.value, event)
-        whole_days = "T" not in begins.value
+        whole_days = "T" not in begins.value.upper()
         if ends:
             end = self._moment(ends, ends.value, event)
             if whole_days and end == start:
@@ -132,7 +198,7 @@ class _Looking:
 
     def _moment(self, one: Property, value: str, event: Event) -> datetime:
         """A date is its first second, at home."""
-        found = _TIME.fullmatch(value.strip())
+        found = TIME.fullmatch(value.strip().upper()) if one.whole else None
         try:
             moment = datetime.fromisoformat(f"{found[1]}T{found[2] or '000000'}") if found else None
         except ValueError:
@@ -164,54 +230,33 @@ class _Looking:
             self._made[name] = zone(name, _windows()) or (_defined(block) if block else None)
         return self._made[name]
 
-    def _expanded(self, events: list[Event]) -> Iterator[Event]:
-        """The instances of a series that last over now. Expanded for this one second only."""
-        import icalendar
-        import recurring_ical_events
-
-        calendar = icalendar.Calendar()
+    def _expanded(self, master: Event) -> Series | None:
+        start, end = self._times(master)
+        rules, but = ([one.value for one in master.every(name)] for name in ("RRULE", "EXRULE"))
         try:
-            for number, event in enumerate(events):
-                calendar.add_component(self._rebuilt(event, number))
-            found = recurring_ical_events.of(calendar).between(self._now, self._now + timedelta(seconds=1))
-            now = [one for one in found if one["DTSTART"].dt <= self._now < one["DTEND"].dt]
-            yield from [events[int(one["X-NUMBER"])] for one in now]
+            return Series(start, end, rules, but, self._also(master, start))
         except Exception as error:  # noqa: BLE001 - whatever a library raises about one series
-            self.broken += len(events) - 1
-            self._skip(events[0], f"its series cannot be read ({type(error).__name__})")
+            self._skip(master, f"its series cannot be read ({type(error).__name__})")
+            return None
 
-    def _rebuilt(self, event: Event, number: int) -> Any:
-        """The event's times alone, every one with its zone."""
-        import icalendar
-
-        start, end = self._times(event)
-        made = icalendar.Event()
-        for name, value in (("UID", "series"), ("X-NUMBER", str(number)), ("DTSTART", start), ("DTEND", end)):
-            made.add(name, value)
-        whole_days = "T" not in (event.first("DTSTART") or Property("", {}, "")).value
-        for one in event.properties:
-            if one.name in ("RRULE", "EXRULE"):
-                made.add(one.name, icalendar.vRecur.from_ical(_until(one.value, start)))
-            elif one.name in ("RDATE", "EXDATE"):
-                made.add(one.name, [self._instance(one, value, event, start, whole_days=whole_days) for value in one.value.split(",")])
-            elif one.name == "RECURRENCE-ID":
-                after = {"RANGE": "THISANDFUTURE"} if one.params.get("RANGE", "").upper() == "THISANDFUTURE" else {}
-                made.add(one.name, self._instance(one, one.value, event, start, whole_days=whole_days), parameters=after)
-        return made
-
-    def _instance(self, one: Property, value: str, event: Event, start: datetime, *, whole_days: bool) -> datetime:
-        """Which instance a property means. A bare date is the one of that day; of whole days the date alone counts."""
-        if whole_days:
-            value = value.strip()[:8]
-        moment = self._moment(one, value.split("/")[0], event)
-        return moment if "T" in value or whole_days else datetime.combine(moment.date(), start.timetz())
+    def _also(self, master: Event, start: datetime) -> Iterator[tuple[datetime, datetime | None]]:
+        """The RDATEs of a series, those that are periods with their own end. A bare date is at the hour of the series."""
+        for one in master.every("RDATE"):
+            for value in filter(str.strip, one.value.split(",")):
+                begins, _, ends = value.upper().partition("/")
+                try:
+                    moment = self._moment(one, begins, master)
+                    if "T" not in begins:
+                        moment = datetime.combine(moment.date(), start.timetz())
+                    yield moment, (moment + _duration(ends) if "P" in ends else self._moment(one, ends, master)) if ends else None
+                except (ValueError, OverflowError) as error:
+                    self.notes.append(f"“{master.title}”: {error}: {value.strip()[:40]}")
 
     def people(self, event: Event, master: Event) -> list[str]:
         """Whom an event that lasts over now names."""
-        states = {one.value.strip().upper() for one in event.every("STATUS") or master.every("STATUS")}
         summary = event.first("SUMMARY")
         words = plain(summary.value) if summary else ""
-        if not states <= _ON or self._file.methods.get(event.calendar) == "CANCEL":
+        if self._is_off(event, master):
             return []
         if off := called_off(words):
             self.of_nobody.append(f"the shift “{event.title}” names nobody now: its title says “{off}”")
@@ -227,16 +272,10 @@ class _Looking:
 
 
 def _newest(events: list[Event]) -> list[Event]:
-    """Of several versions of an event, or of one instance of it, those of the highest SEQUENCE."""
-    highest: dict[str, int] = {}
-    numbered = []
-    for event in events:
-        instance, sequence = event.first("RECURRENCE-ID"), event.word("SEQUENCE")
-        key = instance.value if instance else ""
-        number = int(sequence) if re.fullmatch(r"[0-9]{1,9}", sequence) else 0
-        highest[key] = max(number, highest.get(key, 0))
-        numbered.append((key, number, event))
-    return [event for key, number, event in numbered if number == highest[key]]
+    """Of several versions of an event those of the highest SEQUENCE."""
+    numbered = [(int(word) if re.fullmatch(r"[0-9]{1,9}", word := event.word("SEQUENCE")) else 0, event) for event in events]
+    highest = max((number for number, _ in numbered), default=0)
+    return [event for number, event in numbered if number == highest]
 
 
 def _asked(event: Event) -> tuple[list[str], set[str]]:
@@ -265,28 +304,6 @@ def _address(one: Property) -> str:
         if found:
             return found[1].lower()
     return ""
-
-
-def _too_often(rule: Property) -> str:
-    """Why a rule is refused: shifts last longer than an hour, and expanding it takes for ever."""
-    parts = [part.partition("=") for part in rule.value.upper().replace(" ", "").split(";")]
-    often = [value for key, _, value in parts if key == "FREQ" and value in ("SECONDLY", "MINUTELY")]
-    many = [key for key, _, value in parts if key in ("BYMINUTE", "BYSECOND") and "," in value]
-    what = f"FREQ={often[0]}" if often else f"several values of {many[0]}" if many else ""
-    return f"it repeats within the hour ({what})" if what else ""
-
-
-def _until(rule: str, start: datetime) -> str:
-    """UNTIL as RFC 5545 wants it: in UTC. A date is its day at the hour of the series."""
-
-    def in_utc(match: re.Match[str]) -> str:
-        found = _TIME.fullmatch(match[1].strip())
-        if not found or found[3]:
-            return match[0]
-        moment = datetime.fromisoformat(f"{found[1]}T{found[2] or start.strftime('%H%M%S')}").replace(tzinfo=start.tzinfo)
-        return f"UNTIL={moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-
-    return re.sub(r"UNTIL=([^;]*)", in_utc, rule, flags=re.IGNORECASE)
 
 
 def _duration(value: str) -> timedelta:
