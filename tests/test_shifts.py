@@ -82,6 +82,36 @@ def test_a_shift_that_everybody_declined_is_told() -> None:
     assert found == shifts.Found((), ("the shift “Social” names nobody now: whoever was asked declined",))
 
 
+STAMPED = "DTSTAMP:20261101T000000Z"
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        (["SEQUENCE:1", "DTSTAMP:20261103T000000Z"], ["SEQUENCE:2", STAMPED]), ([STAMPED], ["DTSTAMP:20261101T000001Z"]), ([STAMPED, "SEQUENCE:3"], ["DTSTAMP:20261102T000000Z", "SEQUENCE:3"]),
+        ([STAMPED, "LAST-MODIFIED:20261030T000000Z"], [STAMPED, "LAST-MODIFIED:20261031T000000Z"]), (["SEQUENCE:9", STAMPED], ["SEQUENCE:10"]), ([STAMPED], ["SEQUENCE:1"]),
+    ],
+)  # fmt: skip
+def test_the_newest_version_of_a_shift_is_the_one_that_counts(older: list[str], newer: list[str]) -> None:
+    utc, tokyo, day = (
+        f"RECURRENCE-ID:{at(-2)}",
+        f"RECURRENCE-ID;TZID=Asia/Tokyo:{NOW + timedelta(hours=7):%Y%m%dT%H%M%S}",
+        f"RECURRENCE-ID;VALUE=DATE:{NOW:%Y%m%d}",
+    )
+    series = event("UID:1", "SUMMARY:Social on-call: cat@acme.example", times=WEEKLY)
+    for first, second in (("", ""), (utc, utc), (utc, tokyo), (tokyo, utc), (day, tokyo), (utc, day)):
+        versions = [event("UID:1", ANN, *filter(None, [first]), *older)]
+        for last, names in ((BEN, ("ben@acme.example",)), ("STATUS:CANCELLED", ())):
+            both = [*versions, event("UID:1", last, *filter(None, [second]), *newer)]
+            for events in (both, both[::-1]):
+                assert shifts.look(calendar(*events, *([series] if first else [])), NOW).names == names
+
+
+def test_of_versions_that_do_not_say_which_is_newer_a_cancelled_one_wins() -> None:
+    for stamps in ([], [STAMPED]):
+        assert not shifts.look(calendar(event("UID:1", ANN, STAMPED), event("UID:1", ANN, "STATUS:CANCELLED", *stamps)), NOW).names
+
+
 @pytest.mark.parametrize("title", [
     "CANCELLED - {}", "{} (cancelled)", "Cancelled {}", "{} abgesagt", "DRAFT: {}", "{} [Declined]", "{}: called off", "{} CXL", "Abgesagt: {}", "{} entfällt", "{} fa\u0308llt aus",
     "Annulé : {}", "Cancelado: {}", "Anulado: {}", "Annullato: {}", "Geannuleerd: {}", "Afgelast: {}", "Inställt: {}", "Aflyst: {}", "Avlyst: {}", "Peruutettu: {}", "Odwołane: {}",

@@ -14,12 +14,20 @@ _LONGER = {"EXDATE": 60_000, "RDATE": 60_000, "RRULE": 2_000}  # lists of times
 MOST_ATTENDEES = 500
 _TAKEN = {
     "UID", "DTSTART", "DTEND", "DURATION", "RRULE", "EXRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "SEQUENCE", "STATUS", "SUMMARY",
-    "ATTENDEE", "ORGANIZER",
+    "ATTENDEE", "ORGANIZER", "DTSTAMP", "LAST-MODIFIED",
 }  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9-]{1,60}(?=[;:])")
 _QUOTED = r'"(?:[^"]|"(?![;:,]))*"(?=[;:,])'  # a quotation mark inside: CN="Ben "the pager" Lee"
 _PARAMETER = re.compile(rf';([A-Za-z0-9-]{{1,60}})=((?:{_QUOTED}|[^";:,]*)(?:,(?:{_QUOTED}|[^";:,]*))*)')
-_SPOILT = ("ATTENDEE", "ORGANIZER", "RECURRENCE-ID", "EXDATE", "RDATE")  # whoever reads these asks whether they are whole
+_SPOILT = (
+    "ATTENDEE",
+    "ORGANIZER",
+    "RECURRENCE-ID",
+    "EXDATE",
+    "RDATE",
+    "DTSTAMP",
+    "LAST-MODIFIED",
+)  # whoever reads these asks whether they are whole
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from monitor.foreign import ics
@@ -95,7 +95,7 @@ class _Looking:
             yield from self._of_series(events)
 
     def _of_series(self, events: list[Event]) -> Iterator[tuple[Event, Event]]:
-        masters = _newest([event for event in events if not event.first("RECURRENCE-ID")])
+        masters = self._newest([event for event in events if not event.first("RECURRENCE-ID")])
         series = [(master, one) for master in masters if self._is_good(master) and (one := self._expanded(master))]
         instances = [self._instance(event) for event in events if event.first("RECURRENCE-ID")]
         without = [place for master, _ in series for one in master.every("EXDATE") for place in self._places(one, master)]
@@ -105,7 +105,7 @@ class _Looking:
 
         def is_newest(one: _Instance) -> bool:
             same = [other.event for other in instances if any(a.same(b, begins) for a in one.places for b in other.places)]
-            return not same or one.event in _newest(same)
+            return not same or one.event in self._newest(same)
 
         later = [one for one in instances if one.first_of_many and is_newest(one)]
         for master, one in series:
@@ -157,6 +157,17 @@ class _Looking:
                 self.notes.append(f"“{event.title}”: {error}: {value.strip()[:40]}")
             found += [Place(day, moment) for day in named]
         return found
+
+    def _newest(self, events: list[Event]) -> list[Event]:
+        """Of several versions of an event those of the highest SEQUENCE, of these the latest by DTSTAMP, then by LAST-MODIFIED.
+
+        One that does not say may be the newest. Where several are left, a cancelled one wins.
+        """
+        for version in (_sequence, partial(_stamp, name="DTSTAMP"), partial(_stamp, name="LAST-MODIFIED")):
+            numbered = [(version(event), event) for event in events]
+            newest = max((number for number, _ in numbered if number), default="")
+            events = [event for number, event in numbered if number in (None, newest)]
+        return [event for event in events if self._is_off(event, event)] or events
 
     def _is_off(self, event: Event, master: Event) -> bool:
         states = {one.value.strip().upper() for one in event.every("STATUS") or master.every("STATUS")}
@@ -271,11 +282,14 @@ class _Looking:
         return found
 
 
-def _newest(events: list[Event]) -> list[Event]:
-    """Of several versions of an event those of the highest SEQUENCE."""
-    numbered = [(int(word) if re.fullmatch(r"[0-9]{1,9}", word := event.word("SEQUENCE")) else 0, event) for event in events]
-    highest = max((number for number, _ in numbered), default=0)
-    return [event for number, event in numbered if number == highest]
+def _sequence(event: Event) -> str | None:
+    word = event.word("SEQUENCE") or "0"
+    return f"{int(word):09}" if re.fullmatch(r"[0-9]{1,9}", word) else None
+
+
+def _stamp(event: Event, name: str) -> str | None:
+    found = TIME.fullmatch(event.word(name))
+    return f"{found[1]}{found[2] or ''}" if found else None
 
 
 def _asked(event: Event) -> tuple[list[str], set[str]]:
