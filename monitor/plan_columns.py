@@ -17,6 +17,7 @@ _NAMES = {
     " scheduledon scheduleddatetime scheduledatetime scheduledsendtime publishdate publishat publishon publishingdate publicationdate"
     " postdate postat dueat sendat sendon golivedate datum datumuhrzeit datumundzeit veroffentlichungsdatum datedepublication"
     " fecha fechadepublicacion fechahora data dataora datahora datapubblicazione datadepublicacao publicatiedatum dato tarih paivamaara"
+    " wann termin posttermin veroffentlichungstermin erscheinungstermin erscheinungsdatum quand cuando quando wanneer"
     " дата датапубликации 日付 公開日 投稿日 日期 发布日期 날짜",
     "time": "time24hr time uhrzeit zeit heure hora ora orario tijd tid klokkeslett saat godzina cas aika время 時刻 時間 时间 시간",
     "either": "scheduledtime postingtime posttime publishtime publishingtime scheduletime sendtime 投稿日時 公開日時 发布时间 일시",
@@ -45,6 +46,7 @@ TELLING = (
     "media", "image", "images", "video", "videos", "photo", "picture", "gif", "day", "week", "month", "when", "live", "slot",
     "review", "reviewed", "reviewer", "signoff", "legal", "compliance", "decision", "stage", "phase", "cleared", "clearance",
 )  # fmt: skip
+_TELLING_ALONE = ("posting", "giorno", "jour", "dia", "dag")
 _ABOUT = ("title", "titles", "description", "descriptions", "subtitle", "name")  # of a link or picture: words
 _REMARK = re.compile(r"[\[(](?!s\))([^\])]*)[\])]")
 
@@ -78,7 +80,12 @@ def tells(name: str) -> bool:
     words, whole = words_of(name), fold(name)
     if any(word in _ABOUT for word in words) or whole.endswith(("update", "updates", "candidate")):
         return False
-    return bool(set(words) & set(TELLING)) or whole.startswith(TELLING) or whole.endswith(TELLING)
+    return (
+        fold(name.rpartition(".")[2]) in _TELLING_ALONE
+        or bool(set(words) & set(TELLING))
+        or whole.startswith(TELLING)
+        or whole.endswith(TELLING)
+    )
 
 
 def flat(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

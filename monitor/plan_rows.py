@@ -14,7 +14,7 @@ from monitor.plan_accounts import names_a_network, network_of
 from monitor.plan_columns import LISTS, MEANINGS, filled, flat, means, quoted, remark, target, tells
 from monitor.plan_names import approves, fold, says_plainly, words_of
 from monitor.plan_status import is_a_state, names_a_state, names_an_approval, says_no
-from monitor.plan_times import date_order, looks_dated, order_said, zone_said, zone_unclear
+from monitor.plan_times import date_order, looks_dated, may_be_dated, order_said, zone_said, zone_unclear
 
 _LINK = re.compile(r"https?://\S+|www\.\S+|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,12}(?:/\S*)?", re.IGNORECASE)
 _HANDLE = re.compile(r"@\w[\w.@-]*")
@@ -60,7 +60,8 @@ def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]
     columns = [one for one in columns if one not in ignored]
     _times(columns)
     _states(path, columns)
-    notes = _unread(path, [one for one in columns if not one.meaning and one.cells], how)
+    dated = any(one.cells for one in columns if one.meaning in ("when", "time", "until"))
+    notes = _unread(path, [one for one in columns if not one.meaning and one.cells], how, dated=dated)
     if ignored:
         notes.append(f"left out with --ignore: {quoted(one.name for one in ignored)}")
     if silent := [one.name for one in columns if one.meaning == "status" and not one.cells]:
@@ -77,7 +78,6 @@ def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]
     if len(said | ({how.dates} if how.dates else set())) > 1:
         raise PlanError(f"{path}: the names of the columns say the order of day and month otherwise than --dates, or than each other")
     dates = date_order(path, (str(cell) for one in when for cells in one.cells.values() for cell in cells), how.dates or "".join(said))
-    dated = any(one.cells for one in used if one.meaning in ("when", "time", "until"))
     return Rows(
         tuple(_row(place, used) for place in range(len(table))), tuple(notes), dates, dated,
         vouched=next((one.name for one in used if one.meaning == "by" and one.cells), ""),
@@ -165,8 +165,8 @@ def _has_to_be_filled(column: _Column) -> bool:
     return not column.meaning and names_an_approval(words_of(column.name))
 
 
-def _unread(path: Path, columns: list[_Column], how: Reading) -> list[str]:
-    """A note on the columns that nobody reads. Raises PlanError when one matters."""
+def _unread(path: Path, columns: list[_Column], how: Reading, *, dated: bool) -> list[str]:
+    """A note on the columns that nobody reads. Raises PlanError when one matters, or may be the only one that says when."""
     wrong = []
     for one in columns:
         shown = [text for cells in one.cells.values() for cell in cells for text in _shown(cell)]
@@ -178,6 +178,8 @@ def _unread(path: Path, columns: list[_Column], how: Reading) -> list[str]:
             wrong.append(f"“{one.name}” holds states (like {refused[:40]!r})")
         elif _may_matter(one.name) or ("0" in shown and set(shown) <= {"0", "1"}):
             wrong.append(f"“{one.name}” (like {sample[:40]!r}) may matter")
+        elif not dated and (day := next(filter(may_be_dated, shown), "")):
+            wrong.append(f"“{one.name}” (like {day[:40]!r}) may say when, and no other column does")
     if wrong:
         raise PlanError(
             f"{path}: not understood: column {'; '.join(wrong[:6])}. Say what it is with --column WHAT=“NAME” (WHAT is text, date, time, zone,"

@@ -38,6 +38,7 @@ _DAYS = (
 )  # fmt: skip
 _WEEKDAY = {word: number for number, words in enumerate(_DAYS) for word in words.split()}
 _NEAR = ("next", "this", "end", "of", "mid", "early", "late", "morning", "noon", "afternoon", "evening", "am", "pm")
+_BETWEEN = ("the", "de", "le", "den", "der", "di", "del", "el", "am", "do")
 _LETTERS = r"[^\W\d_]+"
 _YMD = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
 _SLASHED = re.compile(r"(\d{1,2})([-/.])\s?(\d{1,2})\2\s?(\d{4}|\d\d)(?!\d)")
@@ -57,6 +58,11 @@ _RANGE = re.compile(r"\d{1,2}:\d\d\s?[-–—]\s?\d{1,2}:\d\d")
 _ABOUT_WHEN = re.compile(
     r"(?:next |this |end of |mid )?(?:today|tomorrow|heute|morgen|demain|manana|domani|amanha|weekend|(?:kw|cw|wk|week|woche|q)\s?\d{1,2}(?: \d{4})?)"
 )
+_YEARLESS = re.compile(r"(\d{1,2})(?:\. ?(\d{1,2})\.|/(\d{1,2})|月 ?(\d{1,2})日?)(?![\d/])")
+_BEHIND = re.compile(r"(?:um |at |a |[-–] ?)?[\d:.h/ –-]*(?:[ap]m|uhr|h)?")
+_ORDINAL = re.compile(r"\d{1,2}(?:st|nd|rd|th|er|e|o|a)?\.?")
+_DAY_IN_WORDS = re.compile(r"(?<![\w.,/:$€£])(\d{1,2})[./] ?(\d{1,2})\.?(?![\w/]| ?%)")
+_SOON = frozenset(["today", "tomorrow", "heute", "morgen", "demain", "manana", "domani", "amanha", "weekend", "wochenende"])
 _BLANKS = re.compile(r"[\s,]+")
 _ALIKE = str.maketrans({"\u2010": "-", "\u2011": "-", "\u2212": "-", "ı": "i"})  # hyphens, and Turkish
 _SHORT_ZONES = (
@@ -124,19 +130,45 @@ def row_zone(cell: str) -> tzinfo | None:
 
 
 def looks_dated(cell: str) -> bool:
-    """Whether a cell is a date, a time or a point in time, however it is to be read."""
+    """Whether a cell is a date, with its year or without, a time or a point in time, however it is to be read."""
     text = _without_weekday(_plain(cell))[0]
-    words = text.split()
-    if words and (
-        _ABOUT_WHEN.fullmatch(text) or all(w.strip(".") in _WEEKDAY or w.strip(".") in _MONTH or w in _NEAR or w.isdigit() for w in words)
+    words = [word.strip(".") for word in text.split()]
+    telling = [word for word in words if word in _WEEKDAY or word in _MONTH or word in _NEAR]
+    if _ABOUT_WHEN.fullmatch(text) or (
+        telling and all(w in telling or w in _BETWEEN or _ORDINAL.fullmatch(w) or w.isdigit() for w in words)
     ):
-        return not text.replace(" ", "").isdigit()
+        return True
     if found := _CLOCK.fullmatch(text):
         return bool(":" in text or found[4] or re.search(r"\d\s?(?:h|uhr)", text))
     ymd, slashed, day_month, month_day, basic = _forms(text)
     named = (day_month and day_month[2] in _MONTH) or (month_day and month_day[1] in _MONTH)
     whole = basic and int(basic[2]) <= 12 and int(basic[3]) <= 31 and basic[1][:2] == "20"
-    return bool(ymd or slashed or named or whole or (_serial(text) and "." in text))
+    return bool(ymd or slashed or named or whole or (_serial(text) and "." in text) or _yearless(text))
+
+
+def _yearless(text: str) -> bool:
+    """5.12., 12/05, 12月5日, and what may stand behind them; 1/3 is a part of three."""
+    found = _YEARLESS.match(text)
+    if not found or not _BEHIND.fullmatch(text[found.end() :].strip()):
+        return False
+    day, month = (one for one in found.groups() if one)
+    return _a_day(day, month) and ("/" not in found[0] or len(day + month) > 2)
+
+
+def _a_day(a: str, b: str) -> bool:
+    return 1 <= min(int(a), int(b)) <= 12 and 1 <= max(int(a), int(b)) <= 31
+
+
+def may_be_dated(cell: str) -> bool:
+    """Whether a date or a time could stand anywhere in a cell, or be meant by it."""
+    text = _plain(cell)
+    words = re.findall(_LETTERS, text)
+    return (
+        looks_dated(cell)
+        or any(word in _SOON or (word in _WEEKDAY and len(word) > 5) for word in words)
+        or any(_a_day(*found) for found in _DAY_IN_WORDS.findall(text))
+        or bool(re.search(r"\d{1,2}(?::\d\d|月)", text) or (re.search(r"\d", text) and not _MONTH.keys().isdisjoint(words)))
+    )
 
 
 def date_order(path: Path, cells: Iterable[str], given: str) -> str:

@@ -227,11 +227,12 @@ def test_what_is_no_name_approves_nothing(by: str) -> None:
 @pytest.mark.parametrize(
     ("name", "cell", "what"),
     [
-        ("Slot", "2026-12-25 09:30", "dates"), ("Slot", "09:30", "dates"), ("Slot", "25. Dezember 2026", "dates"), ("Wann?", "46381.395833", "dates"),
+        ("Slot", "2026-12-25 09:30", "dates"), ("Slot", "09:30", "dates"), ("Slot", "25. Dezember 2026", "dates"), ("Slot", "46381.395833", "dates"),
         ("Legal", "nein", "states"), ("OK", "TRUE", "states"), ("Brand", "@acme", "accounts"), ("Brand", "acme_lisbon", "accounts"),
         ("Where", "Instagram", "accounts"), ("Region", "Europe/Lisbon", "zones"), ("CTA", "https://evil.example/x", "links"),
         ("Card", "card.png", "media"), ("Publish when", "as soon as we can", "may matter"), ("Go-live", "Monday", "dates"),
-        ("Plan", "KW 52", "dates"), ("Plan", "next Friday morning", "dates"), ("Legal sign-off", "wait for Jane", "may matter"), ("", "2026-12-25", "“column B” holds dates"),
+        ("Plan", "KW 52", "dates"), ("Tag", "5.12.", "dates"), ("Tag", "Fri 5. 12. um 9 Uhr", "dates"), ("Slot", "12/05", "dates"),
+        ("Slot", "December 1st", "dates"), ("Slot", "1er déc.", "dates"), ("Slot", "12月5日", "dates"), ("Slot", "1 de diciembre", "dates"), ("Giorno", "secondo", "may matter"), ("Plan", "next Friday morning", "dates"), ("Legal sign-off", "wait for Jane", "may matter"), ("", "2026-12-25", "“column B” holds dates"),
     ],
 )  # fmt: skip
 def test_a_column_that_matters_and_is_not_understood_stops_the_file(name: str, cell: str, what: str) -> None:
@@ -297,6 +298,32 @@ def test_columns_that_do_not_matter_are_named_and_any_can_be_mapped() -> None:
     assert (number, plan.text, plan.not_before.hour, plan.dated) == (2, TEXT, 8, True)
     with pytest.raises(PlanError, match="there is no column “Wroding”"):
         imported(table(["Text"], [TEXT]), replace(HOW, ignore=("Wroding",)))
+
+
+@pytest.mark.parametrize("cell", ["5.12.", "12/05", "December 1st", "1er déc", "Fri 5.12. 9:30"])
+@pytest.mark.parametrize("name", ["Termin", "Wann", "Tag", "Giorno", "Quand", "Posting", "Cuándo"])
+def test_a_date_without_its_year_never_opens_a_row_for_seven_days(name: str, cell: str) -> None:
+    try:
+        found = rows(table(["Text", name], [TEXT, cell], ["Another post", cell]))
+    except PlanError:
+        return
+    assert all(isinstance(row, Bad) for row in found)
+
+
+@pytest.mark.parametrize(
+    "cell", ["in the week of 5.12", "Anna: 3/4 or 4/4", "not before 9:30", "wait until Monday", "after 4 Dec", "morgen früh", "12月5日に"]
+)
+def test_a_row_has_seven_days_only_where_no_unread_column_could_say_when(cell: str) -> None:
+    undated = table(["Text", "Remarks"], *([f"{TEXT} {place}", words] for place, words in enumerate(["", "a b", "c d", cell])))
+    with pytest.raises(PlanError, match=r"“Remarks” \(like .*\) (may say when, and no other column does|holds dates)"):
+        imported(undated)
+    assert isinstance(rows(undated, replace(HOW, ignore=("Remarks",)))[0], Plan)
+    assert isinstance(rows(table(["Text", "Remarks", "Date"], [TEXT, "", "2026-12-25"], [TEXT + "!", cell + " x", "2026-12-26"]))[1], Plan)
+
+
+@pytest.mark.parametrize("cell", ["v1.2", "16:9", "0.2 %", "1.5 %", "$1.5m", "Maybe", "Q&A", "3 tips", "1080x1350"])
+def test_a_number_is_no_date(cell: str) -> None:
+    assert isinstance(rows(table(["Text", "Remarks"], [TEXT, ""], ["Another post", cell]))[0], Plan)
 
 
 def test_a_row_without_a_time_is_any_time_in_seven_days_only_where_no_row_has_a_date() -> None:
