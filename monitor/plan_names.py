@@ -17,7 +17,7 @@ _STATE_ALONE = "stato etat tila stav durum zustand stand bearbeitungsstand avanc
 
 # Words that may stand in the name of a column whose bare yes approves: what is approved, who does, and the words between. A word that
 # turns it round (not, un-), puts it off (to, needs, before), counts or dates it is on no list, nor is any that we do not know.
-WHO = (
+_WHO = (
     "client clients customer legal compliance brand marketing pr comms communications communication corporate social media team manager"
     " management editor editors editorial agency ceo cmo coo cco chief head lead director executive exec stakeholder partner product sales"
     " finance hr regulatory medical mlr risk board owner internal external"
@@ -69,7 +69,8 @@ def _folded(words: str) -> tuple[str, ...]:
 
 
 _APPROVAL_STEMS, _STATE_STEMS = _folded(_APPROVALS), _folded(_STATES)
-_PLAIN = frozenset(word for line in (WHO, _BESIDE, _SAYING_SO, _APPROVAL_ALONE, _STATE_ALONE) for word in _folded(line))
+WHO = frozenset(_WHO.split())  # who approves, where it is no person
+_PLAIN = WHO | {word for line in (_BESIDE, _SAYING_SO, _APPROVAL_ALONE, _STATE_ALONE) for word in _folded(line)}
 
 
 def _holds(name: str, stems: tuple[str, ...], alone: str) -> bool:

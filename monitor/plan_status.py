@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
-from monitor.plan_names import fold
+from monitor.plan_names import WHO, fold
 
 # Approved, scheduled, ready, queued, published, yes and true, as planning tools and spreadsheets write them, in each gender.
 # A word that says less in any of these languages is left out: “geplant” (planned), “pronto” (Spanish: soon), “igen” (Swedish: again).
@@ -90,27 +91,77 @@ def names_a_state(words: Iterable[str]) -> bool:
     return not _NAMING.isdisjoint(words)
 
 
+# In none of these is there anybody, whatever stands beside them.
 _NO_NAMES = (
-    "no not nobody noone none nil yet pending waiting awaiting needs need needed required request requested ask asked missing unknown someone"
-    " somebody nicht noch niemand kein keiner offen fehlt wartet ausstehend personne aucun pas encore nadie ninguno falta nessuno manca"
-    " ninguém ninguem niet niemand nog ingen ikke inte nikt не никто нет ні"
+    "no not nobody noone none nil nah nope yet pending waiting awaiting needs need needed required request requested ask asked missing unknown"
+    " someone somebody anyone everyone never later today tomorrow tonight monday tuesday wednesday thursday friday saturday sunday week month"
+    " tba stopped stopping skipped vetoes disapproved disapproves disapprove rejects denies declines refuses hold holds holding delayed"
+    " delay postpone cancels cancelling killed removed dropped submitted forwarded unsure unclear undecided maybe perhaps probably almost partly"
+    " partially conditional conditionally subject unless until except without because after before under with if when once only but progress"
+    " discussion changes edits fixes feedback questions redo rework version draft auto automatic automatically default test"
+    " nicht noch niemand kein keiner keine nie niemals nein später spaeter bald heute offen fehlt wartet warten ausstehend vielleicht unklar"
+    " widerspruch wenn falls nach vorbehalt personne aucun aucune pas encore jamais tard bientôt bientot demain peut sauf refus nadie ninguno"
+    " ninguna nunca jamás jamas mañana después despues luego falta nessuno nessuna manca dopo domani presto ninguém ninguem depois amanhã amanha"
+    " niet niemand nog nooit straks geen ingen inte ikke aldri aldrig ikkje senare senere nikt nigdy nikdo nikdy hiçbiri"
+    " не никто никогда потом позже нет ні ніхто"
 )
 _NOBODY = frozenset(_NO_NAMES.split()) | {word for word in STATES if len(word) > 2}
-_PARTICLES = "von van der den de da do di del della la le el bin ben al and und et y e i och og en"
+_PARTICLES = [
+    "von",
+    "van",
+    "der",
+    "den",
+    "de",
+    "da",
+    "do",
+    "di",
+    "del",
+    "della",
+    "la",
+    "le",
+    "el",
+    "bin",
+    "ben",
+    "al",
+    "and",
+    "und",
+    "et",
+    "y",
+    "e",
+    "i",
+    "och",
+    "og",
+    "en",
+]
 _SIGNATURES = re.compile(r"[,;/&+\n]+")
-_BRACKETS = re.compile(r"\([^)]*\)")
+_BRACKETS = re.compile(r"\([^()]*\)")
+_FOREIGN = re.compile(r"[^\w\s.'’@,;/&+()-]")  # a sign that stands in no name, like ✗ or a colon
+_LOGIN = re.compile(r"@?\w+(?:[._@+-]\w+)*")
 
 
 def names_somebody(cell: str) -> bool:
-    """Whether a cell reads like the name of who approved, or several: a word or an address, or words with capitals. “Not yet” does not."""
-    if "?" in cell or folded(cell) in STATES or any(word.lower() in _NOBODY for word in _letters(cell)):
+    """Whether a cell reads like the name of who approved, or several: words with capitals, a login, an address or one of a company's
+    departments. “Not yet”, “later” and “❌ Anna” do not.
+    """
+    words, signs = _letters(cell), "".join(char for char in cell if not unicodedata.category(char).startswith("M"))
+    if _FOREIGN.search(signs) or folded(cell) in STATES or any(word.lower() in _NOBODY for word in words):
         return False
+    beside = [word for remark in _BRACKETS.findall(cell) for word in _letters(remark)]
     people = [one.strip() for one in _SIGNATURES.split(_BRACKETS.sub("", cell)) if _letters(one)]
-    return any(len(word) > 1 for one in people for word in _letters(one)) and all(map(_a_name, people))
+    named = any(len(word) > 1 for one in people for word in _letters(one)) and all(map(_a_name, people))
+    return named and all(map(_in_a_name, beside))
 
 
 def _a_name(one: str) -> bool:
-    return len(one.split()) == 1 or all(not word[0].islower() or word in _PARTICLES.split() for word in _letters(one))
+    """One word needs a capital, or is a login or an address: “later” is neither."""
+    if len(one.split()) > 1:
+        return all(map(_in_a_name, _letters(one)))
+    login = _LOGIN.fullmatch(one) and (re.search(r"\w[._@]\w", one) or one.startswith("@") or any(map(str.isdigit, one)))
+    return bool(login) or not one[0].islower() or one in WHO
+
+
+def _in_a_name(word: str) -> bool:
+    return not word[0].islower() or word in _PARTICLES or word in WHO
 
 
 def _letters(words: str) -> list[str]:

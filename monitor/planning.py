@@ -120,7 +120,9 @@ def _approved(row: Row, whole: Rows, how: Reading) -> None:
             )
     by = str(row.values.get("by", "")).strip()
     if whole.vouched and not names_somebody(by):
-        raise NotApprovedError(f"column “{whole.vouched}”: found {by[:60]!r}, expected the name of who approved it, like Anna Lee")
+        raise NotApprovedError(
+            f"column “{whole.vouched}”: found {by[:60]!r}, expected the name of who approved it, like Anna Lee or anna@acme.example"
+        )
 
 
 def _times(row: Row, whole: Rows, how: Reading, now: datetime) -> tuple[datetime, datetime]:

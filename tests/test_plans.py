@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from monitor.foreign import plan as reader
 from monitor.foreign.bounds import Bounds
 from monitor.model import Account
-from monitor.plan_names import says_plainly
-from monitor.plan_status import YES_WORDS
+from monitor.plan_names import WHO, says_plainly
+from monitor.plan_status import YES_WORDS, names_somebody
 from monitor.plan_times import shown_window, zone_named
 from monitor.planning import Bad, Elsewhere, Plan, PlanError, PlanFile, Reading, plans_of, span
 
@@ -185,13 +185,29 @@ def test_every_column_of_a_state_has_to_say_yes_and_nested_ones_too() -> None:
     )
     assert isinstance(nested, Bad)
     assert isinstance(fine, Plan)
-    by, nobody = rows(table(["Text", "Approved by"], [TEXT, "carla"], ["Our roadmap", "pending"]))
+    by, nobody = rows(table(["Text", "Approved by"], [TEXT, "Carla"], ["Our roadmap", "pending"]))
     assert isinstance(by, Plan)
     assert isinstance(nobody, Bad)
 
 
 @pytest.mark.parametrize(
-    "by", ["Anna Lee", "anna", "Ludwig van der Berg", "anna@acme.example & Ben", "Anna Lee (legal), 2026-11-20", "李娜"]
+    "by",
+    [
+        "Anna Lee",
+        "Anna",
+        "anna.lee",
+        "alee2",
+        "@anna",
+        "legal",
+        "Client",
+        "Zoë O’Brien-Núñez",
+        "अनिल शर्मा",
+        "J. R. Smith / Legal",
+        "Ludwig van der Berg",
+        "anna@acme.example & Ben",
+        "Anna Lee (legal), 2026-11-20",
+        "李娜",
+    ],
 )
 def test_a_column_that_names_who_approved_holds_names(by: str) -> None:
     (row,) = rows(table(["Text", "Approved by"], [TEXT, by]))
@@ -212,6 +228,29 @@ def test_a_column_that_names_who_approved_holds_names(by: str) -> None:
         "noch niemand",
         "2026-11-20",
         "once legal has read it",
+        "nope",
+        "later",
+        "never",
+        "stop",
+        "skip",
+        "anna",
+        "später",
+        "nunca",
+        "Vetoed",
+        "Disapproved",
+        "Later",
+        "Not Now",
+        "With Legal",
+        "Next Week",
+        "❌ Anna Lee",
+        "Anna Lee ✗",
+        "Anna Lee: Veto",
+        "Anna = no",
+        "Anna!",
+        "Anna (if shortened)",
+        "Anna Lee (Vetoed)",
+        "Anna & later",
+        "~Anna~",
     ],
 )
 def test_what_is_no_name_approves_nothing(by: str) -> None:
@@ -219,6 +258,14 @@ def test_what_is_no_name_approves_nothing(by: str) -> None:
     assert isinstance(row, Bad)
     assert row.refused
     assert f"column “Approved by”: found {by!r}" in row.reason
+
+
+@given(st.text(string.ascii_lowercase, min_size=5, max_size=9), st.sampled_from("❌✗✘✕🚫❓?!:=~*<>|#%^…"))
+def test_no_small_word_and_no_sign_that_we_do_not_know_is_a_name(word: str, sign: str) -> None:
+    assume(word not in WHO)
+    for cell in (word, f"Anna Lee ({word})", f"Anna Lee, {word}"):
+        assert not names_somebody(cell), cell
+    assert not any(map(names_somebody, (f"{sign} Anna Lee", f"Anna Lee {sign}", f"Anna {sign} Lee", f"Anna{sign}")))
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------------
