@@ -15,6 +15,8 @@ import click
 from monitor.command import NUMBER, acting, actor, as_json, configured, open_store, reading, show_all, utc_now
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from monitor.config import Config
     from monitor.planning import Plan
 
@@ -71,8 +73,9 @@ def add(config: Config, text: str | None, file: str | None, who: str | None, **g
     open_ended = open_ended or (given["reposts"] and not (text or file))
     plan = _planned(config, "" if open_ended else _text(text, file, pictured=bool(given["images"])), given)
     origin = desk.Origin(voters.of_host(), "the command line")
+    twins = desk.twins(open_store(config), plan, utc_now())
     number = desk.register(open_store(config), plan, actor(who), utc_now(), origin)
-    _said(config, plan)
+    _said(config, plan, twins)
     parts = f" in {len(plan.more) + 1} parts, in order" if plan.more else ""
     window = plan_times.shown_window(plan.not_before, plan.not_after, plan_times.zone_named(given["zone"]) if given["zone"] else None)
     often = "as often as it happens" if open_ended else "once"
@@ -134,11 +137,11 @@ def _planned(config: Config, text: str, given: dict[str, Any]) -> Plan:
     return compared
 
 
-def _said(config: Config, plan: Plan) -> None:
-    """The lint, for whoever registers."""
+def _said(config: Config, plan: Plan, twins: Iterable[str] = ()) -> None:
+    """The lint, and what else has these words, for whoever registers."""
     from monitor import assembly, desk, safe
 
-    for note in desk.lint(plan, config.company, assembly.load_rules(config).rules):
+    for note in [*desk.lint(plan, config.company, assembly.load_rules(config).rules), *twins]:
         click.echo(f"note: {safe.for_terminal(note, 300)}")
 
 

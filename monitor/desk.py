@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import rulebook, voters, words
+from monitor import plan_changes, rulebook, voters, words
 from monitor.model import (
     Account,
     ApprovedPost,
@@ -39,6 +39,7 @@ from monitor.verdict.text import canonical
 from monitor.verdict.vocabulary import MissingVersionError
 
 _SHORT_WORDS = 4
+_MOST_TWINS = 5
 IMPORT = "import:"  # begins the names of acts that register a row at a time
 _LONG_WINDOW = timedelta(days=14)
 _UNNAMED = {
@@ -110,6 +111,17 @@ def _opens(plan: Plan) -> str:
         )
     what = f"every {plan.kind} of @{plan.author}" if plan.author else "that repost" if plan.kind is Kind.REPOST and not plan.text else ""
     return f"{what} goes by in its window, whatever it says, unless a rule accuses it" if what else ""
+
+
+def twins(store: Store, plan: Plan, now: datetime) -> list[str]:
+    """A note for what has the same words and may still be posted; nothing for what goes by as often as it happens."""
+    if plan.conversation or plan.author:
+        return []
+    plan = replace(plan, account=_by_id(store, plan.account))
+    alike = (one for one in store.registrations.to_come(now) if (one.account, one.kind) == (plan.account, plan.kind))
+    notes = plan_changes.Twins(alike).of(plan)
+    more = len(notes) - _MOST_TWINS
+    return notes[:_MOST_TWINS] + ([f"{more} more registered posts have the same words"] if more > 0 else [])
 
 
 def check(plan: Plan, now: datetime) -> None:

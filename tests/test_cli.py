@@ -109,8 +109,12 @@ def test_the_text_comes_from_standard_input_or_a_file_too(run: Run, tmp_path: Pa
     assert run("posts", "add", text=" \n").exit_code == 2
 
 
-def test_what_is_registered_is_linted(run: Run) -> None:
-    assert "excuses whatever else" in run("posts", "add", "Good morning!").output
+def test_what_is_registered_is_linted(run: Run, tmp_path: Path) -> None:
+    with closing(Store(configuration.load(tmp_path / "hijack-monitor.toml").database)) as store:
+        desk.register(store, Plan("x::1", Kind.POST, "Good morning!", TOMORROW - timedelta(days=1), TOMORROW), "carla", datetime.now(UTC))
+    said = run("posts", "add", "Good morning!").output
+    assert "excuses whatever else" in said
+    assert "note: #1 has the same words, and the windows overlap" in said
     loud = run("posts", "add", "Donate to bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4")
     assert "it will PAGE although registered" in loud.output
     assert "registering it silences this" in run("posts", "add", "Last day for withdrawals in the old app").output

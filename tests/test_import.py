@@ -513,6 +513,32 @@ def test_twins_and_overlapping_windows_are_named(take: Take) -> None:
     assert "note: #1 has the same words and the same window" in take(replace(ROW, external_id="13"))[1]
 
 
+def test_whoever_registers_is_told_of_what_has_the_same_words(store: Store) -> None:
+    def said(plan: Plan) -> list[str]:
+        return desk.twins(store, plan, datetime.now(UTC))
+
+    one = replace(ROW, external_id="", links=())
+    assert said(one) == []
+    assert desk.register(store, one, "carla", datetime.now(UTC)) == 1
+    assert said(one) == ["#1 has the same words and the same window: two such posts would go by"]
+    with store.transaction():
+        store.pin("x", "acme", "1")
+    assert said(replace(one, account="x::@acme", text=one.text + " ")) == said(one)
+    others = (
+        {"account": "x::2"},
+        {"text": "Other words"},
+        {"kind": Kind.DM},
+        {"not_before": LATER + MINUTE, "not_after": LATER + 2 * MINUTE},
+    )
+    assert not any(said(replace(one, **change)) for change in others)
+    use(store, 1)
+    assert said(one) == []
+    for _ in range(7):
+        desk.register(store, one, "carla", datetime.now(UTC))
+    assert said(one)[5:] == ["2 more registered posts have the same words"]
+    assert said(replace(one, text="", conversation="1993")) == []
+
+
 @pytest.mark.parametrize("commit", [True, False])
 def test_what_this_import_replaces_or_withdraws_is_nobodys_twin(commit: bool, take: Take) -> None:
     one, other, gone = numbered(1), numbered(2), numbered(3)

@@ -452,6 +452,8 @@ async def test_comms_plan_a_post_in_slack_see_the_lint_first_and_it_goes_by(tmp_
         assert (one.approved_by, one.links) == ("carol (U06CAROL)", ("https://acme.example/x",))
         row = w.service.store.sql.execute("SELECT actor FROM audit WHERE action = 'register'").fetchone()
         assert row[0] == "carol (U06CAROL)"
+        again = await planned(w, text="Hello world. https://acme-airdrop.xyz", links="https://acme.example/x")
+        assert "#1 has the same words" in json.dumps(again)
 
 
 async def test_a_planned_post_without_links_goes_by_when_it_is_posted(tmp_path: Path) -> None:

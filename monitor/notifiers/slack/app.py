@@ -301,7 +301,7 @@ class SlackApp:
         if not text:
             long = "too long to be shown whole here; on the host: hijack-monitor posts add --file"
             return {"response_action": "errors", "errors": {"text": long}}
-        notes = desk.lint(made, self._office.company, self._office.rules())
+        notes = desk.lint(made, self._office.company, self._office.rules()) + desk.twins(self._store, made, self._office.clock())
         return {"response_action": "update", "view": views.checked(notes, text, envelope)}
 
     def _plan(self, filled: dict[str, Any]) -> Plan:
