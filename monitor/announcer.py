@@ -6,7 +6,6 @@ is read back from the channel could make us believe that it is there.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from monitor.announcements import FAR, Announcement
+from monitor.background import OneAtATime
 from monitor.desk import IMPORT
 from monitor.notifiers.interface import NotifierError, Refusal
 from monitor.store import Store
@@ -58,7 +58,8 @@ class Announcer:
         self._growing: dict[str, _Growing] = {}
         self._revision = 0
         self._sent_at: datetime | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._telling = OneAtATime()
+        self.settle = self._telling.settle
 
     def tick(self, *, busy: bool = False) -> None:
         """Write down what has to be announced, and begin to say the next of it. Never waits."""
@@ -73,20 +74,9 @@ class Announcer:
             revision = table.changed_since(self._revision, now)
         self._revision = revision
         waits = self._sent_at is not None and timedelta() <= now - self._sent_at < (BUSY if busy else GAP)
-        if self._task is None and not waits and (one := table.due(now)):
+        if not self._telling.busy and not waits and (one := table.due(now)):
             self._sent_at = now
-            self._task = asyncio.create_task(self._tell(one, now), name=f"announcement {one.id}")
-            self._task.add_done_callback(self._done)
-
-    async def settle(self) -> None:
-        """Wait until nothing is being said. For stopping, and for tests."""
-        if self._task:
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._task = None
-        if not task.cancelled() and (error := task.exception()):
-            log.error("an announcement failed: %s", type(error).__name__, exc_info=error)
+            self._telling.begin(self._tell(one, now), f"announcement {one.id}")
 
     def _is_over(self, batch: str, count: int, now: datetime) -> bool:
         """Whether an act is complete: an import registers a row at a time, everything else all at once."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor import advice, journal, standing, steps, vision
+from monitor import advice, background, journal, standing, steps, vision
 from monitor.config import Config
 from monitor.connection import is_busy
 from monitor.lock import locked
@@ -80,7 +80,7 @@ async def _watch(config: Config, secrets: Mapping[str, str], stop: asyncio.Event
             schedule(scheduler, service)
             scheduler.start()
             stack.callback(scheduler.shutdown, wait=False)
-            stack.callback(asyncio.create_task(_mind_clock(scheduler, service)).cancel)
+            stack.callback(background.begin(_mind_clock(scheduler, service), "the clock").cancel)
             journal.notify("READY=1\nSTATUS=" + service.status())
             log.info("watching %d account(s) with %d rules", len(service.watches), len(service.judge.rulebook.sources))
             await _until(stop, service)
@@ -112,10 +112,10 @@ async def _helpers(service: Service, secrets: Mapping[str, str]) -> Any:
                 from monitor import metrics
 
                 figures = metrics.Figures(service.store, service.clock, service.check, service.reads, service.config.prices)
-                starting.append(asyncio.create_task(_serve_figures(figures, service, stack)))
-            starting += [asyncio.create_task(_open_streams(service, secrets))]
-            starting += [asyncio.create_task(collector.hear()) for collector in service.collectors.values()]
-            starting += [asyncio.create_task(service.deadman.start())] if service.deadman else []
+                starting.append(background.begin(_serve_figures(figures, service, stack), "figures"))
+            starting.append(background.begin(_open_streams(service, secrets), "streams"))
+            starting += [background.begin(collector.hear(), f"hearing {name}") for name, collector in service.collectors.items()]
+            starting += [background.begin(service.deadman.start(), "the dead-man's switch")] if service.deadman else []
             yield
         finally:
             await _cancel(starting)
@@ -138,14 +138,18 @@ async def _serve_figures(figures: Any, service: Service, stack: contextlib.Async
         except OSError as error:
             if not said:
                 log.warning("metrics.port: %d cannot be used (%s): no figures until it can", port, error.strerror)
-            standing.note(
-                service.store, "metrics", f"port {port} cannot be used ({error.strerror}): nothing answers on /metrics and /healthz"
-            )
             said = True
+            why = f"port {port} cannot be used ({error.strerror}): nothing answers on /metrics and /healthz"
+            with contextlib.suppress(sqlite3.Error):  # held by another process, say: noted the next time
+                standing.note(service.store, "metrics", why)
             await asyncio.sleep(METRICS_SECONDS)
         else:
-            standing.note(service.store, "metrics", "")
-            return
+            break
+    while True:  # until it is no longer said
+        try:
+            return standing.note(service.store, "metrics", "")
+        except sqlite3.Error:
+            await asyncio.sleep(METRICS_SECONDS)
 
 
 async def _open_streams(service: Service, secrets: Mapping[str, str]) -> None:

@@ -15,13 +15,14 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from monitor import record
+from monitor.background import OneAtATime
 from monitor.incidents import DRILL, Event
 from monitor.model import Account, Severity
 from monitor.notifiers.interface import NotifierError, Refusal
@@ -138,7 +139,8 @@ class FirstSight:
         self._store, self._clock, self._accounts, self._outbox = store, clock, accounts, outbox
         self.channel: Channel | None = None
         self._mark = store.path.parent / MARK
-        self._task: asyncio.Task[None] | None = None
+        self._talking = OneAtATime()
+        self.settle = self._talking.settle
         self._told_at: datetime | None = None
         self._posted = ("", "")  # the text of our last message and its receipt
         self._found: Found | None = None  # while our database knows nothing: what others know
@@ -169,10 +171,10 @@ class FirstSight:
 
     def _to_ask(self) -> tuple[Question, bool]:
         """The question of this start, or the one that an earlier start got no answer to; and whether it is that."""
-        with contextlib.suppress(ValueError, TypeError):
-            receipt, told, until = json.loads(self._store.kept(_QUESTION))
-            return Question(str(receipt), int(told), record.moment(until)), True
-        return Question(self._store.kept("standing receipt"), self._times_told(), self._read_until()), False
+        asked = record.remembered(
+            self._store.kept(_QUESTION), lambda kept: Question(str(kept[0]), int(kept[1]), record.moment(kept[2])), None
+        )
+        return asked or Question(self._store.kept("standing receipt"), self._times_told(), self._read_until()), asked is not None
 
     async def _asked(self, question: Question) -> Found | None:
         """What our messages say of it; None where that cannot be had now. Without a memory all of ours count, those of other databases
@@ -304,16 +306,16 @@ class FirstSight:
                     before = "" if self._store.kept("standing receipt") else self._store.kept("standing text")
                     self._say("\n".join(filter(None, (before, self._in_words(rows)))), now, "")
                     self._store.sql.execute("UPDATE first_sights SET told = 1")
-        if self.channel is None or self._task is not None:
+        if self.channel is None or self._talking.busy:
             return
         if self._store.kept("standing text") and self._is_due(now):
             if self._would_edit_what_is_asked():
                 self._say(_WATCHING, now, "")
             self._told_at = now
-            self._begin(self._tell())
+            self._talking.begin(self._tell(), "our standing message")
         elif self._question and not _within(AGAIN, self._asked_at, now):
             self._asked_at = now
-            self._begin(self._ask_again(self._question))
+            self._talking.begin(self._ask_again(self._question), "asking for our messages")
 
     def _is_due(self, now: datetime) -> bool:
         return not _within(EVERY if self._store.kept("standing receipt") else AGAIN, self._told_at, now)
@@ -321,20 +323,6 @@ class FirstSight:
     def _would_edit_what_is_asked(self) -> bool:
         """Whether the next edit would overwrite what Slack has not shown us yet."""
         return self._question is not None and self._question.receipt == self._store.kept("standing receipt") != ""
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = asyncio.create_task(work, name="first sight")
-        self._task.add_done_callback(self._done)
-
-    async def settle(self) -> None:
-        """Wait until it is said. For stopping, and for tests."""
-        if self._task:
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._task = None
-        if not task.cancelled() and (error := task.exception()):
-            log.error("our standing message failed: %s", type(error).__name__, exc_info=error)
 
     def _say(self, text: str, now: datetime, what: str) -> None:
         """The next message, a new one: an edit is seen by nobody."""

@@ -7,12 +7,12 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 
-from monitor import safe
+from monitor import record, safe
 from monitor.foreign import ics
 from monitor.foreign.bounds import ForeignError
 from monitor.foreign.sandbox import Sandbox
@@ -27,21 +27,38 @@ _KEPT = "on call"  # under which it is kept
 STALE = timedelta(days=2)  # an old copy may no longer be true: then the group is paged without a name
 
 
-def _kept(store: Store) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(store.kept(_KEPT) or "{}")
-    return found
+@dataclass(frozen=True)
+class _Seen:
+    """What was kept of the last look at the schedule."""
+
+    said: tuple[str, ...]
+    at: datetime
+    nobody_since: datetime | None
+
+
+def _kept(store: Store) -> _Seen | None:
+    return record.remembered(store.kept(_KEPT), _seen, None)
+
+
+def _seen(found: Any) -> _Seen | None:
+    first, *more = found["said"]
+    return _Seen((str(first), *map(str, more)), _moment(found["at"]), _moment(found["nobody_since"]) if found["nobody_since"] else None)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def said(store: Store) -> tuple[str, ...]:
     """Who is on call, as the daemon last saw it, and what of the schedule was skipped; for people, not cleaned."""
     found = _kept(store)
-    return (f"{found['said'][0]} (read {datetime.fromisoformat(found['at']):%Y-%m-%d %H:%M} UTC)", *found["said"][1:]) if found else ()
+    return (f"{found.said[0]} (read {found.at:%Y-%m-%d %H:%M} UTC)", *found.said[1:]) if found else ()
 
 
 def nobody_for(store: Store, now: datetime) -> timedelta:
     """For how long the schedule has named nobody whom the channel knows."""
-    since = _kept(store).get("nobody_since")
-    return now - datetime.fromisoformat(since) if since else timedelta()
+    found = _kept(store)
+    return now - found.nobody_since if found and found.nobody_since else timedelta()
 
 
 @dataclass(frozen=True)
@@ -79,9 +96,9 @@ class Schedule:
         self.trouble = ""
         found = await self._read(await self._fetched(), now)
         if found is None:
-            old = json.loads(self._store.kept("schedule") or "[]")
-            good = bool(old) and timedelta() <= now - datetime.fromisoformat(old[0]) <= STALE
-            found = await self._read(old[1].encode(), now, keep=False) if good else None
+            old = record.remembered(self._store.kept("schedule"), lambda kept: (_moment(kept[0]), str(kept[1])), None)
+            good = old is not None and timedelta() <= now - old[0] <= STALE
+            found = await self._read(old[1].encode("utf-8", "replace"), now, keep=False) if old and good else None
         names = [one for one in found or () if isinstance(one, str)]
         notes = tuple(str(one["note"]) for one in found or () if isinstance(one, dict))
         ids = {name: await self._person(name) for name in names}
@@ -100,15 +117,16 @@ class Schedule:
 
     def _keep(self, now: datetime, *, was_read: bool) -> None:
         """For `status`, and for how long nobody has been named. A schedule that cannot be read says nothing of that."""
-        since = _kept(self._store).get("nobody_since", "")
+        last = _kept(self._store)
+        since = last.nobody_since if last else None
         if was_read:
-            since = "" if self.duty.known else since or now.isoformat()
+            since = None if self.duty.known else since or now
         said = (
             [self.duty.words(), *(f"the schedule: {note}" for note in self.duty.notes)]
             if was_read
             else ["on call now: not known: no copy of the schedule can be read"]
         )
-        self._store.keep(_KEPT, json.dumps({"said": said, "nobody_since": since, "at": now.isoformat()}))
+        self._store.keep(_KEPT, json.dumps({"said": said, "nobody_since": record.stamp(since) or "", "at": now.isoformat()}))
 
     async def _read(self, body: bytes, now: datetime, *, keep: bool = True) -> list[Any] | None:
         """What `shifts.read` says of it, or None when it cannot be read. Only what could be read is kept."""

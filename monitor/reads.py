@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
+from monitor import record
 from monitor.health import Blindness
 from monitor.model import Severity
 
@@ -286,13 +288,13 @@ class Reads:
 
 def told(text: str) -> tuple[tuple[State, ...], int]:
     """What `Reads.written` said: how reads went, and how many more failed."""
-    data = json.loads(text or '{"states": [], "more": 0}')
-    found = []
-    for read, about, name, tried_at, since, read_at, failures, said in data["states"]:
-        if read in READS:
-            at = datetime.fromisoformat(tried_at)
-            found.append(State(read, about, name, at, _moment(since), _moment(read_at), failures, said))
-    return tuple(found), data["more"]
+    none: tuple[tuple[State, ...], int] = ((), 0)
+    return record.remembered(text, lambda data: (tuple(_state(r) for r in data["states"] if r[0] in READS), int(data["more"])), none)
+
+
+def _state(row: list[Any]) -> State:
+    read, about, name, tried_at, since, read_at, failures, said = row
+    return State(read, about, str(name), _stamped(tried_at), _moment(since), _moment(read_at), int(failures), str(said))
 
 
 def _read_again(read: Read, states: list[State], now: datetime) -> str:
@@ -315,4 +317,8 @@ def _stamp(when: datetime | None) -> str | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    return _stamped(text) if text else None
+
+
+def _stamped(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

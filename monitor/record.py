@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from monitor.model import (
     ApprovedPost,
@@ -38,6 +38,7 @@ from monitor.model import (
 from monitor.verdict.habits import Habits
 
 Row = Any  # sqlite3.Row: a mapping without a type
+T = TypeVar("T")
 
 
 def stamp(when: datetime | None) -> str | None:
@@ -52,6 +53,16 @@ def moment(text: str | None) -> datetime | None:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def remembered(text: str, read: Callable[[Any], T], otherwise: T) -> T:
+    """What a small thing says that was kept as JSON. What another version of us wrote and we do not understand counts as not kept:
+    it is learnt again, and keeps nobody from starting.
+    """
+    try:
+        return read(json.loads(text)) if text else otherwise
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        return otherwise
 
 
 def dump(noun: Item | Profile) -> str:

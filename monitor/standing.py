@@ -102,8 +102,7 @@ def note(store: Store, what: str, why: str) -> None:
 
 def notes(store: Store) -> dict[str, str]:
     """What was noted since the daemon began, by what it is about."""
-    found: dict[str, str] = json.loads(store.kept(_NOTES) or "{}")
-    return found
+    return record.remembered(store.kept(_NOTES), lambda found: {str(what): str(why) for what, why in found.items()}, {})
 
 
 def forget_notes(store: Store) -> None:
@@ -113,5 +112,9 @@ def forget_notes(store: Store) -> None:
 
 def told(store: Store) -> dict[str, dict[str, Any]]:
     """By platform: mode in words, interval in seconds, heard_at (a datetime or None), balance in dollars."""
-    found: dict[str, dict[str, Any]] = json.loads(store.kept(_NAME) or "{}")
-    return {name: one | {"heard_at": record.moment(one["heard_at"])} for name, one in found.items()}
+    return record.remembered(store.kept(_NAME), lambda found: {name: _told(one) for name, one in found.items()}, {})
+
+
+def _told(one: dict[str, Any]) -> dict[str, Any]:
+    balance = None if one["balance"] is None else float(one["balance"])
+    return {"mode": str(one["mode"]), "interval": float(one["interval"]), "heard_at": record.moment(one["heard_at"]), "balance": balance}

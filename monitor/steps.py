@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from monitor import record
@@ -113,13 +113,14 @@ def remember(store: Store, now: datetime) -> None:
 
 def since_last(store: Store, now: datetime) -> tuple[timedelta, bool]:
     """(by how much the clock was set back while we were away, whether that is known). Zero when it was not."""
-    last = json.loads(store.kept(_NAME) or "[]")
-    wall = record.moment(last[0]) if last else None
-    if wall is None:
+    last = record.remembered(
+        store.kept(_NAME), lambda kept: (datetime.fromisoformat(kept[0]).astimezone(UTC), str(kept[1]), float(kept[2])), None
+    )
+    if last is None:
         return timedelta(), True
     boot, up = _boot()
     known = bool(boot) and last[1] == boot
-    by = now - wall - timedelta(seconds=up - last[2] if known else 0.0)
+    by = now - last[0] - timedelta(seconds=up - last[2] if known else 0.0)
     return (by if by < -LOGGED else timedelta()), known
 
 

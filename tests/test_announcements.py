@@ -115,7 +115,7 @@ async def test_what_the_command_line_registered_while_nothing_ran_is_announced_a
         w.slack.faults.add("drop_before", "postMessage", times=3)
         register(w, "Our spring sale.", Origin("login:carla", "the command line"), "carla")
         await w.run(1)
-        w.service.pager.announcer._task = None  # type: ignore[union-attr]  # and the process died
+        w.service.pager.announcer._telling._task = None  # type: ignore[union-attr]  # and the process died
         await w.run(30)
         assert [m.text for m in said(w)] == ["Registered #1 for @acme on X by carla from the command line"]
         await w.run(60)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor import standing
+from monitor import background, standing
 from monitor.blocklists import Blocklists
 from monitor.foreign import blocklist, shifts
 from monitor.foreign.bounds import Bounds, ForeignError, OverLimitError, joined
 from monitor.foreign.sandbox import Sandbox
-from tests.conftest import world
+from tests.conftest import wait_for, world
 
 ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -289,3 +290,49 @@ async def test_a_port_that_somebody_else_has_is_a_warning(tmp_path: Path, caplog
         assert f"metrics.port: {port} cannot be used" in caplog.text
         assert "nothing answers on /metrics" in standing.notes(w.service.store)["metrics"]
     taken.close()
+
+
+async def test_figures_are_served_in_the_end_though_the_database_was_held_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from monitor import daemon
+
+    monkeypatch.setattr(daemon, "METRICS_SECONDS", 0.01)
+    taken = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
+    port, held = taken.sockets[0].getsockname()[1], list[str]()
+
+    def note(_: object, what: str, why: str) -> None:
+        held.append(why)
+        if len(held) < 3 or held.count("") == 1:
+            raise sqlite3.OperationalError("database is locked")
+        noted[what] = why
+
+    noted = dict[str, str]()
+    monkeypatch.setattr(standing, "note", note)
+    async with world(tmp_path, extra=f"[metrics]\nport = {port}\n") as w, daemon._helpers(w.service, {}):
+        assert await wait_for(lambda: "cannot be used" in noted.get("metrics", ""))
+        taken.close()
+        await taken.wait_closed()
+        assert await wait_for(lambda: noted["metrics"] == "")
+        (await asyncio.open_connection("127.0.0.1", port))[1].close()
+
+
+async def test_what_ends_in_the_background_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails() -> None:
+        raise LookupError
+
+    one = background.OneAtATime()
+    one.begin(fails(), "an errand")
+    assert one.busy
+    await one.settle()
+    assert not one.busy
+    assert "an errand failed: LookupError" in caplog.text
+
+
+def test_whoever_keeps_a_task_begins_it_where_its_end_is_logged() -> None:
+    """Python itself tells of a task that failed only when nobody keeps it. These deal with its end themselves."""
+    own = {"pager.py", "listener.py", "collector.py", "planned_pictures.py", "app.py", "api.py", "background.py"}
+    for path in (Path(__file__).parent.parent / "monitor").rglob("*.py"):
+        if path.name not in own and "simulator" not in path.parts:
+            kept = [line for line in path.read_text().splitlines() if "create_task(" in line and ".wait())" not in line]
+            assert not kept, f"{path.name}: {kept}"

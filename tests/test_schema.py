@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
-from monitor import record, schema
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from monitor import oncall, record, schema, standing, steps
+from monitor.first_sight import FirstSight
+from monitor.model import Paging
+from monitor.outbox import Outbox
+from monitor.reads import Reads
 from monitor.store import Store
 
 
@@ -75,3 +86,42 @@ def test_a_database_that_is_up_to_date_needs_no_sqlite_utils_and_a_new_one_no_nu
         for _ in range(2)
     ]
     assert loaded == ["['sqlite_utils']", "[]"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A database of ours."""
+    store = Store(tmp_path_factory.mktemp("kept") / "monitor.db")
+    yield store
+    store.close()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.just("2026-11-21T03:00:00+00:00") | st.just("timeline"),
+    lambda some: st.lists(some, max_size=4) | st.dictionaries(st.sampled_from(["states", "more", "said", "at", "mode", "x"]), some),
+    max_leaves=12,
+)
+
+
+@given(st.one_of(JSON.map(json.dumps), st.text(max_size=5)))
+@example(json.dumps({"states": [["timeline", "x:1", "@acme", "2026-11-21T03:00:00+00:00", None, None, 0]], "more": 0}))
+@example(json.dumps({"states": [["timeline", "x:1", "@acme", "2026-11-21T03:00:00+00:00", None, None, 0, "", "new"]], "more": 0}))
+@example(json.dumps({"said": ["jo"], "at": "2026-11-21T03:00:00+00:00", "nobody_since": "2026-11-21T03:00:00+00:00"}))
+@example(json.dumps({"said": [], "at": "2026-11-21T03:00:00+00:00", "nobody_since": ""}))
+@example(json.dumps({"x": {"mode": "polling only"}}))
+def test_what_another_version_kept_keeps_nobody_from_starting(made: Store, text: str) -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    for name in ("reads", "notes", "collecting", "on call", "clock", "standing question"):
+        made.keep(name, text)
+    Reads(lambda: now).remember(standing.reads(made))
+    standing.note(made, "metrics", "")
+    assert all(isinstance(one["interval"], float) for one in standing.told(made).values())
+    assert oncall.nobody_for(made, now) is not None
+    assert isinstance(oncall.said(made), tuple)
+    steps.since_last(made, now)
+    assert FirstSight(made, lambda: now, tuple, Outbox(made, Paging()))._to_ask()
+
+
+def test_only_one_place_reads_what_was_kept_as_json() -> None:
+    for path in (Path(__file__).parent.parent / "monitor").rglob("*.py"):
+        assert "json.loads(store.kept(" not in path.read_text().replace("self._store", "store").replace("self.store", "store"), path

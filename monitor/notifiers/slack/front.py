@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from monitor import background
 from monitor.notifiers.interface import NotifierError
 from monitor.notifiers.slack.api import Api, Socket
 from monitor.notifiers.slack.app import SlackApp
@@ -44,8 +45,8 @@ class Front:
     async def start(self) -> None:
         """Listen, and do what was written down before the last stop. Waits for nothing: Slack may be down."""
         self._began = time.monotonic()
-        self._tasks = [asyncio.create_task(s.keep(), name=f"socket {n}") for n, s in enumerate(self.sockets)]
-        self._tasks.append(asyncio.create_task(self.app.work(), name="clicks of before"))
+        self._tasks = [background.begin(s.keep(), f"socket {n}") for n, s in enumerate(self.sockets)]
+        self._tasks.append(background.begin(self.app.work(), "clicks of before"))
 
     async def stop(self) -> None:
         """Close the sockets; what was written down and not done is done at the next start."""
@@ -90,7 +91,7 @@ class Front:
         """The clock was set: slack_sdk reads it to see whether a socket still answers, so that they are opened anew."""
         move(self, by, "_since")
         if self._tasks:
-            self._tasks += [asyncio.create_task(socket.renew()) for socket in self.sockets]
+            self._tasks += [background.begin(socket.renew(), "another socket") for socket in self.sockets]
 
     def deaf_seconds(self) -> float:
         """How long no click could have come through; 0 without sockets."""
