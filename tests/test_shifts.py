@@ -43,6 +43,11 @@ THIS_WEEK = (f"RECURRENCE-ID:{at(-2)}", f"DTSTART:{at(-2)}", f"DTEND:{at(10)}")
         ([event("UID:1", ANN, times=WEEKLY)], ["ann"]),
         ([event("UID:1", ANN, times=WEEKLY), event("UID:1", ANN, "STATUS:CANCELLED", times=THIS_WEEK), event("UID:2", BEN)], ["ben"]),
         ([event("UID:1", ANN, "STATUS:CANCELLED", times=WEEKLY), event("UID:1", ANN, times=THIS_WEEK)], []),
+        ([event("UID:1", ANN, "STATUS:CANCELLED", times=WEEKLY), event("UID:1", BEN, "STATUS:CONFIRMED", times=THIS_WEEK)], []),
+        ([event("UID:1", "SUMMARY:Canceled: Social", times=WEEKLY), event("UID:1", BEN, times=THIS_WEEK)], []),
+        ([event("UID:1", ANN, times=WEEKLY), event("UID: 1 ", BEN, times=THIS_WEEK)], ["ben"]),
+        ([event("UID:1", ANN, times=WEEKLY), event("UID:1", BEN, times=(f"RECURRENCE-ID;RANGE=THISANDFUTURE:{at(-2 - 7 * 24)}", f"DTSTART:{at(-3 - 7 * 24)}", "DURATION:PT4H"))], ["ben"]),
+        ([event("UID:1", ANN, times=WEEKLY), event("UID:1", BEN, times=(f"RECURRENCE-ID;RANGE=THISANDFUTURE:{at(-2 - 7 * 24)}", "DTSTART:then"))], []),
         ([event("UID:1", ANN, times=WEEKLY), event("UID:1", BEN, times=THIS_WEEK)], ["ben"]),
         ([event("UID:1", ANN, times=WEEKLY), event("UID:1", "STATUS:CANCELLED", times=(f"RECURRENCE-ID;RANGE=THISANDFUTURE:{at(-2 - 7 * 24)}", *THIS_WEEK[1:]))], []),
         ([event("UID:1", ANN, f"EXDATE:{at(-2)}", times=WEEKLY)], []),
@@ -217,6 +222,16 @@ def test_a_shift_of_a_whole_day_is_that_day_at_home(times: tuple[str, ...]) -> N
         assert bool(shifts.look(text, moment, "Europe/Berlin").names) == on, moment
     if len(times) == 2 and "RRULE" in times[1]:
         assert not shifts.look(calendar(event(ANN, "EXDATE;VALUE=DATE:20261126", times=times)), NOW, "Europe/Berlin").names
+
+
+@pytest.mark.parametrize("hour", ["T023000", "T003000Z", "T013000Z"])
+def test_a_shift_that_begins_in_an_hour_that_happens_twice_can_be_taken_out_by_either(hour: str) -> None:
+    zone = ";TZID=Europe/Berlin"
+    text = calendar(
+        event(ANN, f"EXDATE{zone}:20261025{hour}", times=(f"DTSTART{zone}:20261001T023000", "DURATION:PT8H", "RRULE:FREQ=DAILY"))
+    )
+    assert not shifts.look(text, datetime(2026, 10, 25, 3, tzinfo=UTC)).names
+    assert shifts.look(text, datetime(2026, 10, 26, 3, tzinfo=UTC)).names
 
 
 def test_a_nightly_shift_keeps_its_hours_when_the_clocks_change() -> None:

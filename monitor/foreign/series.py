@@ -80,8 +80,9 @@ class Series:
         return rrulestr(f"RRULE:{text}", dtstart=self.start)
 
     def begins(self, moment: datetime) -> bool:
-        """Whether one of its shifts begins then."""
-        return moment.astimezone(self.start.tzinfo) in self._rules
+        """Whether one of its shifts begins then. An hour that happens twice is the first of both."""
+        there = moment.astimezone(self.start.tzinfo)
+        return not there.fold and there in self._rules
 
     def around(self, now: datetime, reach: timedelta) -> Iterator[tuple[datetime, datetime]]:
         """Its shifts that last over `now` or would if they were moved by up to `reach`: beginning and end of each."""

@@ -90,7 +90,7 @@ class _Looking:
         series: dict[str, list[Event]] = {}
         for number, event in enumerate(self._file.events):
             uid = event.first("UID")
-            series.setdefault(f"{event.calendar} {uid.value}" if uid else f"event {number}", []).append(event)
+            series.setdefault(f"{event.calendar} {uid.value.strip()}" if uid else f"event {number}", []).append(event)
         for events in series.values():
             yield from self._of_series(events)
 
@@ -170,7 +170,7 @@ class _Looking:
         return [event for event in events if self._is_off(event, event)] or events
 
     def _is_off(self, event: Event, master: Event) -> bool:
-        states = {one.value.strip().upper() for one in event.every("STATUS") or master.every("STATUS")}
+        states = {one.value.strip().upper() for one in event.every("STATUS") + master.every("STATUS")}
         return not states <= _ON or self._file.methods.get(event.calendar) == "CANCEL"
 
     def _is_good(self, event: Event) -> bool:
@@ -265,11 +265,10 @@ class _Looking:
 
     def people(self, event: Event, master: Event) -> list[str]:
         """Whom an event that lasts over now names."""
-        summary = event.first("SUMMARY")
-        words = plain(summary.value) if summary else ""
         if self._is_off(event, master):
             return []
-        if off := called_off(words):
+        words, series = (" ".join(plain(one.value) for one in each.every("SUMMARY")) for each in (event, master))
+        if off := called_off(words) or called_off(series):
             self.of_nobody.append(f"the shift “{event.title}” names nobody now: its title says “{off}”")
             return []
         asked, said_no = _asked(event)
