@@ -231,7 +231,7 @@ class Import:
         to_come = self.store.registrations.to_come(self.now)
         first = {one.id: self.store.registrations.first(one) for one in to_come}
         if self.act.source:
-            known = {one.id: one for one in first.values() if not one.withdrawn_at}
+            known = {one.id: one for one in first.values() if not (one.after or one.withdrawn_at)}
             self.gone, self.kept_all = plan_changes.what_left(rows, known.values(), self.act.source)
         leaving = self._leaving(rows)
         self._twins = plan_changes.Twins(one for one in to_come if first[one.id].id not in leaving)

@@ -73,14 +73,14 @@ class Registrations:
     def thread(self, first: ApprovedPost) -> list[ApprovedPost]:
         """A registration with the parts that come after it, in order."""
         parts = [first]
-        while row := self._sql.execute("SELECT * FROM approved WHERE after = ? AND after != 0", [parts[-1].id]).fetchone():
-            parts.append(record.approved(row))
+        while found := self._read(self._sql.execute("SELECT * FROM approved WHERE after = ? AND after != 0", [parts[-1].id])):
+            parts.append(found[0])
         return parts
 
     def first(self, part: ApprovedPost) -> ApprovedPost:
-        """The registration that a thread begins with; of anything else itself."""
-        while part.after and (before := self.get(part.after)):
-            part = before
+        """The registration that a thread begins with, as far as it can be read; of anything else itself."""
+        while part.after and (before := self._read(self._sql.execute("SELECT * FROM approved WHERE id = ?", [part.after]))):
+            part = before[0]
         return part
 
     def next(self, now: datetime, limit: int) -> tuple[list[ApprovedPost], int]:

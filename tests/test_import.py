@@ -323,6 +323,15 @@ def test_a_thread_that_has_begun_goes_on_and_that_is_said(rows: tuple[Row, ...],
     assert standings(store) == {1: "planned", 2: "used", 3: "planned", 4: "planned"}
 
 
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_a_part_of_a_thread_that_cannot_be_read_stops_no_import(damaged: int, take: Take, store: Store) -> None:
+    take(replace(ROW, external_id="t", text="One", more=("Two", "Three")), numbered(1), source="november")
+    store.sql.execute("UPDATE approved SET links = 'x' WHERE id = ?", [damaged])
+    said = take(numbered(1), source="november")[1]
+    assert "row 1: already registered: #4, planned" in said
+    assert ("- #1 is withdrawn" in said) == (damaged == 2)
+
+
 def test_a_row_that_says_no_and_whose_id_is_in_several_plans_names_all_that_stays(take: Take) -> None:
     take(numbered(1), source="november")
     take(numbered(1), source="december")
