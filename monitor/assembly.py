@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import os
 import socket
 import ssl
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -45,20 +45,31 @@ def http_session() -> aiohttp.ClientSession:
 
     Not `trust_env`: it would take logins from a ~/.netrc, which collide with our tokens, and ask for it in a thread at each request.
     """
-    context = ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"))
+    context = _tls(os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"))
     connector = aiohttp.TCPConnector(ssl=context, limit=100, ttl_dns_cache=60, resolver=Resolver())
     timeout = aiohttp.ClientTimeout(total=10, sock_connect=5)
     return aiohttp.ClientSession(
-        connector=connector, timeout=timeout, middlewares=(_through_proxy,), response_class=Response, ws_response_class=Socket
+        connector=connector, timeout=timeout, middlewares=(_through_proxies(),), response_class=Response, ws_response_class=Socket
     )
 
 
-async def _through_proxy(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Through the proxy that the environment names for such an address, if it does and nobody named another."""
-    named = getproxies().get(request.url.scheme)
-    if named and request.proxy is None and not proxy_bypass(request.url.host or ""):
-        request.update_proxy(URL(named if "://" in named else f"http://{named}"), None, None)
-    return await send(request)
+@functools.cache
+def _tls(bundle: str | None) -> ssl.SSLContext:
+    """Reading all certificates takes longer than anything else here."""
+    return ssl.create_default_context(cafile=bundle)
+
+
+def _through_proxies() -> aiohttp.ClientMiddlewareType:
+    """Sends each request through the proxy that the environment names for its kind of address, unless somebody named another."""
+    proxies = {kind: URL(named if "://" in named else f"http://{named}") for kind, named in getproxies().items() if kind != "no"}
+
+    async def send_on(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        proxy = proxies.get(request.url.scheme)
+        if proxy and request.proxy is None and not proxy_bypass(request.url.host or ""):
+            request.update_proxy(proxy, None, None)
+        return await send(request)
+
+    return send_on
 
 
 class Resolver(AbstractResolver):
@@ -69,7 +80,7 @@ class Resolver(AbstractResolver):
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
         """Raises OSError."""
-        look = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        look = functools.partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
         found = await asyncio.get_running_loop().run_in_executor(self._threads, look)
         numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
         return [ResolveResult(hostname=host, host=str(a[0]), port=int(a[1]), family=f, proto=p, flags=numeric) for f, _, p, _, a in found]
