@@ -78,7 +78,7 @@ class World:
 
     async def run(self, seconds: float, meanwhile: Callable[[float], object] = lambda _: None) -> None:
         """Play the schedule for so many seconds of the moved clock."""
-        step = STEP if seconds <= 60 else 2.0 if seconds <= 600 else 5.0
+        step = STEP if seconds <= 60 else 2.0 if seconds <= 600 else 5.0 if seconds <= 1_800 else 15.0
         for _ in range(round(seconds / step)):
             meanwhile(self.elapsed)
             await self._turn()
@@ -109,16 +109,24 @@ class World:
         await self.service.pager.settle()
 
     async def skip(self, seconds: float) -> None:
-        """Let quiet time pass in long steps: streams beat, what is due is done, but nobody looks at the second."""
-        longest = 40.0 if self.x.push.connections else 600.0
+        """Let quiet time pass in long steps: streams beat, what is due is done every ten minutes, but nobody looks at the second."""
         while seconds > 0:
-            step = min(longest, seconds)
-            self.x.push.tick()
-            await self.heard()
+            await self._beaten()
             await self._turn(pulses=1)
-            self.clock.move(step)
-            self.elapsed += step
-            seconds -= step
+            rest = min(600.0, seconds)
+            seconds -= rest
+            while rest > 0:
+                step = min(40.0 if self.x.push.connections else 600.0, rest)
+                self.clock.move(step)
+                self.elapsed += step
+                rest -= step
+                if rest > 0:
+                    await self._beaten()
+                    await self.service.pulse()
+
+    async def _beaten(self) -> None:
+        self.x.push.tick()
+        await self.heard()
 
     async def asked(self) -> None:
         """Let what was told be asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from pathlib import Path
 
@@ -48,6 +49,7 @@ NAMED = {"__future__", "base64", "binascii", "bisect", "collections.abc", "colle
 OURS = {"monitor.model", "monitor.incidents", "monitor.health", "monitor.reads", "monitor.safe", "monitor.record"}
 
 
+@functools.cache
 def _imports(path: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(path.read_text())):

@@ -127,7 +127,7 @@ async def test_a_month_costs_what_the_formula_says_and_the_meter_agrees_with_the
     """Resources the stand-in bills in a simulated month: every post once, every profile once a day, and little beside."""
     data = PUSH | {
         "push": push,
-        "poll_seconds": 600,
+        "poll_seconds": 1_800,
         "profile_seconds": 1_800,
         "accounts": [{"handle": f"brand{n}", "id": str(n + 1)} for n in range(3)],
     }
