@@ -7,10 +7,11 @@ after anything that puts the stream in doubt.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,8 +23,9 @@ from monitor.judging import Judge
 from monitor.listener import Listener
 from monitor.model import Post, Profile
 from monitor.newest import Newest
+from monitor.noted import unread
 from monitor.outbox import Outbox
-from monitor.reads import EDITS, STREAM, TIMELINE, Reads
+from monitor.reads import EDITS, PROFILE, STREAM, TIMELINE, Reads
 from monitor.record import Row, stamp
 from monitor.rounds import Rounds
 from monitor.sources.interface import LONGEST_WAIT, Batch, Clock, Faces, Settings, Source, SourceError, Told, Trouble
@@ -188,16 +190,21 @@ class Collector:
         self._looked_second = now
         doubtful = [w for w in self.watches.values() if self._is_doubtful(w)]
         try:
-            faces = self._completed(await self.source.profiles(tuple(w.account for w in doubtful)))
+            faces = await self.source.profiles(tuple(w.account for w in doubtful))
         except SourceError:
             for one in doubtful:
                 one.second_look = "failed"
             return
+        failed: dict[str, str] = {}
         for one in doubtful:
             face = faces.found.get(one.account.key)
-            one.second_look = "seen" if isinstance(face, Profile) and face.protected != "yes" else "gone"
-            if isinstance(face, Profile):
-                one.intake.accept_profile(face, faces.bodies)
+            one.second_look = "failed" if isinstance(face, Profile) else "gone"
+            with self._alone(one.account.key, failed):
+                if isinstance(face, Profile):
+                    whole = one.intake.complete(face, faces.unseen)
+                    one.second_look = "seen" if whole.protected != "yes" else "gone"
+                    one.intake.accept_profile(whole, faces.bodies)
+        self._note_profiles(doubtful, faces, failed)
 
     def _is_doubtful(self, watch: Watch) -> bool:
         row = self._row(watch)
@@ -261,48 +268,64 @@ class Collector:
     # --- profiles, edits, searches ----------------------------------------------------------------
 
     async def look_at_profiles(self, keys: tuple[str, ...] = ()) -> frozenset[str]:
-        """What accounts look like, a hundred at a time; returns those that were seen. Never raises SourceError."""
+        """What accounts look like, a hundred at a time; returns those that were seen. Raises nothing but sqlite3.Error."""
         watches = [self.watches[k] for k in keys or self.watches if k in self.watches]
         try:
-            faces = self._completed(await self.source.profiles(tuple(w.account for w in watches)))
+            faces = await self.source.profiles(tuple(w.account for w in watches))
         except SourceError as error:
             log.warning("profiles of %s not read: %s", self.platform, error)
             self._profiles_failed = error.trouble is not Trouble.RATE_LIMITED
             return frozenset()
         self._profiles_failed = False
-        pinned = {k: i for k, p in faces.found.items() if isinstance(p, Profile) and (i := self.watches[k].intake.pins_unknown(p))}
-        for number, (key, profile) in enumerate(faces.found.items()):
+        shown, pinned, failed = dict[str, Profile](), dict[str, str](), dict[str, str]()
+        for number, (key, face) in enumerate(faces.found.items()):
             if number % 100 == 99:
                 await asyncio.sleep(0)  # ten thousand accounts must not keep a stream waiting
-            if isinstance(profile, Profile):
-                if key not in pinned:
-                    self.watches[key].intake.accept_profile(profile, faces.bodies)
-            else:
-                log.warning("profile not visible: %s", profile, extra={"account": key})
+            if not isinstance(face, Profile):
+                log.warning("profile not visible: %s", face, extra={"account": key})
                 self.rounds.hurry(key)  # a second endpoint says whether it is gone
-        await self._look_at_pinned(pinned, faces)
-        for key, profile in faces.found.items():
-            if isinstance(profile, Profile):
+                continue
+            with self._alone(key, failed):
+                intake = self.watches[key].intake
+                shown[key] = intake.complete(face, faces.unseen)
+                if post := intake.pins_unknown(shown[key]):
+                    pinned[key] = post
+                else:
+                    intake.accept_profile(shown[key], faces.bodies)
+        await self._look_at_pinned(pinned, shown, faces.bodies, failed)
+        for key in shown:
+            with self._alone(key, failed):
                 await self.newest.named(self.watches[key], faces.newest.get(key, ""))
-        return frozenset(k for k, p in faces.found.items() if isinstance(p, Profile))
+        self._note_profiles(watches, faces, failed)
+        return frozenset(shown) - failed.keys()
 
-    def _completed(self, faces: Faces) -> Faces:
-        found = {
-            key: self.watches[key].intake.complete(one, faces.unseen) if isinstance(one, Profile) else one
-            for key, one in faces.found.items()
-        }
-        return replace(faces, found=found)
+    @contextlib.contextmanager
+    def _alone(self, key: str, failed: dict[str, str]) -> Iterator[None]:
+        """Whatever goes wrong with one profile keeps no other from being compared, and is why that one counts as not read."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+                raise  # which says nothing of the profile
+            log.exception("a profile could not be compared", extra={"account": key})
+            failed[key] = f"it could not be handled ({type(error).__name__})"
 
-    async def _look_at_pinned(self, pinned: Mapping[str, str], faces: Faces) -> None:
+    def _note_profiles(self, watches: Iterable[Watch], faces: Faces, failed: dict[str, str]) -> None:
+        why = unread((w.account for w in watches), faces) | failed
+        for account in (w.account for w in watches):
+            self.reads.tried(PROFILE, account.key, account.name, ok=account.key not in why, why=why.get(account.key, ""))
+
+    async def _look_at_pinned(
+        self, pinned: Mapping[str, str], shown: Mapping[str, Profile], bodies: tuple[bytes, ...], failed: dict[str, str]
+    ) -> None:  # fmt: skip
         """Profiles that pin a post of which nothing is on record: it may be older than our watch. All others were judged before."""
         for start in range(0, len(pinned), 100):
             some = dict(list(pinned.items())[start : start + 100])
-            shown = await self.watches[next(iter(some))].originals(tuple(some.values()))
+            originals = await self.watches[next(iter(some))].originals(tuple(some.values()))
             for key, identifier in some.items():
-                profile = faces.found[key]
-                assert isinstance(profile, Profile)
-                mine = shown.get(identifier)
-                self.watches[key].intake.accept_profile(profile, faces.bodies, pinned=mine if mine and mine.account == key else None)
+                mine = originals.get(identifier)
+                with self._alone(key, failed):
+                    self.watches[key].intake.accept_profile(shown[key], bodies, pinned=mine if mine and mine.account == key else None)
 
     def sweep_seconds(self, configured: float) -> float:
         """How often to look at profiles: as configured, or as often as X allows where that shows posts sooner than polls do."""

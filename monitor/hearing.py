@@ -136,7 +136,7 @@ class Hearing:
 
     async def _rest(self, told: Told, watch: Watch) -> None:
         """Everything an event says beside a post."""
-        place, known = (told.account, told.deleted), self._store.profile(told.account)
+        place, known = (told.account, told.deleted), watch.intake.known()
         if told.deleted:
             if place in self._waiting:
                 await self._give_up(self._waiting[place])
@@ -162,7 +162,7 @@ class Hearing:
         if self._faces and abs(now - self._looked_at) >= BETWEEN_LOOKS:
             self._looked_at = now
             faces = [(key, told) for key, events in self._faces.items() for told in events]
-            new = {key for key in self._faces if self._store.profile(key) is None}
+            new = {key for key in self._faces if (watch := self._watch(key)) and watch.intake.known() is None}
             seen = await self._look(tuple(self._faces))
             for key, told in faces:
                 with self._alone(key):
@@ -228,9 +228,10 @@ class Hearing:
         """What an event said of the profile, after we have looked ourselves. What we could not see we take as told; so is what
         changed before anybody had seen the profile for the `first` time.
         """
-        watch, known, now = self._watch(key), self._store.profile(key), self._clock()
+        watch, now = self._watch(key), self._clock()
         if watch is None:
             return
+        known = watch.intake.known()
         if known is None or first:
             if told.changed and not self._noticed(key, told.changed[0], now):
                 watch.intake.accept_profile(known, (told.line,), ProfileChange(key, *told.changed, now))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from monitor import record, safe, versions
+from monitor import record, safe, set_aside, versions
 from monitor.connection import is_busy
 from monitor.context import remember
 from monitor.first_sight import CRITICAL_FOR, keep_sight
@@ -318,9 +318,13 @@ class Intake:
 
     # --- what the profile shows --------------------------------------------------------------------
 
+    def known(self) -> Profile | None:
+        """The profile last seen; None also where it cannot be read any more, which pages."""
+        return set_aside.profile(self._store, self._outbox, self.account, self._clock())
+
     def complete(self, profile: Profile, unseen: frozenset[str]) -> Profile:
         """The profile with what the platform does not give now as we know it. What it gives for the first time is no change."""
-        name, known = f"never seen: {self.account.key}", self._store.profile(self.account.key)
+        name, known = f"never seen: {self.account.key}", self.known()
         never = frozenset(self._store.kept(name).split())
         if not unseen and not never:
             return profile
@@ -334,7 +338,7 @@ class Intake:
 
     def pins_unknown(self, profile: Profile) -> str:
         """The id of a newly pinned post of which nothing is on record; else an empty string."""
-        known = self._store.profile(self.account.key)
+        known = self.known()
         if known is None or known.pinned_post == profile.pinned_post:
             return ""
         change = ProfileChange(self.account.key, "pinned_post", known.pinned_post, profile.pinned_post, self._clock())
@@ -360,7 +364,7 @@ class Intake:
     def _changed(
         self, profile: Profile | None, now: datetime, brief: ProfileChange | None, pinned: Original | None
     ) -> tuple[ProfileChange, ...]:  # fmt: skip
-        before = self._store.profile(self.account.key)
+        before = self.known()
         changed = (brief,) if brief else changes(before, profile, now) if before and profile else ()
         return tuple(replace(c, original=pinned) if c.field == "pinned_post" else c for c in changed)
 
@@ -370,7 +374,7 @@ class Intake:
         with self._store.transaction():
             self._judge.refresh(now)
             changed = self._changed(profile, now, brief, pinned)
-            if profile and self._store.profile(self.account.key) != profile:
+            if profile and self.known() != profile:
                 self._store.keep_profile(profile)
             contexts = {c.field: self._judge.context(c, self.account) for c in changed}
             taken = [_Taken(c, self._judge.verdict(c, self.account, contexts[c.field])) for c in changed]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+import logging
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
@@ -12,12 +13,14 @@ from monitor.model import Account, Post, Profile
 from monitor.reads import AUTHOR, CREDITS, HANDLE, LOOKUP, PROFILE, SEARCH, Read, Reads
 from monitor.sources.interface import PAGES, Batch, Faces, Found, Source, SourceError, Trouble
 
+log = logging.getLogger("monitor.noted")
+
 T = TypeVar("T")
 _TELLING = ("name", "handle", "avatar", "bio", "link")  # a profile without these tells of no hijack
 
 
 class Noted:
-    """See `Source`. Also what its author did not foresee counts as a read that failed."""
+    """See `Source`. What its author did not foresee is a SourceError like any other."""
 
     def __init__(self, source: Source, platform: str, reads: Reads) -> None:
         self._source, self._platform, self._reads = source, platform, reads
@@ -39,18 +42,9 @@ class Noted:
         return await self._source.since(when)
 
     async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
-        """See `Source`. A platform without profiles names none; one that names some of them should have named all,
-        and one that leaves out what a scam changes has not been read.
-        """
+        """See `Source`. Noted by the collector: a profile that cannot be compared is not read either."""
         with self._failing(PROFILE, {a.key: a.name for a in accounts}):
-            faces = await self._source.profiles(accounts)
-        unsaid = SourceError(Trouble.UNAVAILABLE, "nothing was said of its profile")
-        lacks = [name for name in _TELLING if name in faces.unseen]
-        partial = SourceError(Trouble.UNAVAILABLE, f"the platform leaves out {', '.join(lacks)}")
-        for account in accounts:
-            found = faces.found.get(account.key, unsaid) if faces.found else ""
-            self._say(PROFILE, account.key, account.name, partial if lacks and isinstance(found, Profile) else found)
-        return faces
+            return await self._source.profiles(accounts)
 
     async def author(self, post: Post) -> str:
         """See `Source`."""
@@ -84,10 +78,29 @@ class Noted:
         try:
             yield
         except BaseException as error:
+            foreseen = isinstance(error, SourceError) or not isinstance(error, Exception)
             gone = isinstance(error, SourceError) and error.trouble is Trouble.GONE and read is not PROFILE  # an answer like any other
             for about, name in names.items():
                 self._reads.tried(read, about, name, ok=gone, why=_in_words(error))
-            raise
+            if foreseen:
+                raise
+            log.exception("a read ended in an unforeseen way")
+            raise SourceError(Trouble.UNAVAILABLE, _in_words(error)) from error
+
+
+def unread(accounts: Iterable[Account], faces: Faces) -> dict[str, str]:
+    """Why the profiles of these accounts were not read, by their keys. A platform without profiles names none; one that names
+    some of them should have named all, and one that leaves out what a scam changes has not been read.
+    """
+    lacks = ", ".join(name for name in _TELLING if name in faces.unseen)
+    why = {}
+    for account in accounts if faces.found else ():
+        found = faces.found.get(account.key, "nothing was said of its profile")
+        if not isinstance(found, Profile):
+            why[account.key] = str(found)
+        elif lacks:
+            why[account.key] = f"the platform leaves out {lacks}"
+    return why
 
 
 def _in_words(error: BaseException) -> str:

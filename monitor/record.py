@@ -100,10 +100,12 @@ def _original(data: dict[str, Any] | None) -> Original | None:
 
 
 def profile(text: str) -> Profile:
-    """The inverse of `dump`."""
+    """The inverse of `dump`, without what only a newer version keeps. Raises TypeError and ValueError."""
     data = json.loads(text)
-    data.pop("noun")
-    return Profile(**data)
+    values = {name: data[name] for name in Profile.__slots__ if name in data}
+    if not all(isinstance(value, str) for value in values.values()):
+        raise TypeError("a value is no text")
+    return Profile(**values)
 
 
 def dump_verdict(verdict: Verdict) -> str:

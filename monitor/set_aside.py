@@ -12,7 +12,7 @@ from typing import Any
 
 from monitor import health, record, safe
 from monitor.incidents import Event
-from monitor.model import Kind, Severity, State
+from monitor.model import Account, Kind, Profile, Severity, State
 from monitor.outbox import Outbox
 from monitor.pages import UNFINISHED
 from monitor.record import stamp
@@ -98,6 +98,26 @@ def _of_resolved(numbers: list[int], now: datetime) -> list[Event]:
     listed = ", ".join(f"INC-{n}" for n in numbers[:_LISTED]) + (f" and {len(numbers) - _LISTED} more" if len(numbers) > _LISTED else "")
     sentence = f"{listed}: damaged in the database and mended as far as possible. What stood there is in the audit chain. Look at the disk"
     return [Event("gap:resolved", health.OURSELVES, Severity.NOTIFY, "Resolved incidents could not be read", sentence, now)]
+
+
+def profile(store: Store, outbox: Outbox, account: Account, now: datetime) -> Profile | None:
+    """The profile last seen. One that cannot be read is set aside: the next one that is seen takes its place. Raises sqlite3.Error."""
+    try:
+        return store.profile(account.key)
+    except (TypeError, ValueError) as error:
+        why = type(error).__name__
+    log.error("the stored profile of %s cannot be read (%s)", account.key, why)
+    sentence = (
+        f"what its profile looked like is damaged in the database ({why}), so that a change of it cannot be noticed: what it looks like "
+        "at the next read is taken for right. Look at its name, handle, bio, link and pinned post"
+    )
+    with store.transaction():
+        stood = store.account(account.key, account.handle)["profile"]
+        store.sql.execute("UPDATE accounts SET profile = NULL WHERE key = ?", [account.key])
+        store.audit(now, "monitor", "row set aside", f"profile of {account.key}", why=why, profile=stood)
+        event = Event(f"gap:{account.key}", account.name, Severity.PAGE, "Profile not checked", sentence, now, silenceable=False)
+        outbox.happened(event, now)
+    return None
 
 
 def letter(store: Store, outbox: Outbox, page: Any, why: str, now: datetime) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from monitor import record
 from monitor.model import Post, Severity, State
 from monitor.simulator import x as stand_in
 from monitor.simulator.x import XWorld
@@ -340,3 +343,69 @@ async def test_a_profile_that_changed_before_anybody_saw_it_is_told(tmp_path: Pa
         await w.run(40)
         assert w.service.store.profile("x::2244994945").name == "Free Coins"  # type: ignore[union-attr]
         assert len([m for m in w.slack.roots() if "Profile changed: name" in m.words()]) == 1
+
+
+# --- one profile among others ---------------------------------------------------------------------------
+
+TWO = CONFIG | {"accounts": [{"handle": "other", "id": "7"}, *CONFIG["accounts"]]}
+
+
+def stored(w: World, key: str, text: str) -> None:
+    """What stands in the database for the profile of an account."""
+    w.service.store.sql.execute("UPDATE accounts SET profile = ? WHERE key = ?", [text, key])
+
+
+@pytest.mark.parametrize("text", ["7", "[]", "{", "null", '"name"', "{}", '{"account": "x::7", "name": null}'])
+async def test_a_stored_profile_that_cannot_be_read_pages_once_and_keeps_no_other_from_being_compared(tmp_path: Path, text: str) -> None:
+    async with world(tmp_path, TWO) as w:
+        stored(w, "x::7", text)
+        w.x.change("acme", name="Free Coins")
+        await w.run(70)
+        other, acme = sorted((m.words() for m in w.slack.waking()), key=lambda words: "Free Coins" in words)
+        assert "Profile not checked" in other
+        assert "@other" in other
+        assert "Profile changed: name" in acme
+        w.x.change("other", name="Free Coins too")
+        await w.run(70)
+        assert any("Free Coins too" in m.words() for m in w.slack.waking()), "the next one that was seen took its place"
+
+
+async def test_a_profile_that_a_newer_version_kept_is_compared_in_what_this_one_knows(tmp_path: Path) -> None:
+    async with world(tmp_path, TWO) as w:
+        kept = json.loads(w.service.store.account("x::7", "other")["profile"])
+        stored(w, "x::7", json.dumps(kept | {"from_next_year": "yes"}))
+        w.x.change("other", name="Free Coins")
+        await w.run(70)
+        (page,) = w.slack.waking()
+        assert "Profile changed: name" in page.words()
+
+
+async def test_a_profile_that_cannot_be_handled_has_not_been_read_and_keeps_no_other_from_being_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, TWO) as w:
+
+        def breaks(*_: object, **__: object) -> None:
+            raise TypeError("nobody foresaw this")
+
+        monkeypatch.setattr(collector(w).watches["x::7"].intake, "accept_profile", breaks)
+        await w.run(65)
+        w.x.change("acme", name="Free Coins")
+        await w.run(200)
+        pages = [m.words() for m in w.slack.waking()]
+        assert any("Profile changed: name" in p for p in pages)
+        assert any("Profiles cannot be read" in p and "@other" in p and "@acme" not in p for p in pages)
+
+
+@given(
+    st.recursive(
+        st.none() | st.text() | st.integers(), lambda v: st.lists(v) | st.dictionaries(st.sampled_from(["account", "name", "x"]), v)
+    )
+)
+def test_whatever_is_stored_is_a_profile_or_refused(value: Any) -> None:
+    try:
+        found = record.profile(json.dumps(value))
+    except (TypeError, ValueError):
+        return
+    assert isinstance(found.account, str)
+    assert isinstance(found.name, str)

@@ -14,7 +14,7 @@ import pytest
 from monitor import health, metrics, reads, status
 from monitor.blocklists import Blocklists
 from monitor.model import Account, Kind, Post, Profile, Severity, State
-from monitor.noted import Noted
+from monitor.noted import Noted, unread
 from monitor.notifiers.interface import Notifier
 from monitor.oncall import Schedule
 from monitor.pictures import Pictures
@@ -76,7 +76,7 @@ async def test_whatever_an_edge_raises_is_noted_as_a_read_that_failed() -> None:
     assert methods == {*ASKED, "read", "since"}, "the collector notes what `read` comes to: an answer that cannot be handled is no read"
     for name, arguments in ASKED.items():
         going = Reads(Clock())
-        with pytest.raises(ValueError, match=name):
+        with pytest.raises(SourceError, match="ValueError"):
             await getattr(Noted(Broken(), "x", going), name)(*arguments)
         (state,) = going.states()
         assert f"Source.{name}" in READS[state.read].methods
@@ -100,16 +100,16 @@ async def test_an_author_who_is_gone_is_an_answer_and_a_profile_that_is_gone_is_
 
 
 @pytest.mark.parametrize(("unseen", "works"), [(("bio", "link"), False), (("banner",), True), ((), True)])
-async def test_a_profile_without_what_a_scam_changes_is_not_read(unseen: tuple[str, ...], works: bool) -> None:
-    class Partial:
-        async def profiles(self, accounts: tuple[Account, ...]) -> Faces:
-            return Faces({a.key: Profile(a.key, handle=a.handle) for a in accounts}, unseen=frozenset(unseen))
+def test_a_profile_without_what_a_scam_changes_is_not_read(unseen: tuple[str, ...], works: bool) -> None:
+    why = unread((ACME,), Faces({ACME.key: Profile(ACME.key, handle="acme")}, unseen=frozenset(unseen)))
+    assert (why == {}) is works
+    assert works or "bio, link" in why[ACME.key]
 
-    going = Reads(Clock())
-    await Noted(Partial(), "x", going).profiles((ACME,))  # type: ignore[arg-type]
-    (state,) = going.states()
-    assert (state.since is None) is works
-    assert works or "bio, link" in state.why
+
+def test_a_profile_of_which_nothing_is_said_is_not_read_but_on_a_platform_without_profiles() -> None:
+    assert unread((ACME,), Faces({})) == {}
+    assert unread((ACME,), Faces({"x::2": Profile("x::2")})) == {ACME.key: "nothing was said of its profile"}
+    assert unread((ACME,), Faces({ACME.key: SourceError(Trouble.GONE, "it is suspended")})) == {ACME.key: "it is suspended"}
 
 
 # --- how they age -------------------------------------------------------------------------------------
