@@ -18,6 +18,7 @@ from typing import Any
 from monitor import sources
 from monitor.assembly import build_edge, choose_stream
 from monitor.config import Config
+from monitor.connection import concerns_file
 from monitor.hearing import Hearing
 from monitor.judging import Judge
 from monitor.listener import Listener
@@ -41,6 +42,7 @@ GRACE = timedelta(seconds=10)  # for a stream to tell of a post before a poll th
 SEARCH_AFTER = timedelta(minutes=2)  # of timelines that fail
 LOOKS_ALLOWED = 300 * 0.8 / 900  # requests for profiles in a second (docs.x.com, rate limits)
 SECOND_LOOKS = timedelta(seconds=5)
+UNWINDS = 1.0  # seconds for what is cancelled to end
 PROFILES_AGAIN = 20.0  # seconds after a look at profiles that failed
 
 
@@ -259,11 +261,14 @@ class Collector:
             await self.pulse()
 
     async def close(self) -> None:
-        """No stream any more, no question."""
+        """No stream any more, no question, no poll: what is on its way must not meet a closed database."""
+        going = {*self._reading, *([self.asking] if self.asking else [])}
+        for task in going:
+            task.cancel()
+        if going:
+            await asyncio.wait(going, timeout=UNWINDS)
         if self.listener:
             await self.listener.close()
-        if self.asking:
-            self.asking.cancel()
 
     # --- profiles, edits, searches ----------------------------------------------------------------
 
@@ -305,8 +310,8 @@ class Collector:
         try:
             yield
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
-                raise  # which says nothing of the profile
+            if concerns_file(error):
+                raise
             log.exception("a profile could not be compared", extra={"account": key})
             failed[key] = f"it could not be handled ({type(error).__name__})"
 

@@ -35,6 +35,7 @@ class Emergency:
         self.unwritten = Unwritten(store.path, pager.notifiers, clock)
         self.broken = ""  # why we have to end
         self.rest = 0.0  # seconds before we end when broken
+        self.closing = False  # by an ordinary stop: what fails now fails because of it, and nobody is told
         self._failing_since: datetime | None = None
         self._shouting: set[asyncio.Future[None]] = set()
 
@@ -81,7 +82,7 @@ class Emergency:
         self._stop_once(f"cannot write to {self._store.path} ({why})", REMEDY)
 
     def _stop_once(self, problem: str, remedy: str) -> None:
-        if not self._shouting and not self.broken:
+        if not self.closing and not self._shouting and not self.broken:
             log.critical("%s", problem)
             task = asyncio.ensure_future(self._stop(problem, remedy))
             self._shouting.add(task)

@@ -84,7 +84,8 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
 
 
 async def _close(made: Service) -> None:
-    """Whatever ended it: streams, what X billed, messages on their way. One that cannot be closed holds up no other."""
+    """Whatever ended it: streams and polls, what X billed, messages on their way. One that cannot be closed holds up no other."""
+    made.emergency.closing = True
     for collector in made.collectors.values():
         try:
             await collector.close()

@@ -456,6 +456,41 @@ async def test_whatever_ends_it_streams_are_closed_and_what_was_billed_is_writte
     assert spent == [(2,)]
 
 
+class Mail:
+    """A route with a transport of its own, which an ordinary stop does not close."""
+
+    def __init__(self) -> None:
+        self.shouted: list[str] = []
+
+    async def shout(self, text: str) -> None:
+        self.shouted.append(text)
+
+
+async def test_an_ordinary_stop_in_the_middle_of_reading_tells_nobody_that_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail = Mail()
+    async with world(tmp_path, CONFIG | {"accounts": [{"handle": f"brand{n}", "id": str(n + 1)} for n in range(4)]}) as w:
+        monkeypatch.setattr(w.service.pager, "notifiers", lambda: {"mail": mail})
+        collector = w.service.collectors["x"]
+        for path, fault in (("/users/1/", "hang"), ("/users/2/", "latency"), ("/users/3/", "latency")):
+            w.x.faults.add(fault, path, times=9, value=0.2)
+        before = len(w.x.requests)
+        collector.hurry()
+        for _ in range(9):
+            w.clock.move(1)
+            w.service.round()
+        collector.asking = asyncio.create_task(asyncio.sleep(60))
+        assert await wait_for(lambda: len(w.x.requests) >= before + 1)
+        reading = list(collector._reading)
+        assert reading
+    assert all(task.done() for task in (*reading, collector.asking))
+    w.service.emergency.stop_for("Cannot operate on a closed database.")
+    await asyncio.sleep(0.3)
+    assert mail.shouted == []
+    assert not w.service.broken
+
+
 @pytest.mark.slow
 async def test_the_process_tells_systemd_pages_and_stops_at_sigterm(tmp_path: Path) -> None:
     """Real time, real process, real signals."""
@@ -497,7 +532,7 @@ async def test_the_process_tells_systemd_pages_and_stops_at_sigterm(tmp_path: Pa
         x.change("acme", name="Tesla", url=None)
         assert await wait_for(lambda: len([m for m, _ in slack.calls if m == "chat.postMessage"]) > 1)
         daemon.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(daemon.wait(), 5) == 0, "a send that hangs does not hold up the stop"
+        assert await asyncio.wait_for(daemon.wait(), 20) == 0, "a send that hangs does not hold up the stop"
         heard.close()
         written = log.read_text()
         assert "the secret slack_app_token is not there" in written, "it starts without, and says so"
