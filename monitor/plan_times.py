@@ -44,6 +44,7 @@ _YMD = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
 _SLASHED = re.compile(r"(\d{1,2})([-/.])\s?(\d{1,2})\2\s?(\d{4}|\d\d)(?!\d)")
 _DAY_MONTH = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?[-. ]*(?:de |of )?({_LETTERS})[-., ]*(?:de )?'?(\d{{4}}|\d\d)(?![\d:.])")
 _MONTH_DAY = re.compile(rf"({_LETTERS})[-. ]*(\d{{1,2}})(?:st|nd|rd|th)?[-, ]+(\d{{4}})(?!\d)")
+_COMMA = re.compile(r"(?<!\S)(\d{5}),(\d+)(?!\S)")  # of a serial, where commas part decimals
 _BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)(?=t|$)")
 _SERIAL = re.compile(r"(\d{5})(\.\d+)?")
 _SERIALS = range(36_526, 73_051)  # the days of Excel from 2000 to 2099
@@ -54,7 +55,8 @@ _REGION = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_+-]+)+\d*")
 _ENDS_IN_ZONE = re.compile(
     rf"(?:(?<![^\W_])({_REGION.pattern}|[a-z]{{2,5}})|(?<![a-z])(z|(?:utc|gmt)?\s?[+-]\d\d?(?::?\d\d)?))\)?$", re.IGNORECASE
 )
-_RANGE = re.compile(r"\d{1,2}:\d\d\s?[-–—]\s?\d{1,2}:\d\d")
+_HOUR = r"(?:\d{1,2}(?:[:.h]\d\d)?\s?(?:[ap]\.?m\.?|uhr|h)?)"
+_RANGE = re.compile(rf"{_HOUR}\s?[-–—]\s?{_HOUR}|\d{{4}}\s?[-–—]\s?\d{{4}}")  # behind seconds it is an offset
 _ABOUT_WHEN = re.compile(
     r"(?:next |this |end of |mid )?(?:today|tomorrow|heute|morgen|demain|manana|domani|amanha|weekend|(?:kw|cw|wk|week|woche|q)\s?\d{1,2}(?: \d{4})?)"
 )
@@ -177,7 +179,7 @@ def date_order(path: Path, cells: Iterable[str], given: str) -> str:
         return given
     shown, orders = "", {"dmy", "mdy", "ymd"}
     for cell in cells:
-        if (match := _SLASHED.search(_plain(cell))) and not _YMD.search(_plain(cell)):
+        if match := _SLASHED.match(_without_weekday(_plain(cell))[0]):  # where a date stands: 10.30.15 behind one is a time
             shown, possible = shown or match[0], _orders(match)
             orders &= possible
     if not shown or len(orders) == 1:
@@ -272,7 +274,7 @@ def _plain(text: str) -> str:
     text = unicodedata.normalize("NFKD", text).replace("\u202f", " ")
     text = "".join(char for char in text if not unicodedata.combining(char)).lower().translate(_ALIKE)
     text = re.sub(r"(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]?", r"\1-\2-\3 ", unicodedata.normalize("NFC", text))
-    return _BLANKS.sub(" ", text).strip()
+    return _BLANKS.sub(" ", _COMMA.sub(r"\1.\2", text)).strip()
 
 
 def _forms(text: str) -> tuple[re.Match[str] | None, ...]:
@@ -315,7 +317,14 @@ def _date(original: str, order: str) -> tuple[date, str]:
         raise ValueError(f"time: found {original!r}: {error}") from None
     if weekday is not None and day.weekday() != weekday:
         raise ValueError(f"time: found {original!r}, and {day} is a {day:%A}")
-    return day, re.sub(r"^(?:t|at|um|a las|alle|\ba\b|@|-)+\s?(?=\d)", "", text[found.end() :].strip())
+    return day, _behind(text[found.end() :], original)
+
+
+def _behind(rest: str, original: str) -> str:
+    """What stands behind a date, without a word between. Raises ValueError."""
+    if re.match(r"t?-|\s+-\d", rest):
+        raise ValueError(f"time: found {original!r}: a time, or an offset from UTC? Write the time behind a blank, like 2026-12-01 09:30")
+    return re.sub(r"^(?:- )?(?:t|at|um|a las|alle|\ba\b|@)?\s?(?=\d)", "", rest.strip())
 
 
 def _without_weekday(text: str) -> tuple[str, int | None]:
@@ -339,7 +348,7 @@ def _clock(rest: str, original: str) -> tuple[time | None, tzinfo | None]:
     zone, given = None, _ENDS_IN_ZONE.search(rest)
     if _RANGE.fullmatch(rest):
         raise ValueError(
-            f"time: found {original!r}: a time until another one, or an offset from UTC? Write one time, or the offset with seconds"
+            f"time: found {original!r}: a time until another one, or an offset from UTC? Write one time, like 10:00, or an offset behind seconds, like 10:00:00-05:00"
         )
     if given and (given[1] or given[2]) not in ("am", "pm", "uhr"):
         try:

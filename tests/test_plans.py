@@ -555,7 +555,7 @@ MORNING = datetime(2026, 12, 25, 8, 30, tzinfo=UTC)
         "2026-12-25 9:30", "2026-12-25T09:30:00", "2026-12-25T09:30:00.000+01:00", "2026-12-25T08:30Z", "2026-12-25 03:30:00-0500", "20261225T083000Z",
         "2026-12-25 09:30 AM", "2026/12/25 09:30", "12/25/2026 9:30:00 AM", "12/25/2026, 9:30\u202fAM", "12/25/26 9:30", "25.12.2026 9:30 Uhr", "25-Dec-2026 09:30",
         "Dec 25, 2026 9:30 AM", "Fri, 25 December 2026 at 9:30", "25 décembre 2026 09h30", "25 de diciembre de 2026, 9:30 a. m.", "2026年12月25日 9:30",
-        "46381.3958333", "25 Aralık 2026 09:30", "2026\u201112\u201125 09:30", "2026-12-25 08:30 UTC", "2026-12-25 03:30 America/New_York", "2026-12-25 10:30 UTC+2",
+        "46381.3958333", "46381,395833", "2026-12-25 - 09:30", "2026-12-25 03:30:00-05", "25 Aralık 2026 09:30", "2026\u201112\u201125 09:30", "2026-12-25 08:30 UTC", "2026-12-25 03:30 America/New_York", "2026-12-25 10:30 UTC+2",
     ],
 )  # fmt: skip
 def test_an_unambiguous_time_is_read_however_it_is_written(cell: str) -> None:
@@ -569,6 +569,8 @@ def test_an_unambiguous_time_is_read_however_it_is_written(cell: str) -> None:
     [
         "2026-12-25 09:30 EST", "2026-12-25 09:30 CET", "2026-12-25 9", "2026-12-25 25:00", "2026-12-25 13:30 AM", "tomorrow", "Dec 25 9:30", "9:30",
         "Thu, Dec 25, 2026 9:30", "2026-12-25 09:30-10:30", "31 June 2026 9:30", "2027-03-28 02:30", "1766655000",
+        "2026-12-25 09:30-11", "2026-12-25 9:30-1", "2026-12-25 10-11", "2026-12-25 1000-1100", "2026-12-25 9am-11", "2026-12-25 9.30-11.30",
+        "2026-12-25-05:00", "2026-12-25 -05:00", "2026-12-25-0500", "2026-12-25t-05:00", "25.12.2026-05:00",
         "9999-12-31 23:30", "0026-12-25 09:30", "2026-12-25, 2026-12-26",
     ],
 )  # fmt: skip
@@ -576,6 +578,24 @@ def test_what_is_no_time_or_could_be_two_is_refused_naming_the_column(cell: str)
     (bad,) = rows(table(["Text", "Go live on", "Kind"], [TEXT, cell, "post"]), replace(HOW, columns=(("when", "Go live on"),)))
     assert isinstance(bad, Bad)
     assert "column “Go live on”" in bad.reason
+
+
+@given(st.integers(46_100, 46_900), st.integers(0, 24 * 60 - 1), st.sampled_from(["", " Europe/Berlin", " UTC"]))
+def test_a_serial_is_the_same_time_with_a_point_and_with_a_comma(day: int, minute: int, zone: str) -> None:
+    serial = f"{day + minute / 1440:.6f}{zone}"
+    assert span(serial.replace(".", ","), HOW) == span(serial, HOW)
+
+
+@given(st.integers(0, 23), st.integers(0, 59), st.integers(0, 14), st.sampled_from(["-", " - ", "–", "- "]))
+def test_a_time_until_another_one_is_never_an_offset(hour: int, minute: int, until: int, dash: str) -> None:
+    for clock in (f"{hour}:{minute:02}{dash}{until}", f"{hour}{dash}{until}", f"{hour:02}{minute:02}{dash}{until:02}00"):
+        (bad,) = rows(table(["Text", "Date", "Time"], [TEXT, "2026-12-25", clock]))
+        assert isinstance(bad, Bad), clock
+
+
+def test_a_time_decides_nothing_about_the_order_of_day_and_month() -> None:
+    with pytest.raises(PlanError, match="--dates"):
+        imported(table(["Text", "Date"], [TEXT, "1 Dec 2026 10.30.15"], ["Another post", "03/04/2027"]))
 
 
 @pytest.mark.parametrize("dates", [["03/04/2027"], ["25/12/26"], ["25/12/2026", "12/25/2026"]])
