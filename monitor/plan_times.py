@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
-from functools import cache
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from monitor.foreign import zones
 from monitor.plan import PlanError, Reading
 
 _MONTHS = (
@@ -44,13 +43,12 @@ _YMD = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
 _SLASHED = re.compile(r"(\d{1,2})([-/.])\s?(\d{1,2})\2\s?(\d{4}|\d\d)(?!\d)")
 _DAY_MONTH = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?[-. ]*(?:de |of )?({_LETTERS})[-., ]*(?:de )?'?(\d{{4}}|\d\d)(?![\d:.])")
 _MONTH_DAY = re.compile(rf"({_LETTERS})[-. ]*(\d{{1,2}})(?:st|nd|rd|th)?[-, ]+(\d{{4}})(?!\d)")
-_COMMA = re.compile(r"(?<!\S)(\d{5}),(\d+)(?!\S)")  # of a serial, where commas part decimals
 _BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)(?=t|$)")
+_COMMA = re.compile(r"(?<!\S)(\d{5}),(\d+)(?!\S)")  # of a serial, where commas part decimals
 _SERIAL = re.compile(r"(\d{5})(\.\d+)?")
 _SERIALS = range(36_526, 73_051)  # the days of Excel from 2000 to 2099
 _CLOCK = re.compile(r"(\d{1,2})(?:[:.h](\d\d)(?:[:.](\d\d)(?:[.,]\d+)?)?|h)?\s*([ap]\.?\s?m\.?)?(?:\s?(?:uhr|h))?")
 _BASIC_CLOCK = re.compile(r"(\d\d)(\d\d)(\d\d)?")
-_OFFSET = re.compile(r"(?:utc|gmt)?\s*([+-])(\d{1,2})(?::?(\d\d))?")
 _REGION = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_+-]+)+\d*")
 _ENDS_IN_ZONE = re.compile(
     rf"(?:(?<![^\W_])({_REGION.pattern}|[a-z]{{2,5}})|(?<![a-z])(z|(?:utc|gmt)?\s?[+-]\d\d?(?::?\d\d)?))\)?$", re.IGNORECASE
@@ -87,26 +85,13 @@ def _zone(name: str) -> tzinfo:
     word = name.strip().strip("()")
     if word.upper() in ("UTC", "Z", "GMT", "ETC/UTC", "ETC/GMT"):
         return UTC
-    if offset := _OFFSET.fullmatch(word.lower()):
-        ahead = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
-        if ahead > timedelta(hours=14) or int(offset[3] or 0) > 59:
-            raise ValueError(f"found {name!r}, which no place has")
-        return timezone(ahead if offset[1] == "+" else -ahead)
+    if away := zones.offset(word):
+        return away
     if "/" not in word and word.isalpha() and len(word) <= 5:
         raise ValueError(f"found {name!r}, expected a name like Europe/Berlin, UTC or +01:00; short ones are used by several zones")
-    try:
-        return ZoneInfo(word)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        pass
-    found = _known_zones().get(word.lower().replace(" ", "_"), "")
-    if not found:
-        raise ValueError(f"found {name!r}, expected a name like Europe/Berlin, UTC or +01:00")
-    return ZoneInfo(found)
-
-
-@cache
-def _known_zones() -> dict[str, str]:
-    return {zone.lower(): zone for zone in available_timezones()}
+    if found := zones.named(word):
+        return found
+    raise ValueError(f"found {name!r}, expected a name like Europe/Berlin, UTC or +01:00")
 
 
 def zone_said(words: str) -> tzinfo | None:
@@ -122,7 +107,7 @@ def zone_unclear(words: str) -> bool:
     said = {word for word in re.findall(_LETTERS, words) if word.isupper()}
     place = words.strip().lower().replace(" ", "_")
     return zone_said(words) is None and bool(
-        said & set(_SHORT_ZONES.split()) or any(zone.rpartition("/")[2] == place for zone in _known_zones())
+        said & set(_SHORT_ZONES.split()) or any(zone.rpartition("/")[2] == place for zone in zones.names())
     )
 
 
@@ -220,11 +205,6 @@ def shown_window(start: datetime, end: datetime, zone: tzinfo | None = None) -> 
     if first.utcoffset() != last.utcoffset():  # the clocks change in between
         begins, ends = begins + first.isoformat()[-6:], ends + last.isoformat()[-6:]
     return f"{begins} to {ends} {zone or 'UTC'}"
-
-
-def moment(text: str, how: Reading) -> datetime:
-    """A point in time as people write it, in UTC: of a date its first. Raises ValueError saying what is missing."""
-    return span(text, how)[0]
 
 
 def span(text: str, how: Reading) -> tuple[datetime, datetime]:

@@ -26,7 +26,7 @@ from monitor.plan_accounts import account_named, accounts_named
 from monitor.plan_columns import filled, quoted, target
 from monitor.plan_rows import Row, Rows, rows_of
 from monitor.plan_status import names_somebody, says_yes
-from monitor.plan_times import joined, moment, row_zone, span, window, zone_named
+from monitor.plan_times import joined, row_zone, span, window, zone_named
 from monitor.planned_media import ShownMedia, shown_media
 from monitor.registrations import by_handle
 
@@ -39,7 +39,6 @@ __all__ = [
     "Reading",
     "account_named",
     "kind_named",
-    "moment",
     "parts_of",
     "read",
     "span",

@@ -1,4 +1,4 @@
-"""Names of time zones as calendars write them: IANA's, Windows', Rails', quoted, with a prefix, or a number of hours."""
+"""Names of time zones as calendars and plans write them: IANA's, Windows', Rails', quoted, with a prefix, or a number of hours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta, timezone, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
-_OFFSET = re.compile(r"(?:UTC|GMT|Z)?\s*([+-])(\d{1,2})(?::?(\d{2}))?")
+_OFFSET = re.compile(r"(?:UTC|GMT|Z)?\s*([+-])(\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
 _PREFIX = re.compile(r"^\(?(?:UTC|GMT)\s*(?:[+-]\d{1,2}:?\d{2})?\)\s*")
 _COUNTRIES = re.compile(r"\s*\((?:US (?:&|and) Canada|Canada|US)\)$", re.IGNORECASE)
 
@@ -18,13 +18,16 @@ def zone(name: str, windows: Mapping[str, str]) -> tzinfo | None:
     name = _PREFIX.sub("", name.strip().strip("\"'").strip().replace("\\,", ","))[:100]
     short = _COUNTRIES.sub("", name)  # Pacific Time (US & Canada)
     for one in (name, *_tails(name), windows.get(name.lower()), windows.get(re.sub(r"(?i) time$", " standard time", short).lower())):
-        if one and (found := _iana(one)):
+        if one and (found := named(one) or named(_cities().get(one.lower().replace(" ", "_"), ""))):
             return found
-    fixed = _OFFSET.fullmatch(name)
-    if fixed and int(fixed[2]) < 15 and int(fixed[3] or 0) < 60:
-        away = timedelta(hours=int(fixed[2]), minutes=int(fixed[3] or 0))
-        return timezone(away if fixed[1] == "+" else -away)
-    return None
+    return offset(name)
+
+
+def offset(name: str) -> timezone | None:
+    """What `+01:00`, `UTC-5` and their kind say: at most 14 hours, as no place is further away."""
+    found = _OFFSET.fullmatch(name)
+    away = timedelta(hours=int(found[2]), minutes=int(found[3] or 0)) if found and int(found[3] or 0) < 60 else timedelta(days=1)
+    return timezone(away if found[1] == "+" else -away) if found and away <= timedelta(hours=14) else None
 
 
 def _tails(name: str) -> list[str]:
@@ -33,18 +36,23 @@ def _tails(name: str) -> list[str]:
     return ["/".join(parts[-n:]) for n in (3, 2) if len(parts) > n] if name.startswith("/") else []
 
 
-def _iana(name: str) -> tzinfo | None:
-    known = _known().get(name.lower().replace(" ", "_"))
+def named(name: str) -> ZoneInfo | None:
+    """The zone that has this name with IANA, in whatever case."""
+    known = names().get(name.lower().replace(" ", "_"))
     return ZoneInfo(known) if known else None
 
 
 @cache
-def _known() -> dict[str, str]:
-    """IANA's names in small letters, and cities of only one of them (Berlin)."""
-    found: dict[str, str] = {}
-    cities: dict[str, list[str]] = {}
-    for name in sorted(available_timezones()):
-        found[name.lower()] = name
+def names() -> dict[str, str]:
+    """IANA's names by themselves in small letters."""
+    return {name.lower(): name for name in sorted(available_timezones())}
+
+
+@cache
+def _cities() -> dict[str, str]:
+    """Names of zones by their city in small letters, where only one has it (berlin)."""
+    found: dict[str, list[str]] = {}
+    for name in names().values():
         if name.startswith(("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Pacific/")):
-            cities.setdefault(name.rpartition("/")[2].lower(), []).append(name)
-    return {city: names[0] for city, names in cities.items() if len(names) == 1} | found
+            found.setdefault(name.rpartition("/")[2].lower(), []).append(name)
+    return {city: among[0] for city, among in found.items() if len(among) == 1}
