@@ -156,7 +156,9 @@ def _said(config: Config, plan: Plan, twins: Iterable[str] = ()) -> None:
 @click.option("--approved-status", "approved", multiple=True, metavar="WORD", help="One more word of a status that says yes.")
 @click.option("--early", type=click.IntRange(0, 1440), default=5, show_default=True, help="Minutes that a post may come before its time.")
 @click.option("--late", type=click.IntRange(0, 1440), default=60, show_default=True, help="Minutes that it may come after its time.")
-@click.option("--thread/--no-thread", default=None, help="Whether || parts a thread, or is text.  [default: ask where it could be both]")
+@click.option(
+    "--thread/--no-thread", default=None, help="Whether || parts a thread, or is text.  [default: refuse a row where it could be both]"
+)
 @click.option("--replace", "source", metavar="SOURCE", help="The file is all of this plan: what left it and is unused is withdrawn.")
 @acting
 @configured

@@ -37,7 +37,7 @@ _NAMES = {
     "kind": "kind",
     "by": "approvedby",
     "external": "externalid",
-    "comment": "comments firstcomment firstcomments followupcomment followupcomments followup followups ersterkommentar premiercommentaire",
+    "comment": "comments commentstext commenttext commentscontent commentsmessage commentsbody firstcomment firstcommenttext firstcomments followupcomment followupcomments followup followups ersterkommentar premiercommentaire",
     "quotes": "quotes", "answers": "answers", "reposts": "reposts", "poll": "poll", "parts": "parts",
 }  # fmt: skip
 TELLING = (

@@ -165,7 +165,8 @@ def _csv(path: Path, text: str, texts: tuple[str, ...]) -> Table:
                 raise PlanError(
                     f"{path}: row {above[0]} stands above the header in row {at + 1} and holds a date; move the header to the top"
                 )
-            notes.append(f"above the header in row {at + 1}, not read: row {', '.join(map(str, above))}")
+            which = f"row {above[0]} stands" if len(above) == 1 else f"rows {', '.join(map(str, above))} stand"
+            notes.append(f"{which} above the names of the columns (row {at + 1}), and nothing of that is registered")
     found = [
         (place + 1, _cells(path, rows[place], header, place + 1, delimiter))
         for place in range(body, len(rows))

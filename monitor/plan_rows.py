@@ -150,6 +150,11 @@ def _states(path: Path, columns: list[_Column]) -> None:
                 f"{path}: column “{one.name}” is empty in every row: nobody has approved anything. Fill it in, or leave it out with --ignore"
                 f" “{one.name}” if everything in the file is approved"
             )
+        if one.meaning == "status" and _dated(one):
+            raise PlanError(
+                f"{path}: column “{one.name}” holds dates, not a yes or no: leave it out with --ignore “{one.name}”, or name the column that"
+                " says who or what is approved"
+            )
         if one.meaning == "status" and one.cells and not (one.told or says_plainly(one.name)):
             sample = str(next(iter(one.cells.values()))[0])
             raise PlanError(
@@ -157,6 +162,11 @@ def _states(path: Path, columns: list[_Column]) -> None:
                 f" does, say --column status=“{one.name}”; if it names who approved, --column by=“{one.name}”; else leave it out with"
                 f" --ignore “{one.name}”"
             )
+
+
+def _dated(column: _Column) -> bool:
+    shown = [text for cells in column.cells.values() for cell in cells for text in _shown(cell)]
+    return sum(map(looks_dated, shown)) * 2 > len(shown)
 
 
 def _has_to_be_filled(column: _Column) -> bool:

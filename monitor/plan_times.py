@@ -334,6 +334,9 @@ def _clock(rest: str, original: str) -> tuple[time | None, tzinfo | None]:
         try:
             zone, rest = _zone((given[1] or given[2]).upper()), rest[: given.start()].rstrip(" (")
         except ValueError as error:
+            word = given[1] or given[2]
+            if word.isalpha() and word.upper() not in _SHORT_ZONES.split():
+                raise ValueError(f"time: found {original!r}: “{word}” was not understood; write the time as 12:00") from None
             raise ValueError(f"time: found {original!r}; its zone: {error}") from None
     if not rest:
         return None, zone

@@ -73,7 +73,7 @@ class Web:
         except TimeoutError:
             raise WebError(f"it did not come within {self.seconds:g} s") from None
         except socket.gaierror:
-            raise WebError("its host is not known") from None
+            raise WebError("there is no host of that name: check the address for a typing mistake") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise WebError(f"it could not be fetched ({type(error).__name__})") from error
 

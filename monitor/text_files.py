@@ -41,13 +41,13 @@ def decode(body: bytes) -> tuple[str, str]:
         if body.startswith(mark):
             return _decoded(body[len(mark) :], encoding), ""
     if wide := _wide(body):
-        return _decoded(body, wide), f"read as {wide.upper()} without a byte order mark"
+        return _decoded(body, wide), f"read as {wide.upper()} text: check the letters below, or save it as “CSV UTF-8”"
     if b"\0" in body:
         raise TextError(f"row {_row(body, body.index(0))} holds a zero byte: it is no text file; {_SAVE}")
     try:
         return body.decode("utf-8"), ""
     except UnicodeDecodeError as error:
-        return _western(body, error.start), "read as Windows-1252; saved as UTF-8 no letter can be mistaken"
+        return _western(body, error.start), "read as Windows text: check accents and dashes below, or save it as “CSV UTF-8”"
 
 
 def read(path: Path) -> str:

@@ -177,6 +177,14 @@ def test_a_column_in_which_somebody_approves_and_nobody_has_stops_the_file(name:
         imported(table(["Text", "Ready"], [TEXT, ""]), replace(HOW, columns=(("status", "Ready"),)))
 
 
+@pytest.mark.parametrize("name", ["approved_at", "Approved", "Status since"])
+def test_a_column_of_states_that_holds_dates_stops_the_file_and_says_so(name: str) -> None:
+    with pytest.raises(
+        PlanError, match=f"“{name}” holds dates, not a yes or no: leave it out with --ignore “{name}”, or name the column that"
+    ):
+        imported(table(["Text", name], [TEXT, "2026-11-01 09:00"], ["Another post", "5.11."], ["A third one", ""]))
+
+
 def test_every_column_of_a_state_has_to_say_yes_and_nested_ones_too() -> None:
     (row,) = rows(table(["Text", "Status", "Workflow"], [TEXT, "Scheduled", "In review"]))
     assert isinstance(row, Bad)
@@ -490,6 +498,35 @@ def test_a_guard_is_dropped_and_a_first_comment_is_a_part_below_the_post() -> No
     (plan,) = rows(table(["Text", "Comment(s)"], ["'@partner thanks", "Read on: https://acme.example/a"]))
     assert isinstance(plan, Plan)
     assert (plan.text, plan.more) == ("@partner thanks", ("Read on: https://acme.example/a",))
+
+
+@pytest.mark.parametrize("comments", [[{"text": "One"}, {"text": "Two"}], ["One", "Two"], [{"content": "One"}, {"content": "Two"}]])
+def test_first_comments_in_json_are_parts_however_they_are_nested(comments: list[object]) -> None:
+    (plan,) = rows(json.dumps({"text": TEXT, "comments": comments}))
+    assert isinstance(plan, Plan)
+    assert plan.more == ("One", "Two")
+
+
+@pytest.mark.parametrize(
+    ("body", "note"),
+    [
+        (PLAIN.replace("Support", "Müller’s").encode("cp1252"), "read as Windows text: check accents and dashes below, or save it as"),
+        (PLAIN.encode("utf-16-le"), "read as UTF-16-LE text: check the letters below"),
+        ("Plan\n\n" + PLAIN, "row 1 stands above the names of the columns (row 3), and nothing of that is registered"),
+        ("Plan\nDecember\n" + PLAIN, "rows 1, 2 stand above the names of the columns (row 3)"),
+    ],
+)
+def test_what_was_done_with_an_odd_file_is_said_plainly(body: bytes | str, note: str) -> None:
+    found = imported(body)
+    assert isinstance(found.rows[0][1], Plan)
+    assert found.notes[0].startswith(note)
+
+
+@pytest.mark.parametrize(("cell", "word"), [("12:00 noon", "noon"), ("noon", "noon"), ("9:30 früh", "fruh"), ("9:30 ish", "ish")])
+def test_a_word_behind_a_time_is_named_and_no_zone(cell: str, word: str) -> None:
+    (bad,) = rows(table(["Text", "Date"], [TEXT, f"2026-12-25 {cell}"]))
+    assert isinstance(bad, Bad)
+    assert f"“{word}” was not understood; write the time as 12:00" in bad.reason
 
 
 def test_bars_between_blanks_part_a_thread_only_when_that_is_said() -> None:
