@@ -33,17 +33,23 @@ from monitor.sources.interface import Source, SourceError
 from monitor.steps import LOGGED, TOLD, Steps, move, pull_in, remember, since_last
 from monitor.store import Store
 from monitor.tables import AccountTable
+from monitor.unwritten import REMEDY_OF_IDS, tell_stop
 from monitor.vision import Vision
 from monitor.watch import Watch
 
 log = logging.getLogger("monitor.service")
 
 TELL_EVERY = timedelta(seconds=15)
+SHOWN = 5  # accounts in a message
 
 
 def utc_now() -> datetime:
     """The clock of the real world."""
     return datetime.now(UTC)
+
+
+def _name(table: AccountTable) -> str:
+    return f"{table.platform}:{table.handle}"
 
 
 @dataclass
@@ -69,8 +75,7 @@ class Service:
     watches: list[Watch] = field(default_factory=list)
     started: datetime = field(default_factory=utc_now)
     pending: list[AccountTable] = field(default_factory=list)
-    pending_may_come: bool = False
-    pending_why: str = ""
+    refused: dict[str, SourceError] = field(default_factory=dict)  # why the id of each of these is not known, by platform and handle
     list_notes: tuple[str, ...] = ()
     collectors: dict[str, Collector] = field(default_factory=dict)
     steps: Steps = field(default_factory=Steps)
@@ -141,8 +146,17 @@ class Service:
         self.pending = list(self.config.file.accounts)
         await self.look_up()
         await self.sight.look()
-        if not self.watches and self.pending and not self.pending_may_come:
-            raise ConfigError(f"accounts: {self.pending_why}")
+        if not self.watches and self.pending and not self._may_come():
+            problem = f"cannot watch anything: {'; '.join(map(self._why, self.pending[:SHOWN]))}"
+            await tell_stop(self.config, problem, REMEDY_OF_IDS, (), self.pager.notifiers(), self.clock)
+            raise ConfigError(f"accounts: {problem}. {REMEDY_OF_IDS}")
+
+    def _may_come(self) -> bool:
+        """Whether waiting helps to learn any id that is not known."""
+        return any(self.refused[_name(t)].helps_to_wait for t in self.pending)
+
+    def _why(self, table: AccountTable) -> str:
+        return f"@{table.handle}: its id could not be looked up: {self.refused[_name(table)]}"
 
     async def look_up(self) -> list[Watch]:
         """Resolve handles to ids, pin them, watch them; returns the new watches.
@@ -159,13 +173,12 @@ class Service:
             for table in tables:
                 identifier = ids[table.handle] or found[table.handle]
                 if isinstance(identifier, SourceError):
-                    self.pending_may_come = identifier.helps_to_wait
-                    self.pending_why = f"@{table.handle}: its id could not be looked up: {identifier}"
-                    log.error("%s", self.pending_why)
+                    self.refused[_name(table)] = identifier
+                    log.error("%s", self._why(table))
                     continue
                 self._watch(table, identifier)
                 self.pending.remove(table)
-        if self.watches or self.pending_may_come:
+        if self.watches or self._may_come():
             self.sight.want(self.pending)
         if not self.judge.knows(self.accounts()):
             self.judge.know(self.accounts(), self.clock())
@@ -326,7 +339,7 @@ class Service:
             yield selfcheck.reading(row, account.key, account.name, told, watch.second_look, unseen)
         for table in self.pending:
             name = self.config.account(table, "").name
-            yield health.Reading(f"{table.platform}:{table.handle}", name, None, self.started, 1, self.pending_why, "")
+            yield health.Reading(_name(table), name, None, self.started, 1, self._why(table), "")
 
     def audit(self) -> tuple[str, ...]:
         """Why whoever waits outside must not be told that all is well."""

@@ -37,6 +37,7 @@ REMEDY_OF_FAULTS = (
     "The journal says what fails (`journalctl -u hijack-monitor`). If this comes again, go back to the version or the copy of the database"
     " before, and send the journal to the maintainers"
 )
+REMEDY_OF_IDS = "If it is another account's name by now, whoever took the account may have renamed it: set `id` of the right one. Otherwise correct `handle`"
 _SHOWN = 5  # accounts
 _POSTS = 2  # of 250 characters: a pager cuts what is longer than a thousand, and behind them stands what to do
 

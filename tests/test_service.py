@@ -33,8 +33,10 @@ from monitor.simulator import x as stand_in
 from monitor.simulator.demo import now, serve
 from monitor.simulator.slack import SlackWorld
 from monitor.simulator.x import XWorld
+from monitor.sources.interface import SourceError, Trouble
 from monitor.store import Store
-from tests.conftest import CONFIG, START, Clock, wait_for, world
+from monitor.tables import AccountTable
+from tests.conftest import CONFIG, START, Clock, World, wait_for, world
 
 OWN_RULE = (
     "id: own-rule\nversion: 1\ntitle: Our own\nstatus: live\nseverity: page\nwhy: Because we say so.\ndo: Look at it, please.\n"
@@ -589,3 +591,38 @@ async def test_what_was_registered_before_the_first_start_goes_by_and_an_open_on
         assert [k.verdict.severity for k in w.service.store.posts("baseline = 0")] == [Severity.CLEAR]
         acts = w.service.store.sql.execute("SELECT subject, detail FROM audit WHERE action = 'account resolved'").fetchall()
         assert [tuple(act) for act in acts] == [("x::2244994945", '{"handle": "acme", "registrations": 2}')]
+
+
+@pytest.mark.parametrize("handles", [("later", "gone"), ("gone", "later")])
+async def test_why_an_id_is_not_known_is_said_of_each_account_and_one_that_may_come_is_waited_for(
+    tmp_path: Path, handles: tuple[str, ...]
+) -> None:
+    async with world(tmp_path) as w:
+        unknown(w, *handles)
+        await w.service.watch_accounts()
+        found = {r.name: r.error for r in w.service.readings()}
+        assert {name: "try later" in why for name, why in found.items()} == {"@later on X": True, "@gone on X": False}
+
+
+async def test_a_start_that_can_watch_nothing_tells_every_route_before_it_ends(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        unknown(w, "gone", "lost")
+        for _ in range(2):
+            with pytest.raises(ConfigError, match=r"@gone: .* no such account; @lost: .* no such account"):
+                await w.service.watch_accounts()
+        (told,) = [m.words() for m in w.slack.messages.values() if "cannot watch anything" in m.words()]
+        assert "@gone: its id could not be looked up" in told
+        assert "set `id` of the right one" in told
+
+
+def unknown(w: World, *handles: str) -> None:
+    """As if it began with these alone, none of which X knows now."""
+
+    async def resolve(wanted: tuple[str, ...]) -> dict[str, SourceError]:
+        waits = {"later": SourceError(Trouble.UNAVAILABLE, "try later")}
+        return {handle: waits.get(handle, SourceError(Trouble.GONE, "no such account")) for handle in wanted}
+
+    file = w.config.file.model_copy(update={"accounts": [AccountTable(platform="x", handle=handle) for handle in handles]})
+    w.service.config = replace(w.service.config, file=file)
+    w.service.sources["x"].resolve = resolve  # type: ignore[method-assign, assignment]
+    w.service.watches.clear()
