@@ -57,7 +57,8 @@ class Proof:
     install: str = ""  # whose database it was
     handles: frozenset[str] = frozenset()  # digests of those whose ids were looked up
     told: int = 0  # the how manieth time it was said; 0 where it does not say, less where it proves nothing
-    written: datetime | None = None  # by Slack's clock
+    written: datetime | None = None  # by Slack's clock, the last time
+    posted: datetime | None = None  # and the first time
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +99,28 @@ def known_since(key: str, proofs: Iterable[Proof], now: datetime, *, whole: bool
     """
     found = tuple(proofs)
     listing = [p for p in found if p.accounts is not None]
-    mine = [p.until for p in listing if p.accounts and digest(key) in p.accounts]
+    mine = [p for p in listing if p.accounts and digest(key) in p.accounts]
     if mine:
-        return min(max(mine), now)
+        ends = _ends(mine)
+        return min(now, *([e for e in ends if e > now - REACH] or [max(ends)]))
     if not whole:
         return now - REACH
     if listing and all(p.whole for p in listing):
         return None  # we were here, and did not watch it
     return min(max(p.until for p in found), now) if found else None
+
+
+def _ends(proofs: list[Proof]) -> list[datetime]:
+    """Until when each of our databases had read. One that begins after another has ended takes its place; two that run side by side
+    page different people, perhaps, and nobody can say which of them was lost.
+    """
+    by: dict[str, list[Proof]] = {}
+    for proof in proofs:
+        by.setdefault(proof.install, []).append(proof)
+    began = {install: min(p.posted or p.until for p in mine) for install, mine in by.items()}
+    ended = {install: max(p.written or p.until for p in mine) for install, mine in by.items()}
+    last = [install for install in by if not any(begin > ended[install] for other, begin in began.items() if other != install)]
+    return [max(p.until for p in by[install]) for install in last]
 
 
 def is_newer(proof: Proof, question: Question, now: datetime) -> bool:
@@ -196,8 +211,6 @@ class FirstSight:
                 if question.until is None:
                     return tuple(p for p in found if p.install != ours), whole
                 return tuple(p for p in found if p.accounts is not None and p.install == ours), whole
-        if question.until is None and self._refused.refusal in (Refusal.CREDENTIALS, Refusal.DESTINATION):
-            return (), True
         return None
 
     def _leave_open(self, question: Question, now: datetime) -> None:
@@ -394,7 +407,7 @@ _LATE = (
     " Slack could be asked only after the start: what was posted more than a day before that may be recorded without being judged."
     " `hijack-monitor accounts baseline` shows it."
 )
-_UNKNOWN = "Slack does not show this monitor its own messages ({}): whether its database is an older copy is not known. It asks again."
+_UNKNOWN = "Whether its database is all that there was is not known: Slack does not show this monitor its own messages ({}). It asks again."
 _WATCHING = "This monitor is watching."
 _QUESTION, _TOLD = "standing question", "standing told"  # under which they are kept
 

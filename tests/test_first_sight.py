@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from monitor import show
 from monitor.first_sight import REACH, Proof, Question, digest, is_newer, known_since
+from monitor.notifiers.interface import NotifierError
 from monitor.simulator.x import XWorld
 from tests.conftest import CONFIG, START, Clock, World, world
 
@@ -189,7 +190,7 @@ async def test_a_copy_is_noticed_when_slack_does_not_answer_at_its_start(tmp_pat
             if asked_by.endswith("message"):
                 await later(second, 700)
                 assert len(standing(second)) == len(said) + 1
-                assert "whether its database is an older copy is not known" in standing(second)[-1]
+                assert "Whether its database is all that there was is not known" in standing(second)[-1]
             assert not is_copy(second)
             first.slack.refuse.clear()
             if asked_by == "tick":
@@ -274,6 +275,44 @@ def test_whatever_else_is_written_and_buried_an_account_that_is_known_stays_know
     assert found is not None
     assert found <= NOW
     assert known_since("x::1", others, NOW, whole=False) is not None, "what could not be looked through may hold us"
+
+
+def proof(install: str, posted: float, written: float) -> Proof:
+    """A message of a database that was first and last said so many hours ago, when everything had just been read."""
+    first, last = NOW - timedelta(hours=posted), NOW - timedelta(hours=written)
+    return Proof(last, frozenset([digest("x::1")]), install=install, written=last, posted=first)
+
+
+@pytest.mark.parametrize(
+    ("proofs", "hours"),
+    [
+        ([proof("a", 90, 2), proof("b", 40, 0)], 2),  # side by side: the one that ended first may be the lost one
+        ([proof("a", 90, 41), proof("b", 40, 2)], 2),  # one after the other
+        ([proof("a", 9_000, 2), proof("b", 4_000, 2_000)], 2),  # a trial of long ago
+        ([proof("a", 9_000, 4_000), proof("b", 5_000, 2_000)], 2_000),
+        ([proof("a", 900, 50), proof("a", 50, 3)], 3),  # one database, two messages
+    ],
+)
+def test_a_second_installation_does_not_hide_what_the_first_one_had_not_read(proofs: list[Proof], hours: float) -> None:
+    for some in (proofs, proofs[::-1]):
+        assert known_since("x::1", some, NOW, whole=True) == NOW - timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("error", ["missing_scope", "invalid_auth", "not_in_channel"])
+async def test_who_may_not_read_its_own_messages_is_not_new_because_of_it(tmp_path: Path, error: str) -> None:
+    async with world(tmp_path / "a") as first:
+        await first.run(6)
+        first.x.post("acme", "We are sold.")
+        first.clock.move(60)
+        first.slack.refuse["conversations.history"] = error
+        async with world(tmp_path / "b", beside=first) as second:
+            await second.run(4)
+            assert any("We are sold." in m.words() for m in second.slack.waking())
+            assert "may have read until" in standing(second)[-1]
+            if error == "missing_scope":
+                assert "cannot tell a lost database from a new one: add channels:history" in standing(second)[-1]
+                with pytest.raises(NotifierError, match="add channels:history"):
+                    await second.service.pager.notifiers()["slack"].check()
 
 
 def test_what_nobody_knows_is_new_and_a_page_of_an_earlier_version_is_proof_enough() -> None:

@@ -199,12 +199,13 @@ class SlackNotifier:
         return await read.humans()
 
     async def check(self) -> str:
-        """`auth.test` and whether we are in the channel."""
+        """`auth.test`, whether we are in the channel, and whether we may read it."""
         answer = await self.people.introduce()
         info = (await self._api.call(self._api.web.conversations_info(channel=self._channel_id))).get("channel") or {}
         if info.get("is_archived") or info.get("is_member") is False:
             why = "is archived" if info.get("is_archived") else "does not have the bot as a member: /invite it"
             raise NotifierError(Refusal.DESTINATION, f"channel {self._channel} {why}")
+        await self.standing().check()
         outside = await self._outside()
         said = f"; not in the channel, so not surely woken: {', '.join(outside)}" if outside else ""
         return f"Slack as {safe.for_terminal(str(answer.get('user')))} in {safe.for_terminal(str(answer.get('team')))}, channel {self._channel}{said}"

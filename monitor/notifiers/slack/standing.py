@@ -14,6 +14,10 @@ from monitor.notifiers.slack.people import People
 from monitor.notifiers.slack.seal import EVENT, Seal
 
 KIND = "standing"
+_NO_SCOPE = (
+    "it cannot tell a lost database from a new one: add channels:history (groups:history for a private channel) to the scopes of the Slack"
+    " app, and install it again"
+)
 _RENEWED = 30 * 86_400  # seconds: some workspaces hide what is older than 90 days
 _A_PAGE, _MOST_PAGES = 999, 30
 
@@ -47,16 +51,22 @@ class SlackStanding:
         found, cursor = [], ""
         since: dict[str, Any] = {"oldest": receipt, "inclusive": True} if receipt else {}
         for _ in range(_MOST_PAGES):
-            answer = await self._api.call(
-                self._api.web.conversations_history(
-                    channel=self._channel_id, include_all_metadata=True, limit=_A_PAGE, cursor=cursor, **since
-                )
-            )
+            answer = await self._history(include_all_metadata=True, limit=_A_PAGE, cursor=cursor, **since)
             found += [proof for message in answer.get("messages") or () if (proof := self._read(message))]
             cursor = next_cursor(answer)
             if not cursor:
                 return tuple(found), True
         return tuple(found), False
+
+    async def check(self) -> None:
+        """Whether what is there of ours could be read. Raises NotifierError."""
+        await self._history(limit=1)
+
+    async def _history(self, **asked: Any) -> Mapping[str, Any]:
+        try:
+            return await self._api.call(self._api.web.conversations_history(channel=self._channel_id, **asked))
+        except NotifierError as error:
+            raise NotifierError(error.refusal, _NO_SCOPE, code=error.code) if error.code == "missing_scope" else error from None
 
     def _read(self, message: Mapping[str, Any]) -> Proof | None:
         """A message that Slack names us as the author of, and that has our metadata. Its seal proves nothing more here: the key
@@ -70,12 +80,12 @@ class SlackStanding:
         edited = message.get("edited")
         written = max(_time(message.get("ts")), _time(edited.get("ts")) if isinstance(edited, Mapping) else 0.0)
         if said.get("kind") != KIND:
-            return Proof(_moment(written), written=_moment(written))
+            return Proof(_moment(written), written=_moment(written), posted=_moment(_time(message.get("ts"))))
         accounts, handles = (frozenset(str(said.get(name, "")).split()) for name in ("accounts", "handles"))
         read = _time(said.get("read")) or _time(message.get("ts"))  # nothing was read so far: it was wanted from then on
         return Proof(
             _moment(min(written, read)), accounts, bool(said.get("whole")), str(said.get("install")), handles, _count(said.get("told")),
-            _moment(written),
+            _moment(written), _moment(_time(message.get("ts"))),
         )  # fmt: skip
 
 
