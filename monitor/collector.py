@@ -55,7 +55,7 @@ class Collector:
     store: Store
     rounds: Rounds
     clock: Clock
-    broken: Callable[[Watch, sqlite3.Error], object]
+    broken: Callable[[sqlite3.Error], object]
     reads: Reads
     listener: Listener | None = None
     hearing: Hearing | None = None
@@ -162,7 +162,7 @@ class Collector:
                 self._compare(watch)
                 again_at = await self.newest.polled(watch)
         except sqlite3.Error as error:
-            self.broken(watch, error)
+            self.broken(error)
         except Exception:
             log.exception("a poll ended in an unforeseen way", extra={"account": key})
         finally:
@@ -245,7 +245,7 @@ class Collector:
         try:
             await duty
         except sqlite3.Error as error:
-            self.broken(next(iter(self.watches.values())), error)
+            self.broken(error)
             self.hurry()
         except Exception:
             log.exception("what the stream told could not be handled; everything is polled")

@@ -39,10 +39,10 @@ class Emergency:
         self._failing_since: datetime | None = None
         self._shouting: set[asyncio.Future[None]] = set()
 
-    def cannot_write(self, error: sqlite3.Error, words: tuple[str, ...] = ()) -> None:
+    def cannot_write(self, error: sqlite3.Error) -> None:
         """Wait for whoever holds the database; whatever else is wrong with it is told, and then we stop."""
         if is_busy(error):
-            self.unwritten.busy(words)
+            self.unwritten.busy(self._words())
         else:
             self.stop_for(str(error))
 

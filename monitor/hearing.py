@@ -93,14 +93,24 @@ class Hearing:
             with self._alone(told.account):
                 if told.item and self._accuses(told, watch):
                     accused.setdefault(told.account, []).append((told.item, told.line))
-        for key, found in accused.items():
-            watch = self._watch(key)
-            if watch:
-                await watch.sight(Batch(tuple(i for i, _ in found), None, tuple(line for _, line in found)))
+        await self._accuse(accused)
         for told, watch in fresh.values():  # a deletion comes after what it deletes
             with self._alone(told.account):
                 await self._rest(told, watch)
             _remember(self._events, told.key)
+
+    async def _accuse(self, accused: Mapping[str, list[tuple[Post | Unreadable, bytes]]]) -> None:
+        """Judge what wakes somebody by itself. A database that is held keeps no account from saying what it could not write down."""
+        held: sqlite3.Error | None = None
+        for key, found in accused.items():
+            watch = self._watch(key)
+            try:
+                if watch:
+                    await watch.sight(Batch(tuple(i for i, _ in found), None, tuple(line for _, line in found)))
+            except sqlite3.Error as error:
+                held = error
+        if held:
+            raise held
 
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[None]:

@@ -86,7 +86,7 @@ class Intake:
         self._outbox, self._clock, self._wake = outbox, clock, wake
         self.polled_at: datetime | None = None
         self.began = self.face_at = clock()  # when the profile was last read
-        self.unwritten: tuple[str, ...] = ()
+        self.unwritten: dict[str, Item] = {}  # what would have paged, in words
         self._turn = asyncio.Lock()  # a poll and a stream do not take in the same posts at once
         self._hashed: dict[int, str] = {}  # the bodies of the batch that are kept, by their place in it
         self._overdue: datetime | None = None  # before which every post should have been read already
@@ -102,11 +102,13 @@ class Intake:
         """
         async with self._turn:
             try:
-                return await self._accept(batch)
+                new, taken = await self._accept(batch), {i.id for i in batch.items}
+                self.unwritten = {words: item for words, item in self.unwritten.items() if item.id not in taken}
+                return new
             except BaseException as error:
                 self._judge.start_over()
                 if isinstance(error, sqlite3.Error):
-                    self.unwritten = tuple(self._in_words(batch.items))
+                    self.unwritten |= self._in_words(batch.items)
                 raise
             finally:
                 self._first = None
@@ -188,21 +190,22 @@ class Intake:
             Event(f"gap:{self.account.key}", self.account.name, Severity.PAGE, "Not checked", reason, now, silenceable=False), now
         )
 
-    def _in_words(self, items: Iterable[Item]) -> Iterator[str]:
+    def _in_words(self, items: Iterable[Item]) -> dict[str, Item]:
         """What would have paged, for telling it from memory when it cannot be written down."""
         with contextlib.suppress(sqlite3.Error):
             self._judge.refresh(self._clock())
-        piece = Slice()
+        piece, found = Slice(), dict[str, Item]()
         for item in items:
             if piece.is_over():
-                return  # what is missing here is read again
+                break  # what is missing here is read again
             with contextlib.suppress(sqlite3.Error):
                 if self._store.knows(item):
                     continue
             verdict = self._judge.verdict(item, self.account)
             if verdict.severity is Severity.PAGE:
                 said = item.text if isinstance(item, Post) else item.after if isinstance(item, ProfileChange) else ""
-                yield f"{self.account.name}: {verdict.reason}: “{safe.for_terminal(said, 200)}”"
+                found[f"{self.account.name}: {verdict.reason}: “{safe.for_terminal(said, 200)}”"] = item
+        return found
 
     def _take(self, item: Item, batch: Batch, now: datetime, *, baseline: bool) -> Verdict:
         """One item; whatever goes wrong with it becomes a page and stops nothing else."""
@@ -354,11 +357,12 @@ class Intake:
         """
         try:
             self._accept_profile(profile, bodies, self._clock(), brief, pinned)
+            self.unwritten = {words: item for words, item in self.unwritten.items() if not isinstance(item, ProfileChange)}
         except BaseException as error:
             self._judge.start_over()
             if isinstance(error, sqlite3.Error):
                 with contextlib.suppress(sqlite3.Error):
-                    self.unwritten = tuple(self._in_words(self._changed(profile, self._clock(), brief, pinned)))
+                    self.unwritten |= self._in_words(self._changed(profile, self._clock(), brief, pinned))
             raise
 
     def _changed(

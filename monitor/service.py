@@ -227,10 +227,6 @@ class Service:
         """One read of one account now."""
         await self.collectors[watch.account.platform].poll(watch)
 
-    def cannot_read_on(self, watch: Watch, error: sqlite3.Error) -> None:
-        """The database did not take what was read."""
-        self.emergency.cannot_write(error, watch.intake.unwritten)
-
     def _not_written(self) -> tuple[str, ...]:
         """What would have paged and could not be written down."""
         return tuple(dict.fromkeys(words for w in self.watches for words in w.intake.unwritten))
@@ -245,7 +241,7 @@ class Service:
             await collector.look_at_profiles()
         except sqlite3.Error as error:
             self._swept.pop(collector.platform, None)  # what was seen and not written down is looked at again at once
-            self.emergency.cannot_write(error, self._not_written())
+            self.emergency.cannot_write(error)
 
     async def sweep(self) -> None:
         """The same, as often as it is worth it."""
@@ -281,7 +277,7 @@ class Service:
             self.pager.tick()
             if self.emergency.pages_again():
                 for watch in self.watches:
-                    watch.intake.unwritten = ()
+                    watch.intake.unwritten = {}
             if self.store.damage.met:
                 self.emergency.set_aside()
         except Exception as error:  # noqa: BLE001 - it is logged there

@@ -67,10 +67,11 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             check.step = made.steps.lately
             check.tells_of_profile = made.tells_of_profile
             check.collecting = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
+            held = made.emergency.cannot_write
             try:
                 for name, source in built.items():
                     made.collectors[name] = Collector(
-                        name, source, store, rounds_of(config, name), clock, made.cannot_read_on, reads, searches=config.file.x.search
+                        name, source, store, rounds_of(config, name), clock, held, reads, searches=config.file.x.search
                     )
                 _furnish(made, routes, session, secrets)
                 made.x_settings = incoming.Settings(options(config, "x") | {"install": store.install}, session, clock, seen)

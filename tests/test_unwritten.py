@@ -23,6 +23,7 @@ from monitor.store import IMPATIENT, OF_THE_DAEMON, Store
 from monitor.unwritten import wait_until_writable
 from tests.conftest import SECRETS, START, World, wait_for, world
 from tests.receivers import Receiver
+from tests.test_streams import PUSH
 
 
 @contextmanager
@@ -77,6 +78,23 @@ async def test_a_hijack_while_somebody_holds_the_database_for_minutes_is_told_wi
         assert "nothing could be written. What was posted meanwhile is read again now, judged" in gap
         assert sorted(i.severity for i in w.service.store.incidents()) == [Severity.NOTIFY, Severity.PAGE], "the gap wakes nobody"
         assert len(w.service.store.posts("kind = 'post' AND severity = 3 AND baseline = 0")) == 2
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_only_a_stream_tells_of_any_account_is_told_while_the_database_is_held(tmp_path: Path) -> None:
+    accounts = [{"handle": name, "id": str(n + 1)} for n, name in enumerate(("acme", "help", "news"))]
+    async with world(tmp_path, PUSH | {"accounts": accounts}) as w:
+        await w.run(3)
+        with held(w.config.database):
+            for name in ("help", "news"):
+                w.x.push.began(w.x.named(name), "broadcast", f"{name} doubles your coins LIVE")
+            await w.run(20)  # polls find nothing meanwhile: that takes nothing back
+            told = " ".join(shouts(w))
+            assert "help doubles" in told
+            assert "news doubles" in told
+        await w.run(4)
+        assert len(w.service.store.posts("kind = 'live'")) == 2
+        assert not any(watch.intake.unwritten for watch in w.service.watches), "what is written down is not told again"
 
 
 @pytest.mark.usefixtures("impatient")
