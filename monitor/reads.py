@@ -32,7 +32,8 @@ class Read:
     the rule that speaks of it.
 
     `name` stands in figures and subjects, `fails` is a headline, `means` says what it means for the reader while it fails, `after` what is
-    not known when it works again. `methods` are those of the edges that make it. A `steady` one is due all the time. `by_platform`:
+    not known when it works again. `methods` are those of the edges that make it. A `steady` one is due all the time, `every` so many seconds
+    where nobody says otherwise. `by_platform`:
     what it is about begins with the platform, and a platform's failures are one incident. `excused` is said where a stream
     tells the same, which keeps it from paging. While the read that it is `under` is a finding, it is none of its own.
     """
@@ -44,6 +45,7 @@ class Read:
     notice: timedelta | None = _LIMIT
     page: timedelta | None = None
     steady: bool = False
+    every: float = 0
     by_platform: bool = True
     after: str = ""
     excused: str = ""
@@ -67,7 +69,7 @@ STREAM = Read(
 )  # fmt: skip
 PROFILE = Read(
     "profile", "Profiles cannot be read", "Nobody would see a change of name, handle, bio or link", ("Source.profiles",),
-    timedelta(minutes=2), timedelta(minutes=3), steady=True,
+    timedelta(minutes=2), timedelta(minutes=3), steady=True, every=60,
     after="What they showed in between is not known: the last profile before was compared with the first one after",
     excused="Only the stream still tells of changes of name, handle, bio and link",
 )  # fmt: skip
@@ -95,15 +97,15 @@ PICTURE = Read(
 )  # fmt: skip
 THREAD = Read(
     "thread", "Threads cannot be read", "A reply or a reaction acknowledges nothing: use the buttons, or `hijack-monitor incidents ack`",
-    ("Notifier.humans",), steady=True, by_platform=False,
+    ("Notifier.humans",), steady=True, every=120, by_platform=False,
 )  # fmt: skip
 SCHEDULE = Read(
     "schedule", "The on-call schedule cannot be read", "Its last good copy is used for two days, then the whole group is paged",
-    ("Schedule.now",), steady=True, by_platform=False,
+    ("Schedule.now",), steady=True, every=300, by_platform=False,
 )  # fmt: skip
 BLOCK_LIST = Read(
     "block list", "A block list cannot be read", "Its last good content stays in use, and new entries accuse nobody",
-    ("Blocklists.refresh",), steady=True, by_platform=False,
+    ("Blocklists.refresh",), steady=True, every=60, by_platform=False,
 )  # fmt: skip
 READS = {
     r.name: r for r in (TIMELINE, HANDLE, STREAM, PROFILE, LOOKUP, EDITS, SEARCH, AUTHOR, CREDITS, PICTURE, THREAD, SCHEDULE, BLOCK_LIST)
@@ -204,7 +206,7 @@ class Reads:
         self._states: dict[tuple[str, str], State] = {}
         self._wanted: dict[str, dict[str, str]] = {}  # of each kind of read what, with its names
         self._before: dict[tuple[str, str], State] = {}  # what failed when an earlier process ended
-        self.every: dict[str, float] = {}  # seconds between two tries of a steady read, by its name
+        self.every = {r.name: r.every for r in READS.values() if r.every}  # seconds between two tries of a steady read, by its name
 
     def tried(self, read: Read, about: str, name: str = "", *, ok: bool, why: str = "") -> None:
         """A try has ended."""

@@ -60,6 +60,7 @@ class Turns:
     tokens: float = BURST
     looked_at: datetime | None = None
     read_at: dict[Thread, datetime] = field(default_factory=dict)
+    _before: dict[Thread, datetime] = field(default_factory=dict)  # the same before those were chosen whose turn it is
 
     def next(self, threads: list[Thread], now: datetime) -> list[Thread]:
         """Which of these to read now; they come with those first that wake people now, the newest before others.
@@ -74,8 +75,16 @@ class Turns:
         order = sorted(range(len(threads)), key=lambda n: (-waited[threads[n]] * _weight(n), n))
         chosen = [threads[n] for n in order[: int(self.tokens)]]
         self.tokens -= len(chosen)
+        self._before = dict(self.read_at)
         self.read_at |= dict.fromkeys(chosen, now)
         return chosen
+
+    def put_back(self, thread: Thread) -> None:
+        """It was not read after all, and has waited since its last read."""
+        self.tokens += 1
+        self.read_at = {t: when for t, when in self.read_at.items() if t != thread}
+        if before := self._before.get(thread):
+            self.read_at[thread] = before
 
 
 def _weight(rank: int) -> int:
@@ -94,6 +103,7 @@ class Responses:
         self._turns: dict[str, Turns] = {}
         self._paused: dict[str, datetime] = {}  # services that asked us to slow down
         self._strikes: dict[str, int] = {}
+        self._listened_at: datetime | None = None
         self._gone: dict[Thread, int] = {}
         self._reopened: dict[tuple[int, str], datetime] = {}
 
@@ -101,6 +111,8 @@ class Responses:
         """Read the threads whose turn it is; acknowledgements count at once. One that cannot be read holds up no other."""
         now, threads, gate = self._clock(), self._threads(), asyncio.Semaphore(AT_ONCE)
         self._reads.only(THREAD, {t.name: t.name for t in threads if t.newest})
+        between = (now - self._listened_at).total_seconds() if self._listened_at else 0.0
+        self._reads.every[THREAD.name], self._listened_at = max(UNREAD_SECONDS, between, len(threads) / A_SECOND), now
         chosen: list[Thread] = []
         for service in {t.service for t in threads}:
             if timedelta() < self._paused.get(service, now) - now < timedelta(minutes=10):
@@ -123,6 +135,7 @@ class Responses:
     async def _read(self, thread: Thread, gate: asyncio.Semaphore) -> None:
         async with gate:
             if self._strikes[thread.service] >= STRIKES:
+                self._turns[thread.service].put_back(thread)
                 return
             try:
                 humans = await self._notifiers()[thread.route].humans(thread.root)
@@ -163,14 +176,15 @@ class Responses:
             self._tick()
 
     def _take(self, thread: Thread, humans: tuple[Human, ...]) -> None:
+        if not humans:
+            return
         for human in humans:
             if human.verb not in (*NOT_DONE, "deleted"):
                 self._heard(thread.incident, human)
         self._answer(thread.incident, thread.route, [h for h in humans if h.verb in NOT_DONE])
         if thread.newest and any(h.verb == "deleted" for h in humans):
             self._is_gone(thread)
-        if humans:
-            self._tick()
+        self._tick()
 
     def _answer(self, number: int, route: str, humans: list[Human]) -> None:
         """Say once in the thread that an answer did nothing, and what to write.

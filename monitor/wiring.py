@@ -27,7 +27,7 @@ from monitor.oncall import Schedule
 from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pictures import Pictures
-from monitor.reads import Reads
+from monitor.reads import BLOCK_LIST, Reads
 from monitor.selfcheck import SelfCheck
 from monitor.service import Service, utc_now
 from monitor.sources import interface as incoming
@@ -55,6 +55,7 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             routes = build_routes(config, session, secrets, clock)
             judge = Judge(store, config.company, book, config.approving)
             judge.lists = block_lists(config)
+            reads.only(BLOCK_LIST, {path: path for path in judge.lists.troubles()})
             sandbox = Sandbox()
             sandbox.note = lambda what, why: standing.note(store, what, why)
             pager = Pager(store, outbox, routes, clock, reads)

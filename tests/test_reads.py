@@ -167,6 +167,19 @@ def test_a_read_that_is_due_and_is_never_tried_ages_too() -> None:
     assert "it was not tried although it was due" in found.why
 
 
+@pytest.mark.parametrize("read", [r for r in READS.values() if r.steady and r.notice], ids=lambda read: read.name)
+def test_every_steady_read_that_is_never_tried_becomes_a_finding(read: Read) -> None:
+    clock = Clock()
+    going = Reads(clock)
+    going.only(read, {"a": "the one"})
+    every = going.every[read.name]
+    clock.move(2 * every)
+    assert overdue(going.states(), clock(), going.every) == ()
+    clock.move((read.notice or timedelta()).total_seconds() + 1)
+    (found,) = overdue(going.states(), clock(), going.every)
+    assert "it was not tried although it was due" in found.why
+
+
 def test_failing_edits_are_told_by_themselves_only_while_other_lookups_work() -> None:
     clock = Clock()
     going = failing(EDITS, clock, 700)

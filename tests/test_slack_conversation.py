@@ -140,6 +140,34 @@ def test_each_of_fifty_threads_is_read_every_two_minutes_and_the_newest_more_oft
     assert max(sum(at <= other < at + 60 for other, _ in reads) for at, _ in reads) <= 50
 
 
+@given(st.sets(st.integers(0, 7)))
+def test_a_thread_that_was_skipped_has_not_been_read(skipped: set[int]) -> None:
+    turns, threads = Turns(), [Thread(n, "slack", str(n), newest=True) for n in range(8)]
+    assert turns.next(threads, START) == threads
+    later = START + timedelta(seconds=12)
+    turns.next(threads, later)
+    tokens = turns.tokens
+    for n in skipped:
+        turns.put_back(threads[n])
+    assert {n for n in range(8) if turns.read_at[threads[n]] == START} == skipped
+    assert turns.tokens == tokens + len(skipped)
+    assert set(turns.next(threads, later)) == {threads[n] for n in skipped}
+
+
+async def test_threads_that_are_left_out_while_slack_asks_to_slow_down_have_not_been_read(tmp_path: Path) -> None:
+    async with world(tmp_path, CONFIG | {"accounts": [{"handle": f"brand{n}", "id": str(n + 1)} for n in range(8)]}) as w:
+        for n in range(8):
+            w.x.post(f"brand{n}", f"We are sold, number {n}.")
+        await w.run(6)
+        asked = list[str]()
+        w.slack._replies = lambda p: asked.append(p["ts"]) or {"error": "ratelimited"}  # type: ignore[method-assign, func-returns-value]
+        w.clock.move(60)
+        await w.service.listen()
+        read_at = w.service.pager.responses._turns["slack"].read_at
+        assert 0 < len(asked) < 8
+        assert {t.root for t, when in read_at.items() if when == w.clock()} == set(asked)
+
+
 MANY = CONFIG | {"accounts": [{"handle": f"brand{n}", "id": str(n + 1)} for n in range(4)]}
 
 
