@@ -138,14 +138,20 @@ class Responses:
                 self._turns[thread.service].put_back(thread)
                 return
             try:
-                humans = await self._notifiers()[thread.route].humans(thread.root)
-                self._gone.pop(thread, None)
-                self._note(thread)
-                self._take(thread, humans)
-            except NotifierError as error:
-                self._cannot_read(thread, error)
+                self._take(thread, await self._said(thread))
             except Exception:
                 log.exception("INC-%d: what was said in its thread could not be taken in; it is read again", thread.incident)
+
+    async def _said(self, thread: Thread) -> tuple[Human, ...]:
+        """What people did there; of a thread that was read in part, in that part."""
+        try:
+            humans = await self._notifiers()[thread.route].humans(thread.root)
+        except NotifierError as error:
+            self._cannot_read(thread, error)
+            return error.heard
+        self._gone.pop(thread, None)
+        self._note(thread)
+        return humans
 
     def _note(self, thread: Thread, why: str = "") -> None:
         if thread.newest:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.model import State
+from monitor.notifiers.interface import NotifierError, Refusal
 from monitor.notifiers.slack.api import Api
 from monitor.notifiers.slack.conversation import Conversation, Memory
 from monitor.notifiers.slack.people import People
@@ -119,6 +120,48 @@ def test_a_long_thread_costs_one_call_until_it_is_read_whole_again() -> None:
     assert read(140) == ([], 1)
     slack.known = True
     assert read(141) == (["acknowledge"] * 2, 6), "where Slack could not say who that was, it is read again at once"
+
+
+@pytest.mark.parametrize("every", [20, 105])
+@pytest.mark.parametrize("size", [1_999, 2_000, 2_001, 5_300])
+def test_an_acknowledgement_is_heard_however_many_messages_stand_before_it(size: int, every: float) -> None:
+    slack, memory = Paged([{"ts": f"{1795230000 + n}.1", "user": "U02BOB", "text": "hm"} for n in range(size)]), Memory()
+    slack.messages.append(GOOD | {"ts": "1795239999.1"})
+    api, done, parts = cast("Api", slack), list[str](), 0
+    for step in range(9):
+        slack.known = step != 1  # Slack cannot say who somebody is: that is made up for, and does not begin it anew for ever
+        now = START + timedelta(seconds=step * every)
+        read = Conversation(api, People(api, lambda: START), Seal("k" * 32), "C0", "C0", ROOT, now, memory)
+        try:
+            humans = asyncio.run(read.humans())
+        except NotifierError as error:
+            humans, parts = error.heard, parts + 1
+        done += [h.verb for h in humans if h.verb == "acknowledge"]
+    assert done
+    assert bool(parts) is (size >= 2_000), "what was read in part is not said to have been read"
+
+
+def test_what_was_read_of_a_thread_before_slack_refused_counts() -> None:
+    slack, memory = Paged([GOOD | {"ts": f"{1795230000 + n}.1"} for n in range(900)]), Memory()
+    api, answered, whole = cast("Api", slack), slack.conversations_replies, False
+
+    async def refuses(**asked: Any) -> dict[str, Any]:
+        if slack.asked % 3 == 2:
+            slack.asked += 1
+            raise NotifierError(Refusal.SLOW_DOWN, "slow down")
+        return await answered(**asked)
+
+    slack.conversations_replies = refuses  # type: ignore[method-assign]
+    heard = 0
+    for step in range(4):
+        read = Conversation(api, People(api, lambda: START), Seal("k" * 32), "C0", "C0", ROOT, START + timedelta(seconds=step), memory)
+        try:
+            heard += len(asyncio.run(read.humans()))
+            whole = True
+        except NotifierError as error:
+            heard += len(error.heard)
+    assert whole
+    assert heard >= 900
 
 
 # --- in turn ----------------------------------------------------------------------------------------

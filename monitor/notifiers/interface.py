@@ -42,6 +42,7 @@ class NotifierError(Exception):
         self.refusal = refusal
         self.retry_after = retry_after
         self.code, self.receipt = code, receipt
+        self.heard: tuple[Human, ...] = ()  # what people did in the part of a thread that was read all the same
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,23 @@ log = logging.getLogger("monitor.slack")
 
 REPLY, REACTION = "a reply in Slack", "a reaction in Slack"
 WHOLE = timedelta(seconds=100)  # how often a thread of many pages is read from its beginning; in between only what is new
-_PAGES = 10  # two thousand messages in one thread
+_PAGES = 10  # two thousand messages in one read; the next one goes on behind them
 _MOST_REMEMBERED = 5_000  # refused replies, odd messages; those beyond are asked about, and logged, again
 _MOST_REACTED = 50  # people on one message
 _USER = re.compile(r"[UW][A-Z0-9]{1,30}")
 _SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
 _ACK_REACTIONS = ("eyes", "white_check_mark", "heavy_check_mark")
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Up to which message a thread was read. `ended_at` is when nothing stood behind it, None while more does; `unsaid` whether Slack
+    could not say who somebody before it is.
+    """
+
+    newest: str
+    ended_at: datetime | None = None
+    unsaid: bool = False
 
 
 @dataclass
@@ -36,7 +47,7 @@ class Memory:
 
     refused: dict[str, Human] = field(default_factory=dict)  # replies, by channel and time: Slack is not asked again for each
     odd: set[str] = field(default_factory=set)  # messages that were logged
-    whole: dict[str, tuple[datetime, str]] = field(default_factory=dict)  # long threads: when read from the beginning, up to where
+    reached: dict[str, Reached] = field(default_factory=dict)  # of long threads
 
 
 @dataclass
@@ -53,51 +64,65 @@ class Conversation:
     memory: Memory
     _asked: dict[tuple[str, str], tuple[str, str] | None] = field(default_factory=dict)  # a flood must not use up what we may ask
     _unsaid: bool = False  # whether Slack could not say who somebody is: the thread is read again from its beginning
+    _newest: str = ""  # of the messages read
+    _pages: int = 0
 
     async def humans(self) -> tuple[Human, ...]:
-        """What people did, understood or not. Raises NotifierError: LOST when there is no thread."""
+        """What people did, understood or not. Raises NotifierError, with what was `heard` where only a part of the thread was read:
+        LOST when there is no thread.
+        """
         await self.people.introduced()
+        last = self.memory.reached.get(self.root)
+        if last and last.ended_at and not timedelta() <= self.now - last.ended_at < WHOLE:
+            last = None
+        self._unsaid = last is not None and last.unsaid
         found: list[Human] = []
-        async for message in self._messages():
-            await asyncio.sleep(0)  # two thousand of them are no reason to keep a page waiting
-            try:
-                found += await self._done_in(message)
-            except NotifierError:
-                self._unsaid = True
-            except Exception as error:  # noqa: BLE001 - nothing that stands in one message may keep an `ack` in another from being heard
-                self._skip(message, error)
+        try:
+            async for message in self._messages(last.newest if last else ""):
+                await asyncio.sleep(0)  # two thousand of them are no reason to keep a page waiting
+                try:
+                    found += await self._done_in(message)
+                except NotifierError:
+                    self._unsaid = True
+                except Exception as error:  # noqa: BLE001 - nothing that stands in one message may keep an `ack` in another from being heard
+                    self._skip(message, error)
+        except NotifierError as error:
+            if self._newest:
+                self._remember(Reached(self._newest, None, self._unsaid))
+            error.heard = tuple(found)
+            raise
         if self._unsaid:
-            self.memory.whole.pop(self.root, None)
+            self.memory.reached.pop(self.root, None)
+        elif self._newest and (last.ended_at is None if last else self._pages > 1):
+            self._remember(Reached(self._newest, self.now))
         return tuple(found)
 
-    async def _messages(self) -> AsyncIterator[Any]:
+    async def _messages(self, oldest: str) -> AsyncIterator[Any]:
         """All of the thread, or what is new in a long one. Raises NotifierError."""
-        last, cursors = self.memory.whole.get(self.root), {""}
-        oldest = last[1] if last and timedelta() <= self.now - last[0] < WHOLE else ""
-        cursor = newest = ""
-        for page in range(_PAGES):
+        cursor, cursors = "", {""}
+        while self._pages < _PAGES:
             call = self.api.web.conversations_replies(
                 channel=self.channel_id, ts=self.root, include_all_metadata=True, limit=200, cursor=cursor, oldest=oldest or None
             )
             answer = await self.api.call(call)
             listed = answer.get("messages")
-            if not listed and not page and not oldest:
+            if not listed and not self._pages and not oldest:
                 raise NotifierError(Refusal.LOST, "Slack has no message there any more")
+            self._pages += 1
             for message in listed if isinstance(listed, list) else [listed]:
                 if isinstance(message, Mapping) and is_stamp(message.get("ts")):
-                    newest = max(newest, message["ts"], key=lambda ts: float(ts or 0))
+                    self._newest = max(oldest, self._newest, message["ts"], key=lambda ts: float(ts or 0))
                 yield message
             cursor = next_cursor(answer)
             if not cursor or cursor in cursors:
-                if page and not oldest:
-                    self._remember_whole(newest)
                 return
             cursors.add(cursor)
+        raise NotifierError(Refusal.UNKNOWN, "it has more messages than one read takes: the newest of them are still to be read")
 
-    def _remember_whole(self, newest: str) -> None:
-        if len(self.memory.whole) >= _MOST_REMEMBERED:
-            self.memory.whole.clear()
-        self.memory.whole[self.root] = self.now, newest
+    def _remember(self, reached: Reached) -> None:
+        if len(self.memory.reached) >= _MOST_REMEMBERED:
+            self.memory.reached.clear()
+        self.memory.reached[self.root] = reached
 
     async def _done_in(self, message: Any) -> list[Human]:
         """Of one message. Raises NotifierError where Slack cannot say who somebody is, and anything else where it is odd."""
