@@ -28,7 +28,7 @@ _WHO = (
 _BESIDE = (
     "is are was has been already fully final finally current overall review of the a an and s x twitter post posts tweet tweets content copy text"
     " caption message publication publishing publish posting scheduling item entry record data attributes fields properties meta metadata work"
-    " flow level step round first second third st nd rd"
+    " flow level step stage round ok okay visual creative design image artwork graphic asset video task production campaign progress project first second third st nd rd"
     " beitrag bild grafik erteilt ist wurde der die das des und stufe finale du de la le les d l contenu texte el del y contenido texto"
     " publicacion da do e conteudo publicacao di della contenuto testo pubblicazione het van поста публикации 여부"
 )
@@ -39,13 +39,13 @@ _SAYING_SO = (
     " approuve approuvee approbation statut aprobado aprobada aprobacion estado aprovado aprovada aprovacao approvato approvata approvazione"
     " goedgekeurd goedkeuring godkand godkant godkannande godkendt godkendelse godkjent godkjenning hyvaksytty hyvaksynta"
     " zatwierdzony zatwierdzona zatwierdzone zatwierdzenie schvaleno schvalen schvalena schvaleni onaylandı"
-    " статус состояние утверждено утвержден утверждён утверждение одобрено согласовано согласование затверджено"
+    " статус состояние утверждено утвержден утверждён утверждение утверждения одобрено одобрения согласовано согласование согласования затверджено"
     " 承認 承認済み 承認済 承認状況 承認状態 承認ステータス 最終承認 ステータス 投稿ステータス 公開ステータス 状態"
     " 状态 审批 审核 审批状态 审核状态 审批结果 审核结果 发布状态 승인 승인상태 승인여부 상태"
     " κατάσταση έγκριση състояние סטטוס אישור الحالة حالة स्थिति สถานะ อนุมัติ trạng thái phê duyệt persetujuan"
 )
 _ANSWERS = re.compile(r"[\s:,-]*[\[(]?\b(?:yes|y|true|ja|j|oui|o|si|s|sim|1)\s*[/|]\s*(?:no|n|false|nein|non|nee|nao|0)\b[\])]?[\s?]*$")
-_SIGNS = re.compile(r"[^\w\s.:?/&()\[\]'’#✓✔✅☑-]")
+_SIGNS = re.compile(r"[^\w\s.:?/&()\[\]*'’#✓✔✅☑-]")
 
 
 def _bare(name: str) -> str:

@@ -13,7 +13,7 @@ from monitor.plan import PlanError, Reading
 from monitor.plan_accounts import names_a_network, network_of
 from monitor.plan_columns import LISTS, MEANINGS, filled, flat, means, quoted, remark, target, tells
 from monitor.plan_names import approves, fold, says_plainly, words_of
-from monitor.plan_status import is_a_state, names_a_state, names_an_approval, says_no
+from monitor.plan_status import is_a_state, names_a_state, names_an_approval, says_no, without_states
 from monitor.plan_times import date_order, looks_dated, may_be_dated, order_said, zone_said, zone_unclear
 
 _LINK = re.compile(r"https?://\S+|www\.\S+|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,12}(?:/\S*)?", re.IGNORECASE)
@@ -155,7 +155,7 @@ def _states(path: Path, columns: list[_Column]) -> None:
                 f"{path}: column “{one.name}” holds dates, not a yes or no: leave it out with --ignore “{one.name}”, or name the column that"
                 " says who or what is approved"
             )
-        if one.meaning == "status" and one.cells and not (one.told or says_plainly(one.name)):
+        if one.meaning == "status" and one.cells and not (one.told or says_plainly(without_states(one.name))):
             sample = str(next(iter(one.cells.values()))[0])
             raise PlanError(
                 f"{path}: column “{one.name}” (like {sample[:40]!r}): its name does not plainly say that a yes in it approves the post. If it"
@@ -184,7 +184,7 @@ def _unread(path: Path, columns: list[_Column], how: Reading, *, dated: bool) ->
         sample = next((text for text in shown if _tells(text, how)), shown[0] if shown else "")
         if len(telling) * 2 >= max(1, len(shown)):
             wrong.append(f"“{one.name}” holds {max(set(telling), key=telling.count)} (like {sample[:40]!r})")
-        elif refused := next(filter(says_no, shown), ""):
+        elif (refused := next(filter(says_no, shown), "")) and not _codes(shown):
             wrong.append(f"“{one.name}” holds states (like {refused[:40]!r})")
         elif _may_matter(one.name) or ("0" in shown and set(shown) <= {"0", "1"}):
             wrong.append(f"“{one.name}” (like {sample[:40]!r}) may matter")
@@ -196,6 +196,11 @@ def _unread(path: Path, columns: list[_Column], how: Reading, *, dated: bool) ->
             " account, status, link, media …), or leave it out with --ignore “NAME”"
         )
     return [f"not read: {quoted(one.name for one in columns)}"] if columns else []
+
+
+def _codes(shown: list[str]) -> bool:
+    """Of countries or languages: DE, FR and NO."""
+    return all(len(text) == 2 and text.isupper() for text in shown) and not all(map(is_a_state, shown))
 
 
 def _may_matter(name: str) -> bool:

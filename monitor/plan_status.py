@@ -61,11 +61,15 @@ def _words(line: str) -> Iterable[str]:
 YES = frozenset(word for line in YES_WORDS.values() for word in _words(line))
 STATES = (YES | frozenset(_words(_OTHER_STATES))) - {"0", "1"}
 # Of these a column may hold one beside other things: a kind of post, a label, a tick.
-_LABELS = frozenset(_words("x, ✓, ✔, ☑, ✅, y, n, new, live, open, active, idea, ideas, concept, koncept, pronto"))
+_LABELS = frozenset(
+    _words(
+        "x, ✓, ✔, ☑, ✅, y, n, ok, okay, done, final, accepted, cleared, confirmed, signed off, fertig, bereit, new, live, open, active, idea, ideas, concept, koncept, pronto"
+    )
+)
 _SIGNED = frozenset(_words("ready, ok, okay, okayed, sign, signed, signoff, cleared, clearance, released, accepted, confirmed"))
 _NAMING = (
     _SIGNED
-    | frozenset(_words("go, check, checked, checkbox, signature, hold, wip"))
+    | frozenset(_words("go, check, checked, checkbox, signature, hold, wip, done, final, fertig, bereit"))
     | {word for word in map(fold, STATES - _LABELS) if len(word) > 3 or not word.isascii()}
 ) - {"lista", "error", "revision"}  # fmt: skip
 _BESIDE_WORDS = re.compile(r"\([^)]*\)|[^\w\s]+")
@@ -74,6 +78,12 @@ _BESIDE_WORDS = re.compile(r"\([^)]*\)|[^\w\s]+")
 def is_a_state(cell: str) -> bool:
     """Whether a cell is a state, whatever signs or remarks stand beside it, as in `Draft (v2)`."""
     return folded(cell) in STATES or folded(_BESIDE_WORDS.sub(" ", cell)) in STATES
+
+
+def without_states(name: str) -> str:
+    """The name of a column without the states that it offers, as in `Status (Draft/Approved)`."""
+    offered = re.compile(r"[\[(]([^()\[\]]*[/|,][^()\[\]]*)[\])]")
+    return offered.sub(lambda found: "" if all(folded(one) in STATES for one in re.split(r"[/|,]", found[1])) else found[0], name)
 
 
 def says_no(cell: str) -> bool:

@@ -127,7 +127,19 @@ def test_no_word_that_turns_a_name_round_puts_it_off_counts_or_dates_it_is_on_th
 
 
 @pytest.mark.parametrize(
-    "name", ["Status", "Approval Status", "Freigabe", "Zustand", "Situação", "Trạng thái", "承認", "Legal: approved?", "Approved (Y/N)"]
+    "name",
+    [
+        "Status",
+        "Approval Status",
+        "Freigabe",
+        "Zustand",
+        "Situação",
+        "Trạng thái",
+        "承認",
+        "Legal: approved?",
+        "Approved (Y/N)",
+        "Status* (Draft, Approved)",
+    ],
 )
 def test_the_word_and_its_column_are_named_and_an_empty_cell_beside_others_is_none(name: str) -> None:
     yes, no, empty = rows(table(["Text", name], ["One post of ours", " Ja "], ["Another post", "Nope"], ["A third one", ""]))
@@ -305,7 +317,7 @@ def test_a_column_that_matters_and_is_not_understood_stops_the_file(name: str, c
 @pytest.mark.parametrize(
     ("name", "cells"),
     [
-        ("Draft", ["1", ""]), ("Cancelled", ["", "x", "", ""]), ("annulé ?", ["1"]), ("Ready", ["not yet", "yes"]), ("Go/No-go", ["no-go", "go"]),
+        ("Draft", ["1", ""]), ("Done", ["x", ""]), ("Fertig?", ["1"]), ("Cancelled", ["", "x", "", ""]), ("annulé ?", ["1"]), ("Ready", ["not yet", "yes"]), ("Go/No-go", ["no-go", "go"]),
         ("OK to post", ["wait for Anna"]), ("Signed off", ["Anna", "Ben"]), ("Spell check", ["1"]), ("On hold since", ["Tuesday's call"]),
         ("On X", ["-", "posted"]), ("LinkedIn", ["1", ""]), ("X/Twitter", ["1"]), ("Entwurf", ["1"]), ("下書き", ["1"]),
     ],
@@ -335,7 +347,7 @@ def test_one_cell_that_says_no_stops_the_file_however_many_others_there_are(no: 
     [
         ("No.", ["1", "2"]), ("#", ["1", "2"]), ("Type", ["image", "live", "video"]), ("Idea", ["Explain the fees"]), ("Notes", ["", "Check this with Anna"]),
         ("Content pillar", ["Education"]), ("Character count", ["120", "99"]), ("UTM medium", ["social"]), ("Subject line", ["Fees fall"]), ("Google Drive", ["folder 7"]),
-        ("Post type", ["video", "image"]), ("Priority", ["high", "low"]), ("Part", ["1/3", "2/3"]), ("Format", ["16:9", "1:1"]), ("Año", ["2026"]), ("Owner", ["Anna", "Ben"]),
+        ("Post type", ["video", "image"]), ("Priority", ["high", "low"]), ("Market", ["DE", "NO", "FR"]), ("Remarks", ["ok", "", "see mail", "a b", "by phone"]), ("Part", ["1/3", "2/3"]), ("Format", ["16:9", "1:1"]), ("Año", ["2026"]), ("Owner", ["Anna", "Ben"]),
     ],
 )  # fmt: skip
 def test_what_calendars_hold_beside_it_is_named_and_stops_nothing(name: str, cells: list[str]) -> None:
