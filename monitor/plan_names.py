@@ -91,4 +91,6 @@ def approves(name: str) -> bool:
 def says_plainly(name: str) -> bool:
     """Whether each of its words is known, so that a yes below it approves. It does not below `Needs approval`, `Unapproved`, `Approvals`."""
     name = _ANSWERS.sub("", _bare(name).lower()) if _ANSWERS.search(_bare(name).lower()) else name
-    return not _SIGNS.search(_bare(name)) and all(word in _PLAIN or re.fullmatch("[1-9]", word) for word in words_of(name))
+    words = words_of(name)
+    counted = [word for word in words if re.fullmatch("[1-9]", word)]  # Approval 1, not 2 of 3
+    return len(counted) < 2 and not _SIGNS.search(_bare(name)) and all(word in _PLAIN or word in counted for word in words)

@@ -105,7 +105,8 @@ def names_a_state(words: Iterable[str]) -> bool:
 _NO_NAMES = (
     "no not nobody noone none nil nah nope yet pending waiting awaiting needs need needed required request requested ask asked missing unknown"
     " someone somebody anyone everyone never later today tomorrow tonight monday tuesday wednesday thursday friday saturday sunday week month"
-    " tba stopped stopping skipped vetoes disapproved disapproves disapprove rejects denies declines refuses hold holds holding delayed"
+    " tba asap eod eow xx xxx on off out call same ditto above comments nothing empty blank placeholder revoked revokes retracted retracts"
+    " negative incomplete stopped stopping skipped vetoes disapproved disapproves disapprove rejects denies declines refuses hold holds holding delayed"
     " delay postpone cancels cancelling killed removed dropped submitted forwarded unsure unclear undecided maybe perhaps probably almost partly"
     " partially conditional conditionally subject unless until except without because after before under with if when once only but progress"
     " discussion changes edits fixes feedback questions redo rework version draft auto automatic automatically default test"
@@ -157,7 +158,10 @@ def names_somebody(cell: str) -> bool:
     if _FOREIGN.search(signs) or folded(cell) in STATES or any(word.lower() in _NOBODY for word in words):
         return False
     beside = [word for remark in _BRACKETS.findall(cell) for word in _letters(remark)]
-    people = [one.strip() for one in _SIGNATURES.split(_BRACKETS.sub("", cell)) if _letters(one)]
+    pieces = [one.strip() for one in _SIGNATURES.split(_BRACKETS.sub("", cell))]
+    people = [one for one in pieces if _letters(one)]
+    if ".." in cell or any(one and one not in people and not re.search(r"\d", one) for one in pieces):  # “Anna...”, “Anna / -”
+        return False
     named = any(len(word) > 1 for one in people for word in _letters(one)) and all(map(_a_name, people))
     return named and all(map(_in_a_name, beside))
 

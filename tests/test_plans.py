@@ -67,7 +67,7 @@ def test_only_a_word_on_the_list_registers_in_a_column_of_a_state(name: str, wor
 NEGATED = [
     "Needs approval", "Approval required", "Pending approval", "Unapproved", "Not approved", "No approval", "Disapproved", "Approval rejected",
     "Approval withdrawn", "Approved (not)", "≠ approved", "Approved ✗", "To be approved", "Freigabe fehlt", "Nicht freigegeben", "Status changed",
-    "Previous status", "requiresApproval", "Approvals missing", "Number of approvals", "Approvals", "à approuver", "Sin aprobar, aprobación no",
+    "Previous status", "requiresApproval", "Approvals missing", "Number of approvals", "Approvals", "Approved 2 of 3", "à approuver", "Sin aprobar, aprobación no",
     "未承認", "не согласовано", "Statement", "approved_at",
 ]  # fmt: skip
 
@@ -271,6 +271,13 @@ def test_a_column_that_names_who_approved_holds_names(by: str) -> None:
         "Anna Lee (Vetoed)",
         "Anna & later",
         "~Anna~",
+        "Anna...",
+        "Anna / -",
+        "Anna Lee Revoked",
+        "Out Of Office",
+        "Same As Above",
+        "Nothing",
+        "XX",
     ],
 )
 def test_what_is_no_name_approves_nothing(by: str) -> None:
