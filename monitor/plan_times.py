@@ -53,8 +53,8 @@ _REGION = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_+-]+)+\d*")
 _ENDS_IN_ZONE = re.compile(
     rf"(?:(?<![^\W_])({_REGION.pattern}|[a-z]{{2,5}})|(?<![a-z])(z|(?:utc|gmt)?\s?[+-]\d\d?(?::?\d\d)?))\)?$", re.IGNORECASE
 )
-_HOUR = r"(?:\d{1,2}(?:[:.h]\d\d)?\s?(?:[ap]\.?m\.?|uhr|h)?)"
-_RANGE = re.compile(rf"{_HOUR}\s?[-–—]\s?{_HOUR}|\d{{4}}\s?[-–—]\s?\d{{4}}")  # behind seconds it is an offset
+_HOUR = r"(?:\d{4}|\d{1,2}(?:[:.h]\d\d)?\s?(?:[ap]\.?m\.?|uhr|h)?)"
+_RANGE = re.compile(rf"{_HOUR}\s?[-–—]\s?{_HOUR}")  # behind seconds it is an offset
 _ABOUT_WHEN = re.compile(
     r"(?:next |this |end of |mid )?(?:today|tomorrow|heute|morgen|demain|manana|domani|amanha|weekend|(?:kw|cw|wk|week|woche|q)\s?\d{1,2}(?: \d{4})?)"
 )
