@@ -82,6 +82,12 @@ def due(latest: datetime | None, now: datetime, every_days: int, weekday: str, h
     return latest is None or slot - latest > timedelta(days=every_days) - timedelta(hours=12)
 
 
+def vitals(store: Store, now: datetime, every_days: int) -> dict[str, object]:
+    """By the names of `health.Vitals`: only an acknowledged drill proves that a page wakes somebody."""
+    answered = max((i.acknowledged_at for i in store.incidents_of(DRILL) if i.acknowledged_at), default=None)
+    return {"drill": overdue(store, now, every_days), "well": {"drill": answered}}
+
+
 def overdue(store: Store, now: datetime, every_days: int) -> str:
     """Why the last drill is not good enough, or an empty string. Nothing is overdue before the first."""
     drills = store.incidents_of(DRILL)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitor.incidents import KEPT, Event
@@ -16,6 +16,7 @@ _UNSEEN = timedelta(minutes=1)  # that a newest post is named and not shown
 _HALF = timedelta(minutes=3)  # without a poll while a stream tells
 _GOOD = 2  # reads in a row before we say that we see again
 _LATE, _VERY_LATE = 10.0, 60.0  # seconds
+_UNLOOKED = 30.0  # seconds without a look at what is not being read
 _LITTLE_DISK, _NO_DISK = 500.0, 100.0  # megabytes
 _DEAF = 180.0  # seconds without a socket
 _LONG_WITHOUT_SLACK = 1800.0
@@ -201,7 +202,9 @@ def _is_of(subject: str, theirs: tuple[Reading, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """How the monitor itself is. Times in seconds; empty words mean that all is well."""
+    """How the monitor itself is. Times in seconds; empty words mean that nothing is known to be wrong: after a start that is little,
+    so that only `well` closes an incident.
+    """
 
     late: float = 0  # how late the pager last ran
     disk_free_mb: float = 1e9
@@ -224,6 +227,10 @@ class Vitals:
     rules: str = ""  # why the rules in the files are not those that judge
     nobody_on_call_seconds: float = 0  # for how long the schedule has named nobody whom the channel knows
     step: float = 0  # by how much the clock was set a short while ago; forward also when the machine slept
+    well: Mapping[str, datetime] = field(
+        default_factory=dict
+    )  # when each of these was last proven to be well, by its subject behind `blind:`
+    gone: frozenset[str] = frozenset()  # of those, what is configured no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +248,7 @@ class Symptom:
 
 
 OURSELVES = "the monitor itself"
+UNCONFIGURED = "No longer configured; not checked"
 OVER = {
     "blind:monitor": "It runs in time again",
     "blind:disk": "There is room again",
@@ -257,7 +265,36 @@ OVER = {
     "blind:money": "There is enough money again",
     "blind:oncall": "The schedule names somebody again",
     "blind:stream": "The stream tells of posts again",
+    "blind:misses": "The stream has missed hardly a post for an hour",
+    "blind:self-check": "All checks run again",
+    "blind:database": "The database can be written",
 }
+
+
+def said(name: str, why: str, now: datetime) -> dict[str, object]:
+    """Of what is looked at anew each time: wrong for a reason, or proven to be well."""
+    return {name: why, "well": {} if why else {name: now}}
+
+
+def over(subject: str, opened_at: datetime, v: Vitals) -> str:
+    """What to say of a trouble of ours that is over; an empty string until something has proven that since it began."""
+    what = subject.removeprefix("blind:")
+    if what in v.gone:
+        return UNCONFIGURED
+    return OVER.get(subject, "It is well again") if what in v.well and v.well[what] > opened_at else ""
+
+
+def failing(checks: list[str], *, blind: bool) -> Symptom:
+    """Checks of ours cannot be made. `blind`: the one of what is not being read is among them."""
+    means = "if accounts are not being read, nobody is told" if blind else "what they would find is told to nobody"
+    reason = f"these checks cannot be made: {', '.join(checks)}; {means}. The journal says more: `journalctl -u hijack-monitor`"
+    return Symptom("blind:self-check", Severity.PAGE if blind else Severity.NOTIFY, "The self-check fails", reason)
+
+
+def unlooked(looked_at: datetime, now: datetime) -> tuple[str, ...]:
+    """Why what is known to be wrong says too little."""
+    silent = (now - looked_at).total_seconds()
+    return (f"nobody has checked for {silent:.0f} s whether accounts are read",) if silent > _UNLOOKED else ()
 
 
 def symptoms(v: Vitals) -> tuple[Symptom, ...]:
@@ -319,7 +356,7 @@ def _say_of_reading(v: Vitals, say: Callable[..., None]) -> None:
         say("stream", "The stream is closed", reason)
     elif v.missed_by_stream >= _MISSED:
         reason = f"polls found {v.missed_by_stream} posts in an hour that it did not tell: those accounts are polled fast again"
-        say("stream", "The stream misses posts", reason)
+        say("misses", "The stream misses posts", reason)
 
 
 def audit(

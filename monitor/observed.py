@@ -49,6 +49,7 @@ class Observed:
     _known: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _odd: dict[str, _Odd] = field(default_factory=dict)
     _learnt: dict[str, str] = field(default_factory=dict)
+    dated_at: datetime | None = None  # when the platform last said what time it is
     _offsets: deque[float] = field(default_factory=lambda: deque(maxlen=9))
 
     def billed(self, kind: str, identifiers: Iterable[str]) -> None:
@@ -86,6 +87,7 @@ class Observed:
     def dated(self, theirs: datetime) -> None:
         """Their clock, which has whole seconds."""
         self._offsets.append((theirs - self.clock()).total_seconds() + 0.5)
+        self.dated_at = self.clock()
 
     @property
     def skew(self) -> float:

@@ -61,6 +61,12 @@ def nobody_for(store: Store, now: datetime) -> timedelta:
     return now - found.nobody_since if found and found.nobody_since else timedelta()
 
 
+def named_at(store: Store) -> datetime | None:
+    """When the schedule was looked at and had last named somebody; None while it names nobody, or was never read."""
+    found = _kept(store)
+    return found.at if found and not found.nobody_since else None
+
+
 @dataclass(frozen=True)
 class Duty:
     """Who is on call at a moment: names of the schedule with their ids in the channel, those that the channel does not know, and

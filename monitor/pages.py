@@ -122,6 +122,11 @@ class Pages:
             [incident, route],
         )
 
+    def took(self, route: str, since: datetime) -> bool:
+        """Whether a route has accepted anything after this moment."""
+        query = "SELECT 1 FROM pages WHERE route = ? AND state = 'sent' AND sent_at > ? LIMIT 1"
+        return self._sql.execute(query, [route, stamp(since)]).fetchone() is not None
+
     def waiting(self) -> dict[str, datetime]:
         """Since when the oldest waking page of each route waits."""
         query = f"SELECT route, min(created_at) FROM pages WHERE state IN {UNFINISHED} AND kind IN ('root', 'repeat') GROUP BY route"  # noqa: S608 - ours

@@ -6,12 +6,14 @@ import logging
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from monitor import health, incidents, record
+from monitor.connection import concerns_file
 from monitor.health import Reading, Vitals
 from monitor.incidents import DRILL, Request
 from monitor.model import Account, ApprovedPost, Company, Exact, Incident, Kind, PageKind, Post, Severity, State
@@ -32,6 +34,9 @@ DRILL_LASTS = timedelta(hours=1)
 WAITED, WAITED_SLACK = timedelta(seconds=60), timedelta(seconds=150)  # of a waking page on one route
 LATE_REMEMBERED = timedelta(minutes=1)
 STALE = timedelta(minutes=1)  # an outcome of the audit
+LASTING = timedelta(seconds=10)  # of a check that fails; what one row spoils is set aside sooner
+LOOK = "whether accounts are read"
+T = TypeVar("T")
 _PLANNED = "Canary: our planned maintenance begins on Monday at 10:00 UTC."
 _CAME_TO = {0: "approved", 1: "only recorded", 2: "told", 3: "paged"}
 _SCAM = "Canary: send any amount of BTC to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa and get double back! Claim at https://canary-airdrop.xyz"
@@ -50,22 +55,21 @@ def canary(company: Company, rules: Rules, now: datetime) -> str:
 
 
 class SelfCheck:
-    """Called every few seconds. `slack` and `drill` say how those are: (trouble, seconds, deaf seconds, connections, ours);
-    `collecting` how reading is, by the names of `Vitals`.
-    """
+    """Called every few seconds. `parts` say how Slack, drills, reading and so on are, by the names of `health.Vitals`."""
 
     def __init__(
         self, store: Store, outbox: Outbox, pager: Pager, clock: Callable[[], datetime], started: datetime, reads: Reads
     ) -> None:  # fmt: skip
         self._store, self._outbox, self._pager, self._clock, self._started, self._reads = store, outbox, pager, clock, started, reads
-        self.slack: Callable[[], tuple[str, float, float, int, int]] = lambda: ("", 0, 0, 0, 0)
-        self.drill: Callable[[datetime], str] = lambda _: ""
-        self.targets: Callable[[], str] = lambda: ""
-        self.collecting: Callable[[datetime], dict[str, Any]] = lambda _: {}
+        self.parts: dict[str, Callable[[datetime], Mapping[str, Any]]] = {
+            "Slack": lambda _: {"gone": ("slack", "buttons", "connections", "targets")},
+            "drills": lambda _: {"gone": ("drill",)},
+        }
+        self.failing: dict[str, tuple[datetime, str]] = {}  # what of the look at ourselves fails: since when, and why
+        self._sound_at: datetime | None = None  # when none of it did
+        self._looked_at = started
         self.tells_of_profile: Callable[[str], bool] = lambda _: False  # whether a stream does, of this account
-        self.step: Callable[[], float] = lambda: 0.0
         self._unwatched: dict[str, datetime] = {}  # names of accounts and platforms: when they last counted as not being watched
-        self.rules: Callable[[], str] = lambda: ""
         self.engine = ""
         self._tried_at: datetime | None = None
         self._ran: float | None = None
@@ -84,7 +88,7 @@ class SelfCheck:
     def stepped(self, by: timedelta, *, excused: bool) -> None:
         """The clock was set, or we were stopped. Accounts then get their time to be read before they count as unwatched."""
         if by < timedelta():
-            move(self, by, "_started", "_tried_at")
+            move(self, by, "_started", "_tried_at", "_looked_at", "_sound_at")
             self._late = self._late[0] + by, self._late[1]
             move(self, by, "_audited_at")
         self._unwatched = {name: when + by for name, when in self._unwatched.items()}
@@ -105,6 +109,32 @@ class SelfCheck:
         """New rules: try them at the next look."""
         self._tried_at = None
 
+    def part(self, name: str, do: Callable[[], T]) -> T | None:
+        """A part of the look at ourselves; a fault of it stops no other. Raises sqlite3.Error where the database itself is to blame."""
+        try:
+            done = do()
+        except Exception as error:
+            if concerns_file(error):
+                raise
+            if name not in self.failing:
+                log.exception("the self-check fails: %s", name)
+            self.failing.setdefault(name, (self._clock(), type(error).__name__))
+            return None
+        self.failing.pop(name, None)
+        return done
+
+    def tell_failing(self) -> bool:
+        """That we do not know how we are is a finding too; whether anything was written."""
+        now = self._clock()
+        lasting = {name: f"{name} ({why})" for name, (since, why) in self.failing.items() if abs(now - since) >= LASTING}
+        if not lasting:
+            self._sound_at = self._sound_at if self.failing else now
+            return False
+        before = self._store.sql.total_changes
+        with self._store.transaction():
+            self._symptom(health.failing(list(lasting.values()), blind=LOOK in lasting), now)
+        return self._store.sql.total_changes > before
+
     def look(self, readings: tuple[Reading, ...], seconds: dict[str, float]) -> bool:
         """Open and close the incidents about ourselves; whether anything was written."""
         now = self._clock()
@@ -122,6 +152,7 @@ class SelfCheck:
         self._pager.note = (
             "Buttons may not work: reply `ack` in this thread" if self.vitals.deaf_seconds > WAITED.seconds and self.vitals.expected else ""
         )
+        self._looked_at = now
         return self._store.sql.total_changes > before
 
     def _unread(self, readings: tuple[Reading, ...], blind: tuple[health.Blindness, ...], now: datetime) -> tuple[health.Blindness, ...]:
@@ -137,13 +168,23 @@ class SelfCheck:
         return (*blind, *overdue(states, now, self._reads.every, excused, self._unwatched))
 
     def _vitals(self, now: datetime) -> Vitals:
-        why, slack_seconds, deaf, connections, expected = self.slack()
         late = self._late[1] if now - self._late[0] <= LATE_REMEMBERED else 0.0
+        found: dict[str, Any] = {}
+        well: dict[str, datetime | None] = {
+            "disk": now, "database": now, "engine": None if self.engine else self._tried_at, "self-check": self._sound_at,
+            "monitor": self._pager.ticked_at if now - self._started > LATE_REMEMBERED else None,
+        }  # fmt: skip
+        gone: set[str] = set()
+        for name, part in self.parts.items():
+            said = dict(self.part(name, partial(part, now)) or {})
+            well |= said.pop("well", {})
+            gone |= set(said.pop("gone", ()))
+            found |= said
+        routes = tuple(self._slow_routes(now, slack_is_told=bool(found.get("slack"))))
+        free = shutil.disk_usage(self._store.path.parent).free / 1e6
         return Vitals(
-            late, shutil.disk_usage(self._store.path.parent).free / 1e6, why, slack_seconds, deaf, connections, expected, self.engine,
-            tuple(self._slow_routes(now, slack_is_told=bool(why))), self.drill(now), self.targets(), step=self.step(), rules=self.rules(),
-            **self.collecting(now),
-        )  # fmt: skip
+            late, free, engine=self.engine, routes=routes, well={k: v for k, v in well.items() if v}, gone=frozenset(gone), **found
+        )
 
     def _slow_routes(self, now: datetime, *, slack_is_told: bool) -> Iterator[tuple[str, float]]:
         """Routes on which a waking page has waited for a minute, with how long."""
@@ -189,11 +230,24 @@ class SelfCheck:
 
     def _recovered(self, incident: Incident, readings: tuple[Reading, ...], now: datetime) -> str:
         if incident.name == health.OURSELVES:
-            return health.OVER.get(incident.subject, "It takes pages again")
+            route = incident.subject.removeprefix("blind:route-")
+            return (
+                health.over(incident.subject, incident.opened_at, self.vitals)
+                if route == incident.subject
+                else self._route_over(route, incident)
+            )
         if incident.subject.startswith("blind:read:"):
             return self._reads.over(incident.subject, incident.hosts, incident.opened_at)
         theirs = health.concerned(incident.subject, incident.hosts, readings)
         return health.recovered(incident.subject, incident.hosts, incident.opened_at, readings, now, self._contents(theirs))
+
+    def _route_over(self, route: str, incident: Incident) -> str:
+        """A route takes pages again when it took one. That none waits for it any more proves nothing."""
+        if route not in self._pager.notifiers():
+            return health.UNCONFIGURED
+        if self._store.pages.took(route, incident.opened_at):
+            return "It takes pages again"
+        return "" if route in self._store.pages.waiting() else "No page waits for it any more; whether it takes pages again is not known"
 
     def _contents(self, theirs: tuple[Reading, ...]) -> str:
         """What was posted while these accounts were not read, by what it came to."""
@@ -210,7 +264,7 @@ class SelfCheck:
         return f"{total} post(s), {listed}" if total else "nothing was posted"
 
     def audit(self) -> tuple[str, ...]:
-        """Why whoever waits outside must not be told that all is well. Writes, to know that it can. Never raises sqlite3.Error."""
+        """Why whoever waits outside must not be told that all is well. Writes, to know that it can. Never raises."""
         now = self._clock()
         try:
             with self._store.transaction():
@@ -223,8 +277,11 @@ class SelfCheck:
             found = health.audit(self.blind, steps, self._pager.overdue(now), self.vitals, self._pager.ticked_at, now)
         except sqlite3.Error as error:
             return self.cannot_write(error)
+        except Exception as error:
+            log.exception("the audit fails")
+            found = (f"the audit fails: {type(error).__name__}",)
         self._audited_at, self._outcome = now, found
-        return found
+        return found + health.unlooked(self._looked_at, now)
 
     def cannot_write(self, error: sqlite3.Error) -> tuple[str, ...]:
         """That is what the audit would have come to."""
@@ -236,15 +293,20 @@ class SelfCheck:
         if self._audited_at is None:
             return ("nothing has been audited yet",)
         waited = self._clock() - self._audited_at
-        return self._outcome if timedelta() <= waited <= STALE else (f"the audit has not run for {waited.total_seconds():.0f} s",)
+        if not timedelta() <= waited <= STALE:
+            return (f"the audit has not run for {waited.total_seconds():.0f} s",)
+        return self._outcome + health.unlooked(self._looked_at, self._clock())
 
 
 def reading(
     row: record.Row, key: str, name: str, told: datetime | None = None, second_look: str = "", unseen: tuple[str, datetime] | None = None
 ) -> Reading:
-    """How reading an account has gone, from its row and from what only the daemon knows."""
-    since, until = record.moment(row["gap_from"]), record.moment(row["gap_to"])
-    return Reading(
-        key, name, record.moment(row["last_ok"]), record.moment(row["failing_since"]), row["failures"], row["last_error"] or "",
-        row["error_kind"] or "", row["good"], (since, until) if since and until else None, row["missed"], told, second_look, unseen,
-    )  # fmt: skip
+    """How reading an account has gone, from its row and from what only the daemon knows. An account whose row cannot be read is not watched."""
+    try:
+        since, until = record.moment(row["gap_from"]), record.moment(row["gap_to"])
+        return Reading(
+            key, name, record.moment(row["last_ok"]), record.moment(row["failing_since"]), row["failures"], row["last_error"] or "",
+            row["error_kind"] or "", row["good"], (since, until) if since and until else None, row["missed"], told, second_look, unseen,
+        )  # fmt: skip
+    except ValueError:
+        return Reading(key, name, None, None, 3, "its row in the database is damaged", "rejected", 0)

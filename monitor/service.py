@@ -27,7 +27,7 @@ from monitor.pager import Pager
 from monitor.pictures import Pictures
 from monitor.reads import BLOCK_LIST, PROFILE, SCHEDULE, Reads
 from monitor.reloading import Reloading
-from monitor.selfcheck import SelfCheck
+from monitor.selfcheck import LOOK, SelfCheck
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
 from monitor.steps import LOGGED, TOLD, Steps, move, pull_in, remember, since_last
@@ -91,7 +91,7 @@ class Service:
     def __post_init__(self) -> None:
         self.rules = Reloading(self.config, self.judge)
         self.sight = FirstSight(self.store, self.clock, self.accounts, self.outbox)
-        self.check.rules = lambda: self.rules.why
+        self.check.parts["rules"] = lambda now: health.said("rules", self.rules.why, now)
         self.emergency = Emergency(self.config, self.store, self.outbox, self.pager, self.clock, self.wake.set, self._not_written)
 
     @property
@@ -143,6 +143,7 @@ class Service:
         self.pager.recover()
         standing.forget_notes(self.store)
         standing.expect(self.reads, self.config, self.store)
+        self.balance = standing.balance(self.store)
         self.pending = list(self.config.file.accounts)
         await self.look_up()
         await self.sight.look()
@@ -286,34 +287,44 @@ class Service:
             self.emergency.stop_for(why)
 
     def check_health(self) -> None:
-        """Open or close the incidents about our own blindness, then tell systemd how it goes."""
+        """Open or close the incidents about our own blindness, then tell systemd how it goes. Never raises: no part stops another."""
+        now, check = self.clock(), self.check
         try:
-            self._check_health(self.clock())
+            if check.part("reloading rules", lambda: self.rules.again(now)):
+                check.forget_engine()
+            check.part("the engine", lambda: check.try_engine(self.config.company, self.judge.rulebook.rules, now=now))
+            written = check.part(LOOK, self._look)
+            check.part("first sights", self.sight.tick)
+            check.part("silences", lambda: silences.expire(self.store, self.outbox, now))
+            written = check.part("what was observed", self._flush) or written
+            check.part("what `status` says", lambda: self._tell(now))
+            check.part("progress", lambda: self._feed(self.pager.ticked_at, self.pager.overdue(now)))
+            if check.failing:
+                self.emergency.set_aside()
+            if check.part("itself", check.tell_failing) or written:
+                self.wake.set()
         except sqlite3.Error as error:
-            self.check.cannot_write(error)
+            check.cannot_write(error)
             self.emergency.cannot_write(error)
             if self.emergency.unwritten.waits:  # a restart would wait for it as well, and know less
                 self._feed(self.clock(), 0)
 
-    def _check_health(self, now: datetime) -> None:
-        if self.rules.again(now):
-            self.check.forget_engine()
-        self.sight.tick()
-        self.check.try_engine(self.config.company, self.judge.rulebook.rules, now=now)
-        silences.expire(self.store, self.outbox, now)
-        with contextlib.suppress(sqlite3.Error):  # what was not written is written the next time
-            if self.observed.flush():
-                self.wake.set()
+    def _look(self) -> bool:
         seconds = {name: collector.interval() for name, collector in self.collectors.items()}
         sweeps = (c.sweep_seconds(self.config.file.x.profile_seconds) for c in self.collectors.values())
         self.reads.every[PROFILE.name] = max(sweeps, default=0.0)
-        if self.check.look(tuple(self.readings()), seconds):
-            self.wake.set()
+        return self.check.look(tuple(self.readings()), seconds)
+
+    def _flush(self) -> bool:
+        with contextlib.suppress(sqlite3.Error):  # what was not written is written the next time
+            return self.observed.flush()
+        return False
+
+    def _tell(self, now: datetime) -> None:
         if self._told_at is None or not timedelta() <= now - self._told_at < TELL_EVERY:
             self._told_at = now
-            self._reported = standing.tell(self.store, self.collectors, self.balance, self._reported, self.reads)
             self.check.audit()
-        self._feed(self.pager.ticked_at, self.pager.overdue(now))
+            self._reported = standing.tell(self.store, self.collectors, self.balance, self._reported, self.reads)
 
     def _feed(self, ticked_at: datetime, overdue: int) -> None:
         now, seconds = self.clock(), [c.interval() for c in self.collectors.values()]
@@ -328,9 +339,8 @@ class Service:
     def readings(self) -> Iterator[health.Reading]:
         """How reading every account has gone, those whose id nobody knows yet included."""
         for watch in self.watches:
-            account = watch.account
+            account, collector = watch.account, self.collectors[watch.account.platform]
             row = self.store.account(account.key, account.handle)
-            collector = self.collectors[account.platform]
             told, unseen = collector.proof(account.key), collector.newest.unseen(account.key)
             yield selfcheck.reading(row, account.key, account.name, told, watch.second_look, unseen)
         for table in self.pending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -19,28 +20,40 @@ from monitor.verdict import CANARY
 
 _NAME, _NOTES, _READS = "collecting", "notes", "reads"  # under which they are kept
 _MOST_NOTES = 20
+_MISSES = timedelta(hours=1)  # in which posts that a stream did not tell are counted
 
 
 def vitals(
     config: Config, store: Store, seen: Observed, collectors: Mapping[str, Collector], balance: float | None, started: datetime, now: datetime
 ) -> dict[str, Any]:  # fmt: skip
     """How reading is, by the names of `health.Vitals`."""
-    found: dict[str, Any] = {"skew": seen.skew, "canary": _canary(config, store, collectors, started, now)}
+    canary, seen_at = _canary(config, store, collectors, started, now)
+    found: dict[str, Any] = {"skew": seen.skew, "canary": canary}
+    well = {"clock": seen.dated_at, "canary": seen_at, "money": now, "oncall": oncall.named_at(store) if config.file.oncall else None}
+    gone = [] if any(t.canary for t in config.file.accounts) else ["canary"]
+    gone += [] if config.file.oncall else ["oncall"]
+    gone += ["stream", "misses"] if config.file.x.push == "none" else []
     bill = spending.bill(observed.days(store), config.prices, now)
     found["money"], found["money_urgent"] = spending.warning(bill, config.file.x.budget, balance)
     found["nobody_on_call_seconds"] = oncall.nobody_for(store, now).total_seconds() if config.file.oncall else 0
     for one in collectors.values():
         if one.listener:
-            found["missed_by_stream"] = sum(timedelta() <= now - m < timedelta(hours=1) for m in one.missed)
+            found["missed_by_stream"] = sum(timedelta() <= now - m < _MISSES for m in one.missed)
+            well["stream"] = now if one.listener.open_since else None
+            well["misses"] = now if one.listener.open_since and now - started >= _MISSES else None
         if one.listener and one.listener.lost_at:
             why = str(one.listener.trouble or "it opens and closes")
             found |= {"stream": why, "stream_seconds": (now - one.listener.lost_at).total_seconds()}
-    return found
+    return found | {"well": well, "gone": gone}
 
 
-def _canary(config: Config, store: Store, collectors: Mapping[str, Collector], started: datetime, now: datetime) -> str:
-    """Why a marked post was not seen as it should have been, or an empty string."""
-    for table in [t for t in config.file.accounts if t.canary]:
+def _canary(
+    config: Config, store: Store, collectors: Mapping[str, Collector], started: datetime, now: datetime
+) -> tuple[str, datetime | None]:
+    """(why a marked post was not seen as it should have been, or an empty string; since when all of them have been seen)."""
+    tables = [t for t in config.file.accounts if t.canary]
+    shown: list[datetime] = []
+    for table in tables:
         accounts = (w.account for w in collectors[table.platform].watches.values())
         key = next((a.key for a in accounts if a.handle == table.handle), "")
         if not (table.canary and key):
@@ -51,10 +64,18 @@ def _canary(config: Config, store: Store, collectors: Mapping[str, Collector], s
         late = (seen - created).total_seconds() if created and seen and created >= started else 0.0
         waited = now - (created or started) if now - started > timedelta(seconds=table.canary.within_seconds) else timedelta()
         if late > table.canary.within_seconds and created:
-            return f"@{table.handle} posted it at {created:%H:%M:%S} UTC and we saw it {late:.0f} s later"
+            return f"@{table.handle} posted it at {created:%H:%M:%S} UTC and we saw it {late:.0f} s later", None
         if waited > timedelta(minutes=table.canary.every_minutes, seconds=table.canary.within_seconds):
-            return f"@{table.handle} has not posted it for {minutes(waited)}, as far as we can see"
-    return ""
+            return f"@{table.handle} has not posted it for {minutes(waited)}, as far as we can see", None
+        shown += [seen] if seen else []
+    return "", min(shown) if shown and len(shown) == len(tables) else None
+
+
+def balance(store: Store) -> float | None:
+    """The credits left, as they were last told before this start."""
+    with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
+        return next((one["balance"] for one in told(store).values() if one["balance"] is not None), None)
+    return None
 
 
 def tell(

@@ -54,11 +54,13 @@ class Steps:
         self._last: tuple[float, datetime] | None = None
         self._told: tuple[float, timedelta] | None = None
         self._excused: float | None = None
+        self._first: float | None = None  # when we began to look
 
     def look(self, monotonic: float, wall: datetime) -> Step:
         """What happened since the last look."""
         before, self._last = self._last, (monotonic, wall)
         if before is None:
+            self._first = monotonic
             return Step()
         passed = monotonic - before[0]
         by = wall - before[1] - timedelta(seconds=passed)
@@ -71,6 +73,12 @@ class Steps:
         if self._told is None or self._last is None or self._last[0] - self._told[0] > REMEMBERED:
             return 0.0
         return self._told[1].total_seconds()
+
+    def vitals(self, now: datetime) -> dict[str, object]:
+        """By the names of `health.Vitals`: that it was not set is known only after ten minutes of looking."""
+        step = self.lately()
+        quiet = not step and self._first is not None and self._last is not None and self._last[0] - self._first > REMEMBERED
+        return {"step": step, "well": {"step": now} if quiet else {}}
 
     def excuses(self) -> bool:
         """Whether a step or a pause is a reason that nothing was read, and not the tenth in a row."""

@@ -65,9 +65,9 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             made = Service(
                 config, store, judge, outbox, pager, built, clock, asyncio.Event(), pictures, check, seen, sandbox, reads, started=clock()
             )
-            check.step = made.steps.lately
+            check.parts["the clock"] = made.steps.vitals
             check.tells_of_profile = made.tells_of_profile
-            check.collecting = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
+            check.parts["reading"] = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
             held = made.emergency.cannot_write
             try:
                 for name, source in built.items():
@@ -114,12 +114,11 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
         other.people = channels[0].people
     if file.slack and slack:
         made.front = front = slack.front(_office(made), secrets.get("slack_app_token", ""))
-        made.check.slack = lambda: (*front.trouble(), front.deaf_seconds(), front.connections(), len(front.sockets))
+        made.check.parts["Slack"] = front.vitals
         made.outbox.runbook = len(slack.runbook) if file.slack.runbook_file else 0
         home = file.slack.channel
         front.targets.wanted = lambda: _wanted(made)
         made.outbox.unreached = lambda names: front.targets.unreached(_channels(names, home))
-        made.check.targets = front.targets.words
     made.sight.channel = slack.standing() if slack else None
     told = slack.announcements(file.approvals.channel, made.store.install, config.approving, made.accounts) if slack else None
     made.pager.announcer = Announcer(made.store, made.clock, told)
@@ -136,7 +135,7 @@ def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSessi
             raise ConfigError(f"{config.path}: deadman: {error}") from error
     if file.drill:
         days = file.drill.every_days
-        made.check.drill = lambda now: drill.overdue(made.store, now, days)
+        made.check.parts["drills"] = lambda now: drill.vitals(made.store, now, days)
     if file.witness and slack:
         made.pager.witness, made.outbox.delay = slack.covered, timedelta(seconds=file.witness.after_seconds)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import set_aside, silences
+from monitor import health, set_aside, silences
 from monitor.announcer import Announcer
 from monitor.model import Severity, State
 from monitor.sources.interface import Batch
@@ -98,3 +98,70 @@ async def test_a_damaged_registration_and_a_hijack_at_once(tmp_path: Path) -> No
         w.x.post("acme", "Fees fall on Monday.")
         await w.run(3)
         assert any("Fees fall on Monday." in m.words() for m in w.slack.messages.values() if "Unapproved" in m.words())
+
+
+SPOILT = [
+    *(f"silences.{column}" for column in ("starts_at", "ends_at", "told")),
+    *(f"incidents.{column}" for column in ("opened_at", "last_at", "hosts", "skeletons", "acknowledged_at", "last_paged_at", "since", "held_until")),
+    *(f"accounts.{column}" for column in ("last_ok", "failing_since", "gap_from", "profile", "habits", "first_seen")),
+    *(f"posts.{column}" for column in ("post", "verdict", "context", "created_at", "seen_at")),
+    *(f"pages.{column}" for column in ("mentions", "created_at", "next_at", "fallback_at")),
+    "spending.day", "first_sights.at", "meta.value",
+]  # fmt: skip
+
+
+async def test_blindness_is_found_whatever_else_cannot_be_read(tmp_path: Path) -> None:
+    """Each column of every row in turn holds nonsense, and then X cannot be read."""
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(2)
+        begin_silence(w)
+        await w.run(1)
+        store, service = w.service.store, w.service
+        w.clock.move(200)  # nothing was read meanwhile
+        service.pager.ticked_at = w.clock()
+        for spoilt in SPOILT:
+            table, column = spoilt.split(".")
+            where = "key NOT IN ('revision', 'install')" if table == "meta" else "1"
+            store.sql.execute("BEGIN IMMEDIATE")  # every transaction of the service joins this one
+            store.sql.execute(
+                f"UPDATE {table} SET {column} = ? WHERE {where}", ["{}" if column == "post" else "x"]
+            )  # JSON: it has an index
+            service.check_health()
+            service.check_health()
+            blind = store.open_incident("blind:x") or store.open_incident("blind:x::2244994945")
+            assert blind, spoilt
+            assert blind.severity is Severity.PAGE
+            assert not service.emergency._shouting, f"{spoilt}: no reason to stop"
+            if table in ("silences", "incidents"):
+                aside = store.sql.execute("SELECT 1 FROM audit WHERE action = 'row set aside'").fetchone()
+                assert aside or store.damage.met, f"{spoilt}: now, or by the next tick"
+            store.sql.execute("ROLLBACK")
+            service.check.failing.clear()
+            store.damage.met.clear()
+
+
+async def test_a_self_check_that_fails_is_told_inside_and_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> dict[str, object]:
+        raise TypeError("a bug")
+
+    async with world(tmp_path) as w:
+        w.service.check.parts["Slack"] = broken
+        await w.run(20)
+        (notice,) = w.slack.roots()
+        assert "The self-check fails" in notice.words()
+        assert "Slack (TypeError)" in notice.words()
+        assert not w.slack.waking()
+        assert not w.service.audit()
+        with monkeypatch.context() as patched:
+            patched.setattr(health, "blindness", broken)
+            await w.run(20)
+            assert "whether accounts are read (TypeError)" in w.slack.waking()[0].words(), "that pages"
+            await w.run(20)
+            assert any("nobody has checked for" in why for why in w.service.audit()), "and whoever waits outside hears of it"
+            assert w.service.audit() == w.service.check.outcome()
+        w.service.check.parts["Slack"] = lambda _: {}
+        await w.run(15)
+        assert {i.state for i in w.service.store.incidents() if i.subject == "blind:self-check"} == {State.RESOLVED}
+        assert not w.service.audit()
+        assert not w.service.broken

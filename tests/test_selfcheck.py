@@ -13,8 +13,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from monitor import desk, drill, health, metrics, selfcheck, status
+from monitor import desk, drill, health, incidents, metrics, selfcheck, status
 from monitor.foreign import shifts
 from monitor.foreign.sandbox import Sandbox
 from monitor.health import Vitals
@@ -485,3 +487,91 @@ async def test_a_monitor_that_hangs_in_the_middle_of_the_loop_is_seen_by_nobody_
         wrong: Any = w.service.check.audit()
         assert wrong == ("the pager does not run",)
         await asyncio.sleep(0)
+
+
+# --- over is what was proven --------------------------------------------------------------------------
+
+
+@given(
+    st.sampled_from(sorted(health.OVER)), st.one_of(st.none(), st.integers(-600, 600)), st.sets(st.sampled_from(sorted(health.OVER))),
+)  # fmt: skip
+def test_nothing_of_ours_is_over_before_it_was_proven_since_it_began(subject: str, proven: int | None, gone: set[str]) -> None:
+    what = subject.removeprefix("blind:")
+    well = {} if proven is None else {what: START + timedelta(seconds=proven)}
+    said = health.over(subject, START, replace(GOOD, well=well, gone=frozenset(g.removeprefix("blind:") for g in gone)))
+    if subject in gone:
+        assert said == "No longer configured; not checked"
+    else:
+        assert bool(said) is (proven is not None and proven > 0)
+
+
+NEEDS_NOTHING = {"disk", "database", "rules", "engine"}  # looked at by ourselves, at once
+NOT_CONFIGURED = {"buttons", "connections", "drill", "canary", "oncall", "stream", "misses"}
+
+
+async def test_a_restart_closes_only_what_it_has_looked_at(tmp_path: Path) -> None:
+    async with world(tmp_path) as first:
+        outbox = first.service.outbox
+        for subject in health.OVER:
+            outbox.happened(incidents.Event(subject, health.OURSELVES, Severity.NOTIFY, "Wrong", "once", first.clock()), first.clock())
+        first.clock.move(1)
+    first.slack.refuse |= {"auth.test": "token_revoked"}
+    async with world(tmp_path, beside=first) as w:
+        await w.run(20)
+        store = w.service.store
+        still = {i.subject.removeprefix("blind:") for i in store.unresolved()}
+        assert still == {"monitor", "slack", "targets", "step"}, "nobody has looked at those yet"
+        causes = {i.subject.removeprefix("blind:"): i.cause for i in store.incidents() if i.state is State.RESOLVED}
+        assert {name for name, cause in causes.items() if cause == "No longer configured; not checked"} == NOT_CONFIGURED
+        assert set(causes) - NOT_CONFIGURED == NEEDS_NOTHING | {"self-check", "clock", "money"}
+        w.slack.refuse.clear()
+        await w.run(70)
+        assert {i.subject.removeprefix("blind:") for i in store.unresolved()} == {"step"}, "that takes ten minutes"
+
+
+async def test_a_page_about_slack_outlives_a_restart(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        duty = await Receiver().start(stack)
+        extra = f'[pagerduty]\napi_base = "{duty.base}"\n'
+        async with world(tmp_path, extra=extra) as first:
+            first.slack.refuse |= {"auth.test": "token_revoked", "chat.postMessage": "token_revoked"}
+            await first.run(35 * 60)
+            (page,) = [i for i in first.service.store.unresolved() if i.severity is Severity.PAGE]
+        w = await stack.enter_async_context(world(tmp_path, extra=extra, beside=first))
+        await w.run(300)
+        one = w.service.store.incident(page.id)
+        assert one
+        assert one.state is not State.RESOLVED
+        assert len(w.service.store.incidents_of("blind:slack")) == 2, "the notice that it overtook, and the page"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            "UPDATE pages SET state = 'superseded' WHERE route = 'pagerduty'",
+            "No page waits for it any more; whether it takes pages again is not known",
+        ),
+        ("UPDATE pages SET state = 'sent', sent_at = '2099-01-01T00:00:00.000000+00:00' WHERE route = 'pagerduty'", "It takes pages again"),
+        ("UPDATE pages SET state = 'ready', created_at = '2026-11-21T03:03:00.000000+00:00' WHERE route = 'pagerduty'", ""),
+    ],
+)
+async def test_a_route_takes_pages_again_when_it_took_one(tmp_path: Path, spoil: str, said: str) -> None:
+    async with world(tmp_path, extra='[pagerduty]\napi_base = "http://127.0.0.1:1"\n') as w:
+        w.x.post("acme", "We are sold.")
+        w.slack.refuse["chat.postMessage"] = "channel_not_found"
+        await w.run(150)
+        (told,) = w.service.store.incidents_of("blind:route-pagerduty")
+        w.service.store.sql.execute(spoil)
+        w.service.check_health()
+        one = w.service.store.incident(told.id)
+        assert one
+        assert (one.state is State.RESOLVED, one.cause) == (bool(said), said)
+
+
+async def test_a_route_that_was_taken_out_is_said_to_be_no_longer_configured(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        event = incidents.Event("blind:route-smtp", health.OURSELVES, Severity.NOTIFY, "smtp takes no pages", "it waits", w.clock())
+        w.service.outbox.happened(event, w.clock())
+        await w.run(10)
+        assert [i.cause for i in w.service.store.incidents_of("blind:route-smtp")] == ["No longer configured; not checked"]

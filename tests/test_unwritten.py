@@ -163,7 +163,9 @@ def test_a_command_that_writes_without_a_pause_leaves_the_daemon_its_turns(tmp_p
 async def test_a_disk_that_is_full_is_told_although_nothing_is_posted(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         fill(w)
-        w.service.check.drill = lambda _: "the last drill failed" * 5_000  # something that only the look at ourselves writes down
+        w.service.check.parts["drills"] = lambda _: {
+            "drill": "the last drill failed" * 5_000
+        }  # something that only the look at ourselves writes down
         await w.run(1)
         w.service.check_health()
         assert await wait_for(lambda: bool(w.service.broken))

@@ -34,6 +34,8 @@ class Front:
         self._failed = self._counted = 0
         self._since: datetime | None = None
         self._why = ""
+        self._well_at: datetime | None = None  # when Slack last answered
+        self._alone_at: datetime | None = None  # when it last counted no connections but ours
 
     async def check(self) -> str:
         """Whether Slack would open a socket for us. Raises NotifierError."""
@@ -65,7 +67,7 @@ class Front:
             self._why = str(error)
             log.warning("Slack: %s", error)
         else:
-            self._failed, self._since, self._why = 0, None, ""
+            self._failed, self._since, self._why, self._well_at = 0, None, "", self._clock()
             await self._count_again()
             with contextlib.suppress(NotifierError):  # a plan without groups, or no scope: ids are shown
                 await self._people.learn_names()
@@ -76,10 +78,22 @@ class Front:
         most = max(self.sockets, key=lambda s: s.connections, default=None)
         if most is None or most.connections <= len(self.sockets):
             self._counted = 0
+            self._alone_at = self._clock() if most and most.connections else self._alone_at
             return
         self._counted += 1
         if self._counted < _LASTING_LOOKS + 1:
             await most.renew()
+
+    def vitals(self, now: datetime) -> dict[str, object]:
+        """By the names of `health.Vitals`; well is what Slack itself has shown since we began."""
+        why, seconds = self.trouble()
+        found: dict[str, object] = {
+            "slack": why, "slack_seconds": seconds, "deaf_seconds": self.deaf_seconds(), "connections": self.connections(),
+            "expected": len(self.sockets), "targets": self.targets.words(),
+        }  # fmt: skip
+        heard = now - timedelta(seconds=self.deaf_seconds()) if any(s.up_at is not None for s in self.sockets) else None
+        well = {"slack": self._well_at, "targets": self.targets.well_at, "buttons": heard, "connections": self._alone_at}
+        return found | {"well": well, "gone": () if self.sockets else ("buttons", "connections")}
 
     def trouble(self) -> tuple[str, float]:
         """(why Slack cannot be used, for how many seconds), once it has lasted."""
@@ -89,7 +103,7 @@ class Front:
 
     def stepped(self, by: timedelta) -> None:
         """The clock was set: slack_sdk reads it to see whether a socket still answers, so that they are opened anew."""
-        move(self, by, "_since")
+        move(self, by, "_since", "_well_at", "_alone_at")
         if self._tasks:
             self._tasks += [background.begin(socket.renew(), "another socket") for socket in self.sockets]
 

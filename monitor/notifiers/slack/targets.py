@@ -44,6 +44,7 @@ class Targets:
     clock: Callable[[], datetime]
     wanted: Callable[[], Wanted] = dict
     nobody: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    well_at: datetime | None = None  # when everybody could last be reached
     _looked_at: datetime | None = None
     _unsaid: bool = False  # whether Slack could not say all of it
     _looked_for: Wanted = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Targets:
         self._unsaid = bool(found.unknown)
         kept = {key: why for key, why in self.nobody.items() if key in found.unknown}
         self.nobody = {**kept, **found.nobody}
+        self.well_at = self.well_at if self.nobody or self._unsaid else now
 
     async def find(self, wanted: Wanted) -> Found:
         """Ask Slack about each. The channel "" is none: nobody has to be in it."""
