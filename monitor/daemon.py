@@ -181,8 +181,8 @@ async def _mind_clock(scheduler: Any, service: Service) -> None:
     remembered = time.monotonic()
     while True:
         try:
+            pull_in(scheduler, utc_now())  # first: it needs no database
             stepped = service.mind_clock(time.monotonic(), utc_now())
-            pull_in(scheduler, utc_now())
             if stepped or time.monotonic() - remembered > REMEMBER_SECONDS:
                 remembered = time.monotonic()
                 steps.remember(service.store, utc_now())

@@ -30,7 +30,7 @@ from monitor.reloading import Reloading
 from monitor.selfcheck import LOOK, SelfCheck
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
-from monitor.steps import LOGGED, TOLD, Steps, move, pull_in, remember, since_last
+from monitor.steps import LOGGED, TOLD, Step, Steps, move, pull_in, remember, since_last
 from monitor.store import Store
 from monitor.tables import AccountTable
 from monitor.unwritten import REMEDY_OF_IDS, tell_stop
@@ -100,16 +100,21 @@ class Service:
         return self.emergency.broken
 
     def mind_clock(self, monotonic: float, wall: datetime) -> bool:
-        """Called twice a second by a clock that nobody sets: whether the other one was set, or we were stopped."""
+        """Called twice a second by a clock that nobody sets: whether the other one was set, or we were stopped.
+
+        Raises sqlite3.Error while that cannot be written down: it is tried again with the next call, what is in memory goes on.
+        """
         step = self.steps.look(monotonic, wall)
-        if not step.by and not step.paused:
-            return False
+        moved = bool(step.by or step.paused)
+        if moved:
+            self._step(step)
+        self.steps.write(self.store, wall)
+        return moved
+
+    def _step(self, step: Step) -> None:
         if abs(step.by) > LOGGED:
             log.warning("the clock was set by %+.1f s, or the machine slept", step.by.total_seconds())
-            with self.store.transaction():
-                self.store.audit(wall, "monitor", "clock stepped", "clock", seconds=round(step.by.total_seconds(), 1))
         if step.by < timedelta():
-            pull_in(self.store, step.by, wall)
             move(self, step.by, "started", "_told_at")
         for collector in self.collectors.values():
             collector.stepped(step.by)
@@ -120,7 +125,6 @@ class Service:
         ahead = step.by > timedelta() or step.paused > 0
         self.check.stepped(step.by, excused=ahead and self.steps.excuses())
         self.wake.set()
-        return True
 
     def recover_clock(self) -> None:
         """At the start: the clock may have been set while we were away."""

@@ -55,6 +55,7 @@ class Steps:
         self._told: tuple[float, timedelta] | None = None
         self._excused: float | None = None
         self._first: float | None = None  # when we began to look
+        self._unwritten: tuple[timedelta, ...] = ()  # steps that the database does not know yet
 
     def look(self, monotonic: float, wall: datetime) -> Step:
         """What happened since the last look."""
@@ -66,7 +67,22 @@ class Steps:
         by = wall - before[1] - timedelta(seconds=passed)
         if abs(by) > TOLD:
             self._told = monotonic, by
+        if abs(by) > NOTICED:
+            self._unwritten = (*self._unwritten, by)
         return Step(by if abs(by) > NOTICED else timedelta(), passed if passed > PAUSED else 0.0)
+
+    def write(self, store: Store, now: datetime) -> None:
+        """All steps that the database does not know yet, or none of them. Raises sqlite3.Error."""
+        if not self._unwritten:
+            return
+        with store.transaction():
+            for by in self._unwritten:
+                if abs(by) > LOGGED:
+                    store.audit(now, "monitor", "clock stepped", "clock", seconds=round(by.total_seconds(), 1))
+            back = sum((by for by in self._unwritten), timedelta())
+            if back < timedelta():
+                pull_in(store, back, now)
+        self._unwritten = ()
 
     def lately(self) -> float:
         """By how many seconds the clock was set in the last ten minutes, when that was worth telling; else 0."""
@@ -104,8 +120,11 @@ def pull_in(store: Store, by: timedelta, now: datetime) -> None:
     """The clock was set back (`by` is negative): what lies ahead moves back with it, what has happened has happened by now."""
 
     def moved(text: str | None) -> str | None:
-        moment = record.moment(text)
-        return record.stamp(moment + by) if moment else None
+        try:
+            moment = record.moment(text)
+            return record.stamp(moment + by) if moment else None
+        except (ValueError, OverflowError):  # whoever reads it sets its row aside; the others move
+            return text
 
     store.sql.create_function("moved", 1, moved)
     at = {"now": record.stamp(now)}

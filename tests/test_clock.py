@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -180,3 +183,25 @@ async def test_a_clock_that_was_not_set_changes_nothing(tmp_path: Path) -> None:
         steps.remember(store, w.clock())
         w.clock.now += timedelta(hours=3)
         assert steps.since_last(store, w.clock())[0] == timedelta()
+
+
+async def test_a_step_that_cannot_be_written_down_is_written_down_later(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(3)
+        store, before = w.service.store, w.service.started
+        store.sql.execute("UPDATE pages SET fallback_at = 'noon' WHERE id = 1")  # and one row that nobody can read changes nothing
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            for by in (timedelta(hours=-1), timedelta()):
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    set_clock(w, by)
+        assert w.service.started == before - timedelta(hours=1), "what is in memory waits for nobody"
+        set_clock(w, timedelta())
+        (one,) = store.unresolved()
+        assert one.last_paged_at
+        assert one.last_paged_at <= w.clock()
+        said = [json.loads(r[0])["seconds"] for r in store.sql.execute("SELECT detail FROM audit WHERE action = 'clock stepped'")]
+        assert said == [-3600.0]
+        set_clock(w, timedelta())
+        assert store.unresolved() == (one,), "once"
