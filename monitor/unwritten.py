@@ -48,10 +48,11 @@ class Unwritten:
     def __init__(self, database: Path, routes: Callable[[], Mapping[str, Notifier]], clock: Callable[[], datetime]) -> None:
         self._database, self._routes, self._clock = database, routes, clock
         self._since: datetime | None = None
-        self._spoke_at: datetime | None = None
-        self._quiet_at: datetime | None = None  # when it was last told without a post that would page
+        self._tried_at: datetime | None = None
+        self._spoke_at: datetime | None = None  # when somebody was told
+        self._quiet_at: datetime | None = None  # when that was without a post that would page
         self._words: dict[str, bool] = {}  # what would have paged, and whether it was told
-        self._telling: set[asyncio.Task[set[str]]] = set()
+        self._telling: dict[asyncio.Task[set[str]], tuple[str, ...]] = {}
 
     @property
     def waits(self) -> bool:
@@ -65,28 +66,26 @@ class Unwritten:
             log.warning("the database is busy; reading again")
         self._since = self._since or now
         self._words = dict.fromkeys(words, False) | self._words
-        fresh = [w for w, told in self._words.items() if not told]
-        waited, silent = abs(now - self._since), abs(now - (self._spoke_at or self._since))
-        if (fresh and silent >= PATIENCE) or (not fresh and waited >= QUIET_PATIENCE and self._is_news(now)):
-            self._spoke_at = now
-            self._words |= dict.fromkeys(fresh, True)
+        on_its_way = {w for words in self._telling.values() for w in words}
+        fresh = tuple(w for w, told in self._words.items() if not told and w not in on_its_way)
+        waited, silent = abs(now - self._since), abs(now - (self._tried_at or self._since))
+        if silent >= PATIENCE and (fresh or (waited >= QUIET_PATIENCE and not self._telling and self._is_news(now))):
+            self._tried_at = now
             self._begin(
+                fresh,
                 f"🔴 {_listed(fresh)}hijack-monitor cannot write: another process has held {self._database} for {waited.total_seconds():.0f} s. "
-                f"Find and end it (`fuser -v {self._database}`); posts are still read, and judged again then"
+                f"Find and end it (`fuser -v {self._database}`); posts are still read, and judged again then",
             )
 
     def _is_news(self, now: datetime) -> bool:
         """A job that holds the database every five minutes is told of now and then."""
-        if self._spoke_at or (self._quiet_at and timedelta() <= now - self._quiet_at < AGAIN):
-            return False
-        self._quiet_at = now
-        return True
+        return not self._spoke_at and not (self._quiet_at and timedelta() <= now - self._quiet_at < AGAIN)
 
     def over(self, write: Callable[[str], object]) -> bool:
         """Something was written; whether nothing could be before. Where that was told, `write` is given the gap in words."""
         if self._since is None:
             return False
-        if self._spoke_at:
+        if self._tried_at:
             now = self._clock()
             write(
                 f"another process held the database from {self._since:%H:%M:%S} to {now:%H:%M:%S} UTC, for "
@@ -94,14 +93,26 @@ class Unwritten:
                 "again now, judged, and paged where it has to be"
             )
         log.info("the database can be written again")
-        self._since = self._spoke_at = None
+        self._since = self._spoke_at = self._tried_at = None
         self._words = {}
         return True
 
-    def _begin(self, text: str) -> None:
-        task = asyncio.ensure_future(tell(self._routes(), text))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+    def _begin(self, words: tuple[str, ...], text: str) -> None:
+        routes = self._routes()
+        task = asyncio.ensure_future(tell(routes, text))
+        self._telling[task] = words
+        task.add_done_callback(lambda done: self._end(done, frozenset(routes)))
+
+    def _end(self, task: asyncio.Task[set[str]], routes: frozenset[str]) -> None:
+        """Told is what a route took that somebody reads: the last resort counts only where there is no other."""
+        words = self._telling.pop(task)
+        if task.cancelled() or not (task.result() - {LAST_RESORT} or routes == {LAST_RESORT}):
+            return
+        self._spoke_at = self._clock()
+        if words:
+            self._words |= {w: True for w in words if w in self._words}
+        else:
+            self._quiet_at = self._clock()
 
 
 def _listed(words: Sequence[str]) -> str:

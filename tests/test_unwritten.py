@@ -121,6 +121,33 @@ async def test_a_database_that_is_held_while_nothing_happens_is_told_once_and_th
         assert len(w.slack.waking()) == 1, "that one"
 
 
+@pytest.mark.usefixtures("impatient")
+async def test_words_that_only_the_journal_took_are_told_again_until_somebody_has_them(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        with held(w.config.database):
+            w.x.post("acme", "We are sold.")
+            w.slack.refuse["chat.postMessage"] = "service_unavailable"
+            await w.run(14)
+            assert not shouts(w)
+            w.slack.refuse.clear()
+            await w.run(30)
+            (shout,) = shouts(w)
+            assert "“We are sold.”" in shout
+            await w.run(30)
+            assert len(shouts(w)) == 1, "once it was taken"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_that_nothing_can_be_written_is_told_again_too_until_somebody_has_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        with held(w.config.database):
+            w.slack.refuse["chat.postMessage"] = "service_unavailable"
+            await w.run(20)
+            w.slack.refuse.clear()
+            await w.run(30)
+            assert len(shouts(w)) == 1
+
+
 async def test_the_loop_does_not_wait_for_a_database_that_is_held(tmp_path: Path) -> None:
     store = Store(tmp_path / "monitor.db", OF_THE_DAEMON)
     patience = store.sql.execute("PRAGMA busy_timeout").fetchone()[0]
