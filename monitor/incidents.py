@@ -24,6 +24,7 @@ LEAST_LETTERS = 4
 _EVERYWHERE = ("http", "https", "with", "this", "that", "your", "from", "have", "more", "will", "para", "pour", "avec")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _HOST = re.compile(r"\w\.\w")
+NOT_OF_POSTS = ("blind:", "gap:", "drift:", "silence:")  # subjects that no post joins
 DRILL = "replay::drill"
 REPLIES = "replies:"  # before an account's key: notices about its replies with media, apart from its incidents
 REPLIES_LAST = timedelta(hours=1)  # then the thread is closed, and the next one is another's
@@ -84,7 +85,8 @@ def absorb(
         skeletons=_kept(current.skeletons, (event.skeleton,) if event.skeleton else ()),
         silence=current.silence if silence else None,
     )
-    quiet = (Request(PageKind.SYNC, "another post"), Request(PageKind.NOTE, "another post"))
+    said = event.reason if event.subject.startswith(NOT_OF_POSTS) else "another post"
+    quiet = (Request(PageKind.SYNC, said), Request(PageKind.NOTE, said))
     worse = _worse(event, current, twin, silence) or (_once(silence) if silence and wakes_once(silence, event.subject) else "")
     if worse and event.severity is Severity.PAGE and (_may_wake(current, event.at) or current.silence is not joined.silence):
         return Outcome(joined, (Request(PageKind.REPEAT, worse, wakes=True), *quiet))

@@ -89,7 +89,7 @@ class Outbox:
 
     def _begin_thread(self, incident: Incident, now: datetime) -> None:
         """The first answers: what was seen, and what to do. On channels that have threads."""
-        kinds = [PageKind.EVIDENCE] if not incident.subject.startswith(("blind:", "silence:", "gap:", "drift:")) else []
+        kinds = [PageKind.EVIDENCE] if not incident.subject.startswith(incidents.NOT_OF_POSTS) else []
         kinds += [PageKind.RUNBOOK] * self.runbook if incident.severity is Severity.PAGE else []
         for number, kind in enumerate(kinds, 1):
             step = self._store.pages.next_step(incident.id, kind)

@@ -16,7 +16,7 @@ import pytest
 from monitor import desk, rulebook
 from monitor.hearing import Hearing
 from monitor.judging import Judge
-from monitor.model import Account, Company, Kind, Paging, Post, Profile, Severity, Unreadable
+from monitor.model import Account, Company, Kind, PageKind, Paging, Post, Profile, Severity, Unreadable
 from monitor.outbox import Outbox
 from monitor.planning import Plan
 from monitor.sources.interface import Batch, Faces, Found, Told
@@ -241,6 +241,17 @@ async def test_a_read_with_a_post_that_is_looked_at_closer_counts_as_one_read_an
     (gap,) = d.store.incidents_of(f"gap:{ACME.key}")
     assert gap.posts == 1
     assert [i.id for i in d.watch.fresh] == ["12", "13"], "and a stream should have told of both"
+
+
+async def test_each_gap_of_an_account_is_told_with_its_times(d: Desk) -> None:
+    d.platform.batches["0"] = Batch((d.post("12", "We are sold."),), "12", lost="posts from noon to one")
+    d.platform.batches["12"] = Batch((d.post("13", "And sold again."),), "13", lost="posts from three to four")
+    await d.watch.poll()
+    await d.watch.poll()
+    (gap,) = d.store.incidents_of(f"gap:{ACME.key}")
+    assert any("posts from three to four" in page.reason for page in d.store.pages.of(gap.id) if page.kind is PageKind.NOTE)
+    (hijack,) = d.store.incidents_of(ACME.key)
+    assert [page.reason for page in d.store.pages.of(hijack.id) if page.kind is PageKind.NOTE] == ["another post"]
 
 
 async def test_a_post_that_becomes_unreadable_where_it_stands_is_another_version_and_pages_once(d: Desk) -> None:
