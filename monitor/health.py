@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,8 @@ _AT_ONCE = ("credits",)  # waiting does not bring money back
 _AFTER_A_FEW = ("credentials", "gone", "rejected")  # one-off storms of these happened
 _FEW, _CONFIRMED = 3, 2
 _UNSEEN = timedelta(minutes=1)  # that a newest post is named and not shown
+_NAMES = "its profile names post"
+_NAMED = re.compile(rf"{_NAMES} (\S+) as the newest")
 _HALF = timedelta(minutes=3)  # without a poll while a stream tells
 _GOOD = 2  # reads in a row before we say that we see again
 _LATE, _VERY_LATE = 10.0, 60.0  # seconds
@@ -64,7 +67,7 @@ def blind(reading: Reading, now: datetime, started: datetime, poll_seconds: floa
     if at_once or lasting or now - since > limit(poll_seconds):
         return _why(reading)
     if reading.unseen and now - reading.unseen[1] > _UNSEEN:
-        return f"its profile names post {reading.unseen[0]} as the newest, and no read has shown it since {reading.unseen[1]:%H:%M:%S} UTC"
+        return f"{_NAMES} {reading.unseen[0]} as the newest, and no read has shown it since {reading.unseen[1]:%H:%M:%S} UTC"
     return ""
 
 
@@ -159,11 +162,18 @@ class _Platform:
         return self.accounts > 1 and not others_fail and reading.trouble not in ("credits", "credentials")
 
 
+def named_post(reason: str) -> str:
+    """The id of the post because of which an account counted as not being watched; empty when that had another reason."""
+    found = _NAMED.search(reason)
+    return found[1] if found else ""
+
+
 def recovered(
-    subject: str, names: tuple[str, ...], opened_at: datetime, readings: tuple[Reading, ...], now: datetime, contents: str = ""
+    subject: str, names: tuple[str, ...], opened_at: datetime, readings: tuple[Reading, ...], now: datetime, contents: str = "",
+    unread: str = "",
 ) -> str:  # fmt: skip
     """What to say when every account that is still configured has been read twice since, or an empty string: which gap was and was
-    not checked, and what was in it. Of an account that is configured no longer nothing is claimed.
+    not checked, and what was in it. Of an account that is configured no longer nothing is claimed, nor of a post that nobody has read.
     """
     theirs = concerned(subject, names, readings)
     if not theirs:
@@ -173,7 +183,7 @@ def recovered(
     known = {r.name for r in theirs}
     gone = [] if _is_of(subject, theirs) else [n for n in names if n not in known]
     left = f"No longer configured; not checked: {', '.join(gone)}" if gone else ""
-    gaps = [r.gap for r in theirs if r.gap]
+    gaps = gaps_of(theirs, opened_at)
     since = f" Nothing was read from {min(g[0] for g in gaps):%H:%M:%S} to {max(g[1] for g in gaps):%H:%M:%S} UTC." if gaps else ""
     missing = [f"{r.name}: {r.missed}" for r in theirs if r.missed]
     inside = f": {contents}" if contents else ""
@@ -182,9 +192,19 @@ def recovered(
         said = (
             f"Being read again since {now:%H:%M:%S} UTC.{since} Not yet checked: {'; '.join(missing)}. Read so far{inside or ': nothing'}"
         )
+    elif unread:
+        said = (
+            f"Post {unread} was gone before anybody read it: nobody knows what it said. Being read again since {now:%H:%M:%S} UTC.{since}"
+            f" What was still there has been read and judged{inside}"
+        )
     else:
         said = f"Being read again since {now:%H:%M:%S} UTC.{since} Everything posted in between{whose} has been read and judged{inside}"
     return ". ".join(filter(None, (said, left)))
+
+
+def gaps_of(readings: tuple[Reading, ...], opened_at: datetime) -> list[tuple[datetime, datetime]]:
+    """What was not read in time, of this incident: an earlier gap has been told of before."""
+    return [r.gap for r in readings if r.gap and r.gap[1] > opened_at]
 
 
 def concerned(subject: str, names: tuple[str, ...], readings: tuple[Reading, ...]) -> tuple[Reading, ...]:

@@ -239,7 +239,10 @@ class SelfCheck:
         if incident.subject.startswith("blind:read:"):
             return self._reads.over(incident.subject, incident.hosts, incident.opened_at)
         theirs = health.concerned(incident.subject, incident.hosts, readings)
-        return health.recovered(incident.subject, incident.hosts, incident.opened_at, readings, now, self._contents(theirs))
+        named = health.named_post(incident.reason)
+        unread = "" if any(self._store.has(r.key, named) for r in theirs) else named
+        contents = self._contents(theirs, incident.opened_at)
+        return health.recovered(incident.subject, incident.hosts, incident.opened_at, readings, now, contents, unread)
 
     def _route_over(self, route: str, incident: Incident) -> str:
         """A route takes pages again when it took one. That none waits for it any more proves nothing."""
@@ -249,19 +252,20 @@ class SelfCheck:
             return "It takes pages again"
         return "" if route in self._store.pages.waiting() else "No page waits for it any more; whether it takes pages again is not known"
 
-    def _contents(self, theirs: tuple[Reading, ...]) -> str:
+    def _contents(self, theirs: tuple[Reading, ...], opened_at: datetime) -> str:
         """What was posted while these accounts were not read, by what it came to."""
         counts: Counter[str] = Counter()
         for r in theirs:
-            if r.gap:
+            for since, until in health.gaps_of((r,), opened_at):
                 where = "account = ? AND created_at >= ? AND created_at <= ? AND seen_at >= ? AND kind != 'profile' AND baseline = 0"
-                args = (r.key, record.stamp(r.gap[0]), record.stamp(r.gap[1]), record.stamp(r.gap[0]))
+                args = (r.key, record.stamp(since), record.stamp(until), record.stamp(since))
                 query = f"SELECT severity, count(*), max(incident) FROM posts WHERE {where} GROUP BY severity"  # noqa: S608 - ours
                 for severity, number, incident in self._store.sql.execute(query, args):
                     counts[_CAME_TO[severity] + (f" (INC-{incident})" if incident else "")] += number
         total = sum(counts.values())
         listed = ", ".join(f"{number} {what}" for what, number in counts.items())
-        return f"{total} post(s), {listed}" if total else "nothing was posted"
+        nothing = "nothing was posted" if health.gaps_of(theirs, opened_at) else ""
+        return f"{total} post(s), {listed}" if total else nothing
 
     def audit(self) -> tuple[str, ...]:
         """Why whoever waits outside must not be told that all is well. Writes, to know that it can. Never raises."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import health
+from monitor import health, record
 from monitor.health import Reading
 from monitor.model import Severity, State
 from tests.conftest import CONFIG, START, World, world
@@ -92,6 +92,25 @@ async def test_posts_that_come_and_go_while_none_is_read_are_one_blindness(tmp_p
         for _ in range(3):
             await w.run(50, meanwhile=rotate)
         assert any("Not being watched" in m.words() for m in w.slack.waking()), "another one each time proves nothing"
+
+
+async def test_one_that_is_gone_after_it_paged_is_not_said_to_have_been_read(tmp_path: Path) -> None:
+    async with world(tmp_path, LOOKS) as w:
+        key = w.service.watches[0].account.key
+        gap = (record.stamp(w.clock() - timedelta(days=7)), record.stamp(w.clock() - timedelta(days=7, minutes=-3)))
+        w.service.store.sql.execute("UPDATE accounts SET gap_from = ?, gap_to = ? WHERE key = ?", [*gap, key])
+        post = hidden(w, SCAM)
+        w.x.faults.add("html", "/2/tweets", times=100_000, value=503)
+        await w.run(80)
+        w.x.delete("acme", post)
+        w.x.faults.script.clear()
+        await w.run(60)
+        (blind,) = [i for i in w.service.store.incidents() if i.subject.startswith("blind")]
+        assert blind.state is State.RESOLVED
+        assert blind.cause.startswith(f"Post {post} was gone before anybody read it: nobody knows what it said. Being read again since")
+        assert "Everything posted in between" not in blind.cause
+        assert "Nothing was read from" not in blind.cause, "that was last week"
+        assert "nothing was posted" not in blind.cause
 
 
 def test_a_minute_is_counted_from_when_the_first_was_named() -> None:
