@@ -106,9 +106,14 @@ def _daemon(store: Store, now: datetime, *, runs: bool) -> tuple[str, bool]:
     if not runs:
         last = f"it last wrote at {when(wrote)} UTC" if wrote else "it never did"
         return f"the daemon does not run ({last}): {_NOBODY}", False
+    if store.is_held():
+        return (
+            f"the daemon runs, but another process holds {store.path}: nothing can be written. Find and end it (`fuser -v` says who)",
+            False,
+        )
     if wrote and now - wrote > _SILENT:
         silent = (now - wrote).total_seconds()
-        return f"the daemon runs, but has written nothing for {silent:.0f} s: another process holds the database, or it hangs", False
+        return f"the daemon runs, but has written nothing for {silent:.0f} s: it hangs, or its database was replaced", False
     return "the daemon runs", True
 
 

@@ -44,6 +44,7 @@ from monitor.verdict.habits import Habits
 GAP = timedelta(seconds=60)  # between two reads; longer is told of
 OF_THE_DAEMON = 250  # milliseconds that its event loop waits for whoever writes
 A_TURN = 0.002  # seconds after each transaction of a command: SQLite has no queue, and the daemon asks every few milliseconds at most
+HELD = 500  # milliseconds: nothing of ours writes for so long
 IMPATIENT = 50  # milliseconds, for whoever did not let go meanwhile
 
 
@@ -89,6 +90,16 @@ class Store:
     def unusable(self) -> str:
         """Why nothing that is written here can be relied on any more, or an empty string."""
         return str(self.sql.fault or "") or self.files.changed()
+
+    def is_held(self) -> bool:
+        """Whether another process lets nobody write."""
+        try:
+            self._wait(min(self._patience, HELD))
+            with self.transaction():
+                pass
+        except sqlite3.Error as error:
+            return is_busy(error)
+        return False
 
     def malformed(self, seconds: float) -> str:
         """What a look at every page finds wrong, or an empty string; also when it was not done within so many seconds."""

@@ -393,7 +393,11 @@ def test_status_says_first_whether_the_daemon_runs(run: Run, tmp_path: Path) -> 
         store.beat(datetime.now(UTC))
         with closing(sqlite3.connect(tmp_path / "data" / "monitor.db")) as other:
             other.execute("BEGIN EXCLUSIVE")
-            assert run("status").output.splitlines()[0] == "the daemon runs", "although the database is busy"
+            held = run("status")
+            assert held.output.splitlines()[0].startswith("the daemon runs, but another process holds "), "before anything is late"
+            assert "all is well" not in held.output
+            assert held.exit_code == 1
+        assert run("status").output.splitlines()[0] == "the daemon runs"
         store.beat(datetime.now(UTC) - timedelta(seconds=90))
         assert run("status").output.splitlines()[0].startswith("the daemon runs, but has written nothing for 9")
         daemon.kill()
