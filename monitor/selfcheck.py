@@ -103,7 +103,12 @@ class SelfCheck:
     def try_engine(self, company: Company, rules: Rules, *, now: datetime) -> None:
         """Once a day, and whenever `tried_at` was reset by new rules."""
         if self._tried_at is None or now - self._tried_at >= CANARY_EVERY:
-            self._tried_at, self.engine = now, canary(company, rules, now)
+            try:
+                found = canary(company, rules, now)
+            except Exception as error:
+                log.exception("the engine failed on a known post")
+                found = f"a known post could not be judged ({type(error).__name__})"
+            self._tried_at, self.engine = now, found
 
     def forget_engine(self) -> None:
         """New rules: try them at the next look."""

@@ -136,6 +136,8 @@ async def test_blindness_is_found_whatever_else_cannot_be_read(tmp_path: Path) -
             if table in ("silences", "incidents"):
                 aside = store.sql.execute("SELECT 1 FROM audit WHERE action = 'row set aside'").fetchone()
                 assert aside or store.damage.met, f"{spoilt}: now, or by the next tick"
+            service.emergency.set_aside()
+            assert not set_aside.bad_rows(store, service.outbox, w.clock()), f"{spoilt}: what was set aside can be read"
             store.sql.execute("ROLLBACK")
             service.check.failing.clear()
             store.damage.met.clear()

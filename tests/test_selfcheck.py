@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -152,9 +153,16 @@ def test_the_engine_is_tried_on_a_known_post_and_a_known_scam() -> None:
     assert "would not page" not in selfcheck.canary(company, Rules(()), START), "without any rule an unregistered post still pages"
 
 
-async def test_an_engine_that_judges_wrongly_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _crash(*_: object) -> str:
+    raise TypeError("a bug")
+
+
+@pytest.mark.parametrize("canary", [lambda *_: "a known scam would not page", _crash])
+async def test_an_engine_that_judges_wrongly_or_fails_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, canary: Callable[..., str]
+) -> None:
     async with world(tmp_path) as w:
-        monkeypatch.setattr(selfcheck, "canary", lambda *_: "a known scam would not page")
+        monkeypatch.setattr(selfcheck, "canary", canary)
         w.service.check.forget_engine()
         await w.run(6)
         assert "Posts are judged wrongly" in w.slack.waking()[0].words()
