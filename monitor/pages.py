@@ -16,6 +16,7 @@ from monitor.record import stamp
 
 LAST_RESORT = "stderr"
 FAR = timedelta(minutes=30)  # nothing is ever put off for longer: a later time is from before the clock was set back
+_MOST_REASONS = 590  # characters of a note: Slack is shown 600
 UNFINISHED = "('ready', 'sending', 'unknown')"
 
 
@@ -78,11 +79,13 @@ class Pages:
         return [row[0] for row in self._sql.execute(query, [incident])]
 
     def _merged(self, incident: int, route: str, kind: PageKind, reason: str, next_at: datetime) -> bool:
+        """Whether the newest one that waits says it too. A note says all of what it is given, or there is another one."""
         found = self._sql.execute(
-            "UPDATE pages SET reason = CASE WHEN instr(reason, ?) OR length(reason) > 600 THEN reason"
-            " ELSE reason || '; ' || ? END, next_at = min(next_at, ?) WHERE incident = ? AND route = ? AND kind = ? AND state = 'ready'"
-            " AND attempts = 0 RETURNING id",
-            [reason, reason, stamp(next_at), incident, route, kind.value],
+            "UPDATE pages SET reason = CASE WHEN instr(reason, :reason) OR length(reason) + length(:reason) > :most THEN reason"
+            " ELSE reason || '; ' || :reason END, next_at = min(next_at, :next_at) WHERE id = (SELECT max(id) FROM pages WHERE"
+            " incident = :incident AND route = :route AND kind = :kind AND state = 'ready' AND attempts = 0)"
+            " AND (kind = 'sync' OR instr(reason, :reason) OR length(reason) + length(:reason) <= :most) RETURNING id",
+            {"reason": reason, "next_at": stamp(next_at), "incident": incident, "route": route, "kind": kind.value, "most": _MOST_REASONS},
         ).fetchone()
         return found is not None
 

@@ -250,6 +250,12 @@ async def test_each_gap_of_an_account_is_told_with_its_times(d: Desk) -> None:
     await d.watch.poll()
     (gap,) = d.store.incidents_of(f"gap:{ACME.key}")
     assert any("posts from three to four" in page.reason for page in d.store.pages.of(gap.id) if page.kind is PageKind.NOTE)
+    for hour in range(20):
+        d.platform.batches["13"] = Batch((), "13", lost=f"posts from {hour} to {hour + 1} o'clock of another day")
+        await d.watch.poll()
+    notes = [page.reason for page in d.store.pages.of(gap.id) if page.kind is PageKind.NOTE]
+    assert [sum(f"posts from {hour} to {hour + 1} o'clock" in note for note in notes) for hour in range(20)] == [1] * 20, "none is left out"
+    assert max(map(len, notes)) <= 600, "what Slack shows of it"
     (hijack,) = d.store.incidents_of(ACME.key)
     assert [page.reason for page in d.store.pages.of(hijack.id) if page.kind is PageKind.NOTE] == ["another post"]
 
