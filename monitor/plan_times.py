@@ -54,7 +54,8 @@ _ENDS_IN_ZONE = re.compile(
     rf"(?:(?<![^\W_])({_REGION.pattern}|[a-z]{{2,5}})|(?<![a-z])(z|(?:utc|gmt)?\s?[+-]\d\d?(?::?\d\d)?))\)?$", re.IGNORECASE
 )
 _HOUR = r"(?:\d{4}|\d{1,2}(?:[:.h]\d\d)?\s?(?:[ap]\.?m\.?|uhr|h)?)"
-_RANGE = re.compile(rf"{_HOUR}\s?[-–—]\s?{_HOUR}")  # behind seconds it is an offset
+_RANGE = re.compile(rf"{_HOUR}\s?[-–—]\s?{_HOUR}")  # behind seconds it is an offset, as in ISO 8601's own form without them
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d-\d\d:\d\d")
 _ABOUT_WHEN = re.compile(
     r"(?:next |this |end of |mid )?(?:today|tomorrow|heute|morgen|demain|manana|domani|amanha|weekend|(?:kw|cw|wk|week|woche|q)\s?\d{1,2}(?: \d{4})?)"
 )
@@ -326,7 +327,7 @@ def _slashed(match: re.Match[str], order: str, original: str) -> tuple[str, str,
 def _clock(rest: str, original: str) -> tuple[time | None, tzinfo | None]:
     """The time of day and the zone behind a date, each None where there is none. Raises ValueError."""
     zone, given = None, _ENDS_IN_ZONE.search(rest)
-    if _RANGE.fullmatch(rest):
+    if _RANGE.fullmatch(rest) and not _ISO.fullmatch(original.strip()):
         raise ValueError(
             f"time: found {original!r}: a time until another one, or an offset from UTC? Write one time, like 10:00, or an offset behind seconds, like 10:00:00-05:00"
         )
