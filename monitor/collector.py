@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from monitor import sources
 from monitor.assembly import build_edge, choose_stream
@@ -220,11 +220,11 @@ class Collector:
         if self.listener is None or self.hearing is None:
             return
         async with self._pulsing:
-            await self._survived(self._listen_and_take(self.listener, self.hearing))
+            await self._survived(functools.partial(self._listen_and_take, self.listener, self.hearing))
         trouble = str(self.listener.trouble or "it has not begun yet")
         self.reads.tried(STREAM, self.platform, self.listener.name, ok=self.listener.open_since is not None, why=trouble)
         if self.asking is None or self.asking.done():
-            self.asking = asyncio.create_task(self._survived(self.hearing.pulse()))
+            self.asking = asyncio.create_task(self._survived(self.hearing.pulse))
 
     async def _listen_and_take(self, listener: Listener, hearing: Hearing) -> None:
         """What the database did not take now is taken the next time: no poll finds a broadcast, nor what was taken back."""
@@ -240,10 +240,10 @@ class Collector:
                 raise
             self._heard = []
 
-    async def _survived(self, duty: Coroutine[Any, Any, None]) -> None:
-        """Whatever goes wrong with what a stream told, everything is polled."""
+    async def _survived(self, duty: Callable[[], Awaitable[None]]) -> None:
+        """Whatever goes wrong with what a stream told, everything is polled. Begun here: a stop may come before the task's first step."""
         try:
-            await duty
+            await duty()
         except sqlite3.Error as error:
             self.broken(error)
             self.hurry()
