@@ -109,7 +109,13 @@ _NO_NAMES = (
     " negative incomplete stopped stopping skipped vetoes disapproved disapproves disapprove rejects denies declines refuses hold holds holding delayed"
     " delay postpone cancels cancelling killed removed dropped submitted forwarded unsure unclear undecided maybe perhaps probably almost partly"
     " partially conditional conditionally subject unless until except without because after before under with if when once only but progress"
-    " discussion changes edits fixes feedback questions redo rework version draft auto automatic automatically default test"
+    " discussion change changes edit edits fixes feedback question questions query queries redo rework rewrite version draft auto automatic"
+    " automatically default test review reviews reviewing check checks checking reading approve approver approvers name names your here"
+    " first last noreply complained please urgent due for at should must escalated contacted emailed mailed messaged called chased chasing"
+    " reminded absent away vacation holiday unavailable dissatisfied disagree disagrees disagreed object objects objected objection objections"
+    " oppose opposed opposes against fails wrong outdated superseded issue issues concern concerns problem problems"
+    " bitte frage fragt rückfrage rückfragen korrektur korrekturen prüfen prüft prüfung klären klärung arbeit läuft zurück zurückgezogen"
+    " cours relire faire revisar revisión approvare verificare отказ 未定 未 待定 无 無 なし 미정 없음"
     " nicht noch niemand kein keiner keine nie niemals nein später spaeter bald heute offen fehlt wartet warten ausstehend vielleicht unklar"
     " widerspruch wenn falls nach vorbehalt personne aucun aucune pas encore jamais tard bientôt bientot demain peut sauf refus nadie ninguno"
     " ninguna nunca jamás jamas mañana después despues luego falta nessuno nessuna manca dopo domani presto ninguém ninguem depois amanhã amanha"
@@ -147,6 +153,8 @@ _PARTICLES = [
 _SIGNATURES = re.compile(r"[,;/&+\n]+")
 _BRACKETS = re.compile(r"\([^()]*\)")
 _FOREIGN = re.compile(r"[^\w\s.'’@,;/&+()-]")  # a sign that stands in no name, like ✗ or a colon
+_HUMP = re.compile(r"[A-Z][^\W\d_A-Z]+")  # NotYet
+_NOUGHT = re.compile(r"(?<![\d.-])0+(?![\d.-])")  # 0/2
 _LOGIN = re.compile(r"@?\w+(?:[._@+-]\w+)*")
 
 
@@ -155,14 +163,16 @@ def names_somebody(cell: str) -> bool:
     departments. “Not yet”, “later” and “❌ Anna” do not.
     """
     words, signs = _letters(cell), "".join(char for char in cell if not unicodedata.category(char).startswith("M"))
-    if _FOREIGN.search(signs) or folded(cell) in STATES or any(word.lower() in _NOBODY for word in words):
+    nobody = any(word.lower() in _NOBODY for word in [*words, *_HUMP.findall(cell)])
+    if _FOREIGN.search(signs) or folded(cell) in STATES or nobody or _NOUGHT.search(cell):
         return False
     beside = [word for remark in _BRACKETS.findall(cell) for word in _letters(remark)]
     pieces = [one.strip() for one in _SIGNATURES.split(_BRACKETS.sub("", cell))]
     people = [one for one in pieces if _letters(one)]
     if ".." in cell or any(one and one not in people and not re.search(r"\d", one) for one in pieces):  # “Anna...”, “Anna / -”
         return False
-    named = any(len(word) > 1 for one in people for word in _letters(one)) and all(map(_a_name, people))
+    signed = [*people, *_BRACKETS.findall(cell)]
+    named = bool(people) and all(_is_written_out(one) for one in signed) and all(map(_a_name, people))
     return named and all(map(_in_a_name, beside))
 
 
@@ -172,6 +182,14 @@ def _a_name(one: str) -> bool:
         return all(map(_in_a_name, _letters(one)))
     login = _LOGIN.fullmatch(one) and (re.search(r"\w[._@]\w", one) or one.startswith("@") or any(map(str.isdigit, one)))
     return bool(login) or not one[0].islower() or one in WHO
+
+
+def _is_written_out(one: str) -> bool:
+    """“N”, “F” or “NA” beside a name is an answer, and no initial."""
+    letters = _letters(one)
+    if not letters:
+        return bool(re.search(r"\d\d", one))  # of a date
+    return letters != ["NA"] and any(len(word) > 1 or not word.isascii() for word in letters)
 
 
 def _in_a_name(word: str) -> bool:
