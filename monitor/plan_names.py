@@ -93,4 +93,9 @@ def says_plainly(name: str) -> bool:
     name = _ANSWERS.sub("", _bare(name).lower()) if _ANSWERS.search(_bare(name).lower()) else name
     words = words_of(name)
     counted = [word for word in words if re.fullmatch("[1-9]", word)]  # Approval 1, not 2 of 3
-    return len(counted) < 2 and not _SIGNS.search(_bare(name)) and all(word in _PLAIN or word in counted for word in words)
+    return (
+        len(counted) < 2
+        and not re.search(r"\bde-", name.lower())
+        and not _SIGNS.search(_bare(name))
+        and all(word in _PLAIN or word in counted for word in words)
+    )

@@ -39,12 +39,13 @@ _OTHER_STATES = (
     " on hold, hold, paused, blocked, wip, in progress, to do, todo, done, open, closed, final, sent, sending, live, active, inactive,"
     " archived, expired, new, planned, in queue, queue, accepted, signed off, cleared, confirmed, unconfirmed, tbd, tbc, not yet, not ready,"
     " no go, hold on, held, wait, stop, skip, veto, vetoed, cancel, reject, postponed, withdrawn, embargo, embargoed, unpublished, unscheduled,"
-    " do not post, do not publish, don t post, dont post,"
+    " do not post, do not publish, don t post, dont post, don t publish, dont publish, do not send, do not use, do not schedule, killed,"
     " nein, falsch, entwurf, offen, abgelehnt, in prüfung, wartet, geplant, bereit, fertig, gestoppt, verworfen, storniert,"
     " non, faux, brouillon, en attente, refusé, refusée, rejeté, à valider, planifié, prêt, annulé, falso, borrador, pendiente, rechazado,"
     " rechazada, en revisión, cancelado, pronto, rascunho, pendente, rejeitado, reprovado, não, bozza, in attesa, rifiutato, respinto,"
     " nee, onwaar, concept, afgewezen, in afwachting, nej, utkast, avvisad, nei, kladde, udkast, ei, luonnos, hylätty, nie, szkic, odrzucone,"
     " ne, koncept, zamítnuto, hayır, taslak, reddedildi, нет, черновик, отклонено, на согласовании, ожидает, ні, чернетка,"
+    " 🔴, 👎, ⛔, 🚫, 🛑, 🟢, 👍, 🟡, 🟠, red, green, amber, yellow, rot, grün, gelb, go, nope,"
     " いいえ, 下書き, 未承認, 却下, 否, 草稿, 未批准, 待审核, 驳回, 아니요, 초안, 대기, 거절됨"
 )
 
@@ -63,15 +64,22 @@ STATES = (YES | frozenset(_words(_OTHER_STATES))) - {"0", "1"}
 # Of these a column may hold one beside other things: a kind of post, a label, a tick.
 _LABELS = frozenset(
     _words(
-        "x, ✓, ✔, ☑, ✅, y, n, ok, okay, done, final, accepted, cleared, confirmed, signed off, fertig, bereit, new, live, open, active, idea, ideas, concept, koncept, pronto"
+        "x, ✓, ✔, ☑, ✅, y, n, ok, okay, done, final, accepted, cleared, confirmed, signed off, fertig, bereit, new, live, open, active, idea, ideas, concept, koncept, pronto,"
+        " 🟢, 👍, 🟡, 🟠, red, green, amber, yellow, rot, grün, gelb, go"
     )
 )
 _SIGNED = frozenset(_words("ready, ok, okay, okayed, sign, signed, signoff, cleared, clearance, released, accepted, confirmed"))
 _NAMING = (
     _SIGNED
-    | frozenset(_words("go, check, checked, checkbox, signature, hold, wip, done, final, fertig, bereit"))
+    | frozenset(_words("go, check, checked, checkbox, signature, hold, wip, done, final, fertig, bereit, verdict, blocker, blockers, rejection, rejections,"
+            " refusal, vetoes, objection, objections, qa, rag, ampel, gate, outcome, disposition, greenlight"))
     | {word for word in map(fold, STATES - _LABELS) if len(word) > 3 or not word.isascii()}
 ) - {"lista", "error", "revision"}  # fmt: skip
+_REFUSAL = re.compile(  # and why, like “until legal confirms”
+    r"(?:please |pls )?(?:(?:do(?: not|n?[’' ]?t) (?:post|publish|send|use|schedule|tweet|release)(?: this| it)?(?: yet)?|not (?:yet )?(?:approved|ready)"
+    r"|not yet|(?:on )?hold|rejected|declined|vetoed|cancell?ed|killed|withdrawn|abgelehnt|nicht (?:posten|veröffentlichen|freigegeben))"
+    r"(?: ?[-–—,;:.!(]|,? (?:until|till|before|unless|for|by|as|because|per|bis|von|durch|wegen)\b)|wait (?:until|till|for|before)\b)"
+)
 _BESIDE_WORDS = re.compile(r"\([^)]*\)|[^\w\s]+")
 
 
@@ -87,7 +95,9 @@ def without_states(name: str) -> str:
 
 
 def says_no(cell: str) -> bool:
-    """Whether a cell is a state that does not say yes, and hardly anything else: `Draft`, not `x` or `new`."""
+    """Whether a cell is a state that does not say yes: `Draft`, not `x` or `new`; or is a refusal and why."""
+    if _REFUSAL.match(folded(cell)):
+        return True
     return is_a_state(cell) and not {folded(cell), folded(_BESIDE_WORDS.sub(" ", cell))} & (YES | _LABELS)
 
 

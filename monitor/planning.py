@@ -25,7 +25,7 @@ from monitor.plan import Bad, Elsewhere, NotApprovedError, Plan, PlanError, Plan
 from monitor.plan_accounts import account_named, accounts_named
 from monitor.plan_columns import filled, quoted, target
 from monitor.plan_rows import Row, Rows, rows_of
-from monitor.plan_status import names_somebody, says_yes
+from monitor.plan_status import names_somebody, says_no, says_yes
 from monitor.plan_times import joined, row_zone, span, window, zone_named
 from monitor.planned_media import ShownMedia, shown_media
 from monitor.registrations import by_handle
@@ -96,7 +96,17 @@ def _understood(row: Row, whole: Rows, how: Reading, now: datetime) -> list[Plan
     except NotApprovedError as error:
         return [Bad(str(error), own, refused=True, also=_derived(row, how, accounts))]
     except (ValueError, TypeError, OverflowError) as error:
-        return [Bad(str(error), own)]
+        no = _refusal(row, whole, how)  # whatever else is wrong with it
+        return [Bad(f"{no}; also: {error}" if no else str(error), own, refused=bool(no), also=_derived(row, how, accounts) if no else ())]
+
+
+def _refusal(row: Row, whole: Rows, how: Reading) -> str:
+    """Why a row is not approved, or an empty string."""
+    try:
+        _approved(row, whole, how)
+    except NotApprovedError as error:
+        return str(error)
+    return ""
 
 
 def _single(row: Row) -> None:
@@ -117,6 +127,8 @@ def _approved(row: Row, whole: Rows, how: Reading) -> None:
                 f"column “{name}”: found {str(word)[:60]!r}, which is not approved; expected approved, scheduled, ready, queued, published,"
                 " yes, true or 1 (--approved-status WORD adds another)"
             )
+    if no := next((str(cell) for cell in row.values.get("comment", ()) if says_no(str(cell))), ""):
+        raise NotApprovedError(f"column “{row.names['comment']}”: found {no[:60]!r}, which is no comment to post, and says no")
     by = str(row.values.get("by", "")).strip()
     if whole.vouched and not names_somebody(by):
         raise NotApprovedError(

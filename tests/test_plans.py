@@ -67,7 +67,7 @@ def test_only_a_word_on_the_list_registers_in_a_column_of_a_state(name: str, wor
 NEGATED = [
     "Needs approval", "Approval required", "Pending approval", "Unapproved", "Not approved", "No approval", "Disapproved", "Approval rejected",
     "Approval withdrawn", "Approved (not)", "≠ approved", "Approved ✗", "To be approved", "Freigabe fehlt", "Nicht freigegeben", "Status changed",
-    "Previous status", "requiresApproval", "Approvals missing", "Number of approvals", "Approvals", "Approved 2 of 3", "à approuver", "Sin aprobar, aprobación no",
+    "Previous status", "requiresApproval", "Approvals missing", "Number of approvals", "Approvals", "Approved 2 of 3", "De-approved", "à approuver", "Sin aprobar, aprobación no",
     "未承認", "не согласовано", "Statement", "approved_at",
 ]  # fmt: skip
 
@@ -150,6 +150,25 @@ def test_the_word_and_its_column_are_named_and_an_empty_cell_beside_others_is_no
     assert "is empty beside rows that say a state" in empty.reason
     (added, *_) = rows(table(["Text", name], ["One post of ours", "Nope"]), replace(HOW, approved=("NOPE",)))
     assert isinstance(added, Plan)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [("Account", "@acmo"), ("Scheduled for", "2026-12-02 10:00"), ("Date", "soon"), ("Kind", "fleet"), ("Comments", "b")],
+)
+def test_a_row_that_says_no_says_so_whatever_else_is_wrong_with_it(column: str, cell: str) -> None:
+    no = {"External ID": "7", "Text": TEXT, "Date": "2026-12-01 10:00", "Status": "Rejected"} | {column: cell}
+    (row,) = rows(json.dumps([no]))
+    assert isinstance(row, Bad)
+    assert (row.refused, row.external_id) == (True, "7")
+    assert "column “Status”: found 'Rejected', which is not approved" in row.reason
+
+
+def test_a_comment_that_says_no_is_no_comment_to_post() -> None:
+    first, second = rows(table(["Text", "Comments"], [TEXT, "Rejected by legal"], ["Fees fall", "Cancelled flights: see our page"]))
+    assert isinstance(first, Bad)
+    assert first.refused
+    assert isinstance(second, Plan)
 
 
 @pytest.mark.parametrize("identifier", ["slack:1", "approved:1", "7"])
@@ -328,7 +347,7 @@ def test_no_small_word_and_no_sign_that_we_do_not_know_is_a_name(word: str, sign
         ("Where", "Instagram", "accounts"), ("Region", "Europe/Lisbon", "zones"), ("CTA", "https://evil.example/x", "links"),
         ("Card", "card.png", "media"), ("Publish when", "as soon as we can", "may matter"), ("Go-live", "Monday", "dates"),
         ("Plan", "KW 52", "dates"), ("Tag", "5.12.", "dates"), ("Tag", "Fri 5. 12. um 9 Uhr", "dates"), ("Slot", "12/05", "dates"),
-        ("Slot", "December 1st", "dates"), ("Slot", "1er déc.", "dates"), ("Slot", "12月5日", "dates"), ("Slot", "1 de diciembre", "dates"), ("Giorno", "secondo", "may matter"), ("Plan", "next Friday morning", "dates"), ("Legal sign-off", "wait for Jane", "may matter"), ("", "2026-12-25", "“column B” holds dates"),
+        ("Slot", "December 1st", "dates"), ("Slot", "1er déc.", "dates"), ("Slot", "12月5日", "dates"), ("Slot", "1 de diciembre", "dates"), ("Giorno", "secondo", "may matter"), ("Plan", "next Friday morning", "dates"), ("Legal sign-off", "ask Jane", "may matter"), ("", "2026-12-25", "“column B” holds dates"),
     ],
 )  # fmt: skip
 def test_a_column_that_matters_and_is_not_understood_stops_the_file(name: str, cell: str, what: str) -> None:
@@ -348,7 +367,7 @@ def test_a_column_that_matters_and_is_not_understood_stops_the_file(name: str, c
     [
         ("Draft", ["1", ""]), ("Done", ["x", ""]), ("Fertig?", ["1"]), ("Cancelled", ["", "x", "", ""]), ("annulé ?", ["1"]), ("Ready", ["not yet", "yes"]), ("Go/No-go", ["no-go", "go"]),
         ("OK to post", ["wait for Anna"]), ("Signed off", ["Anna", "Ben"]), ("Spell check", ["1"]), ("On hold since", ["Tuesday's call"]),
-        ("On X", ["-", "posted"]), ("LinkedIn", ["1", ""]), ("X/Twitter", ["1"]), ("Entwurf", ["1"]), ("下書き", ["1"]),
+        ("On X", ["-", "posted"]), ("LinkedIn", ["1", ""]), ("X/Twitter", ["1"]), ("Entwurf", ["1"]), ("下書き", ["1"]), ("Verdict", ["thumbs down"]), ("rejection_reason", ["", "wrong fee"]), ("Ampel", ["rot"]),
     ],
 )  # fmt: skip
 def test_a_column_named_after_a_state_a_sign_off_or_a_network_stops_the_file_whatever_it_holds(name: str, cells: list[str]) -> None:
@@ -360,7 +379,8 @@ def test_a_column_named_after_a_state_a_sign_off_or_a_network_stops_the_file_wha
         imported(json.dumps([{"text": TEXT, name: 1}, {"text": "Another post", name: None}]))
 
 
-NO = ["Rejected", "draft", "DRAFT (v2)", "Cancelled!", "on hold", "Not yet", "no-go", "Don't post", "abgelehnt", "却下", "✗"]
+NO = ["Rejected", "draft", "DRAFT (v2)", "Cancelled!", "on hold", "Not yet", "no-go", "Don't post", "abgelehnt", "却下", "✗", "🔴", "nope",
+      "DO NOT POST until legal confirms", "hold - legal", "Not approved by Anna", "Please don’t publish this yet, prices change", "wait for Anna"]  # fmt: skip
 
 
 @given(st.sampled_from(NO), st.integers(0, 8), st.sampled_from(["Type", "Note", "Campaign", "Kategorie", "meta"]))
@@ -377,6 +397,7 @@ def test_one_cell_that_says_no_stops_the_file_however_many_others_there_are(no: 
         ("No.", ["1", "2"]), ("#", ["1", "2"]), ("Type", ["image", "live", "video"]), ("Idea", ["Explain the fees"]), ("Notes", ["", "Check this with Anna"]),
         ("Content pillar", ["Education"]), ("Character count", ["120", "99"]), ("UTM medium", ["social"]), ("Subject line", ["Fees fall"]), ("Google Drive", ["folder 7"]),
         ("Post type", ["video", "image"]), ("Priority", ["high", "low"]), ("Market", ["DE", "NO", "FR"]), ("Remarks", ["ok", "", "see mail", "a b", "by phone"]), ("Part", ["1/3", "2/3"]), ("Format", ["16:9", "1:1"]), ("Año", ["2026"]), ("Owner", ["Anna", "Ben"]),
+        ("Notes", ["Hold music is new", "Wait times fall", "Use red", "Cancelled flights are refunded"]),
     ],
 )  # fmt: skip
 def test_what_calendars_hold_beside_it_is_named_and_stops_nothing(name: str, cells: list[str]) -> None:
@@ -407,7 +428,7 @@ def test_a_date_without_its_year_never_opens_a_row_for_seven_days(name: str, cel
 
 
 @pytest.mark.parametrize(
-    "cell", ["in the week of 5.12", "Anna: 3/4 or 4/4", "not before 9:30", "wait until Monday", "after 4 Dec", "morgen früh", "12月5日に"]
+    "cell", ["in the week of 5.12", "Anna: 3/4 or 4/4", "not before 9:30", "no sooner than Monday", "after 4 Dec", "morgen früh", "12月5日に"]
 )
 def test_a_row_has_seven_days_only_where_no_unread_column_could_say_when(cell: str) -> None:
     undated = table(["Text", "Remarks"], *([f"{TEXT} {place}", words] for place, words in enumerate(["", "a b", "c d", cell])))
