@@ -29,8 +29,9 @@ _NETWORK = {word: network for network, words in NETWORKS.items() for word in wor
 _SOCIAL = NETWORKS.keys() - {"google", "line", "medium", "newsletter", "blog", "slack"}  # those are words as well
 _SEVERAL = re.compile(r"[,;|\n+&]+|\s(?:and|und|et)\s")
 _PROFILE = re.compile(r"(?:https?://)?(?:www\.|mobile\.|m\.)?([a-z0-9-]+\.[a-z.]{2,12})/@?([\w.-]+)/?(?:\?.*)?", re.IGNORECASE)
-_BEFORE = re.compile(r"([^@:–—/-]+?)\s*(?:[:–—/-]\s*|(?=@))@?(\S+)")  # Twitter: acme, X - @acme
-_BEHIND = re.compile(r"@?(\S+)\s*[(\[]([^)\]]+)[)\]]")  # @acme (X), X (@acme)
+_BEFORE = re.compile(r"([^@:–—/-]+?)\s*(?:[:–—/-]\s*|(?=@))@?([^\s,;|+&]+)")  # Twitter: acme, X - @acme
+_BEHIND = re.compile(r"@?([^\s,;|+&]+)\s*[(\[]([^)\]]+)[)\]]")  # @acme (X), X (@acme)
+_BESIDE = re.compile(r"\s*[/·•]\s*")  # between networks only: LinkedIn / X
 
 
 @dataclass(slots=True)
@@ -109,6 +110,8 @@ def _named(cell: Any, how: Reading) -> _Named | None:
         if not _one(word, how, found):
             for piece in _pieces(word):
                 if not _one(piece, how, found):
+                    if not any(network in _platforms(how) for network, _ in _pairs(piece)):
+                        _clear(piece, how)
                     found.unknown.append(piece)
     return found
 
@@ -126,14 +129,29 @@ def _one(word: str, how: Reading, found: _Named) -> bool:
             raise ValueError(f"“{word}” is a network and a handle that is watched; write @{word} for the handle")
         (found.networks if ours else found.elsewhere).append(network if ours else word)
         return True
+    if len(names := [one for one in _BESIDE.split(word) if one]) > 1 and all(map(network_of, names)):
+        return all(_one(name, how, found) for name in names)
     for network, name in _pairs(word):
         here = [a for a in how.accounts if a.platform == network]
         if not here:
+            _clear(word, how)
             found.elsewhere.append(word)
             return True
         if named := [a for a in here if _is(a, name)]:
             return _add(found, named)
     return _add(found, [a for a in how.accounts if _is(a, word)])
+
+
+def _clear(word: str, how: Reading) -> None:
+    """Raises ValueError where what would be nobody, or another network alone, holds the name of a network that is watched."""
+    if ours := next((one for one in re.findall(r"@?\w+", word) if network_of(one) in _platforms(how)), ""):
+        raise ValueError(
+            f"“{word[:60]}” names {ours} beside what is not understood; write a list, like LinkedIn, {ours}; watched: {_watched(how)}"
+        )
+
+
+def _platforms(how: Reading) -> set[str]:
+    return {a.platform for a in how.accounts}
 
 
 def _add(found: _Named, named: list[Account]) -> bool:

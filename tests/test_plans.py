@@ -428,7 +428,8 @@ def test_a_date_without_its_year_never_opens_a_row_for_seven_days(name: str, cel
 
 
 @pytest.mark.parametrize(
-    "cell", ["in the week of 5.12", "Anna: 3/4 or 4/4", "not before 9:30", "no sooner than Monday", "after 4 Dec", "morgen früh", "12月5日に"]
+    "cell",
+    ["in the week of 5.12", "Anna: 3/4 or 4/4", "not before 9:30", "no sooner than Monday", "after 4 Dec", "morgen früh", "12月5日に"],
 )
 def test_a_row_has_seven_days_only_where_no_unread_column_could_say_when(cell: str) -> None:
     undated = table(["Text", "Remarks"], *([f"{TEXT} {place}", words] for place, words in enumerate(["", "a b", "c d", cell])))
@@ -611,6 +612,8 @@ def test_bars_between_blanks_part_a_thread_only_when_that_is_said() -> None:
         ("twitter,facebook,linkedin", ["x::1"]), ("X (Twitter)", ["x::1"]), ("Twitter and LinkedIn", ["x::1"]), ("acme, acme_lisbon", ["x::1", "x::aB3"]), ("@ACME @acme_lisbon", ["x::1", "x::aB3"]),
         ("Twitter: acme_lisbon", ["x::aB3"]), ("https://x.com/acme_lisbon", ["x::aB3"]), ("acme_lisbon (X)", ["x::aB3"]), ("X (@acme_lisbon)", ["x::aB3"]), ("Facebook (acme)", []), ("aB3", ["x::aB3"]),
         ("facebook;linkedin", []), ("Facebook: acme", []), ("", ["x::1"]),
+        ("X / LinkedIn", ["x::1"]), ("LinkedIn/X", ["x::1"]), ("IG/FB/X", ["x::1"]), ("IG/FB + Twitter", ["x::1"]), ("LinkedIn · X", ["x::1"]), ("Instagram/TikTok", []),
+        ("linkedin:acme,twitter:acme_lisbon", ["x::aB3"]), ("FB/X,LinkedIn", ["x::1"]), ("LinkedIn / acme", []), ("Twitter / X", ["x::1"]),
     ],
 )  # fmt: skip
 def test_a_list_of_accounts_and_networks_is_one_plan_for_each_that_is_watched(cell: str, keys: list[str]) -> None:
@@ -620,6 +623,17 @@ def test_a_list_of_accounts_and_networks_is_one_plan_for_each_that_is_watched(ce
     assert keys or isinstance(found[0], Elsewhere)
     named = rows(table(["Text", "Accounts", "external_id"], [TEXT, cell, "7"]))
     assert {row.external_id for row in named if not isinstance(row, Elsewhere) or not row.reason.startswith("also")} == {"7"}
+
+
+@given(
+    st.sampled_from(["LinkedIn", "Instagram", "Facebook page", "fb"]),
+    st.sampled_from([" - {}", " ({} later)", ": {}", "-{}", " ({})", ", {} post", " then {}"]),
+    st.sampled_from(["X", "twitter", "Twitter/X"]),
+)
+def test_a_row_is_not_skipped_for_others_while_its_cell_names_a_network_that_is_watched(other: str, form: str, ours: str) -> None:
+    for row in rows(table(["Text", "Channel"], [TEXT, other + form.format(ours)])):
+        assert isinstance(row, Bad), row
+        assert "beside what is not understood" in row.reason
 
 
 def test_a_list_of_accounts_may_be_one_of_json_too() -> None:
