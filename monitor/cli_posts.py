@@ -151,7 +151,7 @@ def _said(config: Config, plan: Plan, twins: Iterable[str] = ()) -> None:
 @click.option("--account", help="For rows that name none.")
 @click.option("--zone", help="Time zone of times that name none, like Europe/Berlin.")
 @click.option("--dates", type=click.Choice(["dmy", "mdy"]), help="How 03/04/2026 is meant.")
-@click.option("--column", "columns", multiple=True, metavar="WHAT=NAME", help="What a column holds, like text=Copy or date=“Go live”.")
+@click.option("--column", "columns", multiple=True, metavar="WHAT=NAME", help="What a column holds, like text=Copy or date='Go live'.")
 @click.option("--ignore", multiple=True, metavar="NAME", help="Leave a column out.")
 @click.option("--approved-status", "approved", multiple=True, metavar="WORD", help="One more word of a status that says yes.")
 @click.option("--early", type=click.IntRange(0, 1440), default=5, show_default=True, help="Minutes that a post may come before its time.")

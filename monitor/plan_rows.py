@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -148,19 +149,18 @@ def _states(path: Path, columns: list[_Column]) -> None:
         if not one.cells and _has_to_be_filled(one):
             raise PlanError(
                 f"{path}: column “{one.name}” is empty in every row: nobody has approved anything. Fill it in, or leave it out with --ignore"
-                f" “{one.name}” if everything in the file is approved"
+                f" {shlex.quote(one.name)} if everything in the file is approved"
             )
         if one.meaning == "status" and _dated(one):
             raise PlanError(
-                f"{path}: column “{one.name}” holds dates, not a yes or no: leave it out with --ignore “{one.name}”, or name the column that"
-                " says who or what is approved"
+                f"{path}: column “{one.name}” holds dates, not a yes or no: leave it out with --ignore {shlex.quote(one.name)}, or name the"
+                " column that says who or what is approved"
             )
         if one.meaning == "status" and one.cells and not (one.told or says_plainly(without_states(one.name))):
-            sample = str(next(iter(one.cells.values()))[0])
+            sample, named = str(next(iter(one.cells.values()))[0]), shlex.quote(one.name)
             raise PlanError(
                 f"{path}: column “{one.name}” (like {sample[:40]!r}): its name does not plainly say that a yes in it approves the post. If it"
-                f" does, say --column status=“{one.name}”; if it names who approved, --column by=“{one.name}”; else leave it out with"
-                f" --ignore “{one.name}”"
+                f" does, say --column status={named}; if it names who approved, --column by={named}; else leave it out with --ignore {named}"
             )
 
 
@@ -192,8 +192,8 @@ def _unread(path: Path, columns: list[_Column], how: Reading, *, dated: bool) ->
             wrong.append(f"“{one.name}” (like {day[:40]!r}) may say when, and no other column does")
     if wrong:
         raise PlanError(
-            f"{path}: not understood: column {'; '.join(wrong[:6])}. Say what it is with --column WHAT=“NAME” (WHAT is text, date, time, zone,"
-            " account, status, link, media …), or leave it out with --ignore “NAME”"
+            f"{path}: not understood: column {'; '.join(wrong[:6])}. Say what it is with --column WHAT='NAME' (WHAT is text, date, time, zone,"
+            " account, status, link, media …), or leave it out with --ignore 'NAME'"
         )
     return [f"not read: {quoted(one.name for one in columns)}"] if columns else []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import string
 from collections.abc import Sequence
 from dataclasses import replace
@@ -210,10 +211,17 @@ def test_a_column_in_which_somebody_approves_and_nobody_has_stops_the_file(name:
 
 @pytest.mark.parametrize("name", ["approved_at", "Approved", "Status since"])
 def test_a_column_of_states_that_holds_dates_stops_the_file_and_says_so(name: str) -> None:
-    with pytest.raises(
-        PlanError, match=f"“{name}” holds dates, not a yes or no: leave it out with --ignore “{name}”, or name the column that"
-    ):
+    what = f"“{name}” holds dates, not a yes or no: leave it out with --ignore {re.escape(shlex.quote(name))}, or name the column that"
+    with pytest.raises(PlanError, match=what):
         imported(table(["Text", name], [TEXT, "2026-11-01 09:00"], ["Another post", "5.11."], ["A third one", ""]))
+
+
+@pytest.mark.parametrize("name", ["Needs Anna's approval", "Approval of $(reboot)", "Not approved; `id`"])
+def test_an_option_that_a_refusal_proposes_can_be_pasted_into_a_shell(name: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        imported(table(["Text", name], [TEXT, "yes"]))
+    proposed = re.findall(r"(?<=--ignore ).*$|(?<=--column )status=.*?(?=; if)", str(refused.value))
+    assert [shlex.split(one) for one in proposed] == [[f"status={name}"], [name]]
 
 
 def test_every_column_of_a_state_has_to_say_yes_and_nested_ones_too() -> None:
