@@ -18,7 +18,7 @@ from monitor.model import Severity
 from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.store import Store
-from monitor.unwritten import PATIENCE, REMEDY, REMEDY_OF_FAULTS, Unwritten, tell_stop
+from monitor.unwritten import PATIENCE, REMEDY_OF_FAULTS, Unwritten, remedy, tell_stop
 
 log = logging.getLogger("monitor.service")
 
@@ -79,7 +79,7 @@ class Emergency:
 
     def stop_for(self, why: str) -> None:
         """Nothing can be written any more."""
-        self._stop_once(f"cannot write to {self._store.path} ({why})", REMEDY)
+        self._stop_once(f"cannot write to {self._store.path} ({why})", remedy(why, self._store.path))
 
     def _stop_once(self, problem: str, remedy: str) -> None:
         if not self.closing and not self._shouting and not self.broken:

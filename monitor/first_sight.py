@@ -1,7 +1,7 @@
 """Whether an account is new to us, or only our database is: then everything since we last read it is judged.
 
 A database can be lost, or be a copy of yesterday. What remembers us outside of it is one quiet message of our own in
-Slack, edited every ten minutes: whose accounts we watch, until when they have been read, and the how manieth time we say it,
+Slack, edited every ten minutes: whose accounts we watch, until when they have been read, and how often we have said it,
 which is written down first: a database that counts less than its message is a copy. Whatever Slack shows beside
 it can only make us judge more: nobody but us can write as us, and a channel that cannot be read to its beginning counts
 as one that knows us. While Slack does not say what is there, it is asked again, and what is there is not edited.
@@ -56,7 +56,7 @@ class Proof:
     whole: bool = True  # whether it names all its accounts
     install: str = ""  # whose database it was
     handles: frozenset[str] = frozenset()  # digests of those whose ids were looked up
-    told: int = 0  # the how manieth time it was said; 0 where it does not say, less where it proves nothing
+    told: int = 0  # how often it had been said, this time included; 0 where it does not say, less where it proves nothing
     written: datetime | None = None  # by Slack's clock, the last time
     posted: datetime | None = None  # and the first time
 
@@ -220,7 +220,8 @@ class FirstSight:
         self._asked_at, self._found = now, _unsure(now)
         until = min(filter(None, map(self.recall, self._accounts())), default=now - UNSURE)
         if question.until is None:
-            self._say_new("Slack could not be asked whether it was here before; it may have read", until, now)
+            since = f"To be safe, everything posted since {until:%Y-%m-%d %H:%M} UTC is judged now"
+            self._say_new(f"Slack could not be asked whether it was here before. {since}", now)
 
     def _learn(self, found: Found, marked: datetime | None, *, late: bool) -> None:
         """The answer has come, or a file says it."""
@@ -231,12 +232,13 @@ class FirstSight:
 
     def _take(self, question: Question, found: Found, marked: datetime | None, late: str) -> None:
         now, (proofs, whole) = self._clock(), found
-        why = "its own messages in Slack show that it had read" if self.channel else "it was restored: it had read"
         if question.until is None:
             self._found = (*proofs, Proof(min(marked, now))) if marked else proofs, whole
             until = min(filter(None, map(self.recall, self._accounts())), default=None)
             if until:
-                self._say_new(why, until, now, late)
+                had = f"the file `{MARK}` says" if marked else "its own messages in Slack show"
+                since = f"that it had read until {until:%Y-%m-%d %H:%M} UTC. Everything posted since then is judged now"
+                self._say_new(f"{had} {since}", now, late)
             return
         newer = [p for p in proofs if is_newer(p, question, now)]
         if newer or marked:
@@ -244,17 +246,16 @@ class FirstSight:
             had = f"its own message in Slack is of {at:%Y-%m-%d %H:%M} UTC" if at else f"the file `{MARK}` says so"
             self._say(
                 f"The database of this monitor is a copy that ends at {question.until:%Y-%m-%d %H:%M} UTC: {had}. Everything posted"
-                f" since the copy was made is judged now. {_MISSING}{late}", now, "older database",
+                f" since the copy was made is judged now. {_MISSING.format('made in between may be')}{late}", now, "older database",
             )  # fmt: skip
             self._store.rename_pages()
             self._found = found
             for account in self._accounts():  # it may have come after the copy was made
                 self.recall(account)
 
-    def _say_new(self, why: str, until: datetime, now: datetime, late: str = "") -> None:
+    def _say_new(self, why: str, now: datetime, late: str = "") -> None:
         self._say(
-            f"The database of this monitor is new, and {why} until {until:%Y-%m-%d %H:%M} UTC. Everything posted since then is judged"
-            f" now. {_MISSING} Profiles cannot be compared with what they were: look at names, links and pinned posts.{late}",
+            f"The database of this monitor is new, and {why}. {_MISSING.format('from before may be')} Profiles cannot be compared with what they were: look at names, links and pinned posts.{late}",
             now, "new database",
         )  # fmt: skip
 
@@ -374,7 +375,7 @@ class FirstSight:
                 self._store.keep("standing receipt", told)
 
     def _count(self) -> int:
-        """The how manieth time we say it, written down before it is said. While it is not known what was said, that proves nothing."""
+        """How often we have said it, this time included, written down before it is said. While it is not known what was said, that proves nothing."""
         if self._question:
             return -1
         with self._store.transaction():
@@ -399,15 +400,13 @@ class FirstSight:
         )
 
 
-_MISSING = (
-    "Registrations, acknowledgements and silences made in between may be missing: posts that were approved may page. Import the plan again."
-)
+_MISSING = "Registrations, acknowledgements and silences {} missing: posts that were approved may page. Import the plan again."
 
 _LATE = (
     " Slack could be asked only after the start: what was posted more than a day before that may be recorded without being judged."
     " `hijack-monitor accounts baseline` shows it."
 )
-_UNKNOWN = "Whether its database is all that there was is not known: Slack does not show this monitor its own messages ({}). It asks again."
+_UNKNOWN = "Not known yet: whether its database was lost or is an old copy. Slack does not show this monitor its own messages ({}); it keeps asking."
 _WATCHING = "This monitor is watching."
 _QUESTION, _TOLD = "standing question", "standing told"  # under which they are kept
 

@@ -16,6 +16,9 @@ from monitor.store import Kept, Store
 Row = Sequence[object]
 
 
+_TIMES = {"at", "from", "last", "last_read", "opened", "posted", "seen", "sent", "until", "when", "written"}  # columns
+
+
 def when(moment: datetime | None) -> str:
     """UTC, to the second."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if moment else ""
@@ -26,7 +29,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    made = Table(*columns, title=title, title_justify="left")
+    made = Table(*columns, title=f"{title}, times in UTC" if _TIMES & {*columns} else title, title_justify="left")
     count = 0
     for row in rows:
         made.add_row(*(safe.for_terminal(str(cell), 200).replace("[", r"\[") for cell in row))

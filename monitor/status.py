@@ -66,7 +66,11 @@ def say(store: Store, config: Config, now: datetime, lists: Iterable[str] = (), 
         return 1 if found.wrong else 0
     click.echo(safe.for_terminal(found.daemon))
     show.table("Accounts", ACCOUNTS, [[line[c] for c in ACCOUNTS] for line in found.lines])
-    show.table("Reads", READING, [[r[c] for c in READING] for r in found.reads if r["of"]])
+    show.table(
+        "Reads: all that fail, and of each other kind the one read longest ago",
+        READING,
+        [[r[c] for c in READING] for r in found.reads if r["of"]],
+    )
     for line in [*found.notes, *([w for w in found.wrong if w != found.daemon] if found.wrong else ["all is well"])]:
         click.echo(safe.for_terminal(line))
     click.echo(f"last drill: {safe.for_terminal(drill.words(store))}")
@@ -108,12 +112,15 @@ def _daemon(store: Store, now: datetime, *, runs: bool) -> tuple[str, bool]:
         return f"the daemon does not run ({last}): {_NOBODY}", False
     if store.is_held():
         return (
-            f"the daemon runs, but another process holds {store.path}: nothing can be written. Find and end it (`fuser -v` says who)",
+            f"the daemon runs, but another process holds {store.path}: nothing can be written. Find and end it (`fuser -v {store.path}`)",
             False,
         )
     if wrote and now - wrote > _SILENT:
         silent = (now - wrote).total_seconds()
-        return f"the daemon runs, but has written nothing for {silent:.0f} s: it hangs, or its database was replaced", False
+        return (
+            f"the daemon runs, but has written nothing for {silent:.0f} s: it hangs, or its database was replaced: `systemctl restart hijack-monitor`",
+            False,
+        )
     return "the daemon runs", True
 
 
@@ -184,7 +191,7 @@ def _oddities(store: Store) -> Iterator[str]:
     rows = store.sql.execute("SELECT * FROM oddities ORDER BY last_at DESC").fetchall()
     for row in rows[:_MOST_ODDITIES]:
         what = str(row["what"])
-        kind = "X gave" if what.startswith(observed.NO_DATA) else "unlike X's documentation"
-        yield f"{kind}, {row['seen']} time(s), last {row['last_at'][:16]}: {what} (sample: evidence {str(row['sample'])[:12]})"
+        kind = "an odd answer of X" if what.startswith(observed.NO_DATA) else "unlike X's documentation"
+        yield f"{kind}, {row['seen']} time(s), last {when(record.moment(row['last_at']))} UTC: {what} (sample: evidence {str(row['sample'])[:12]})"
     if len(rows) > _MOST_ODDITIES:
         yield f"and {len(rows) - _MOST_ODDITIES} more, seen before these"

@@ -29,15 +29,24 @@ PATIENCE = timedelta(seconds=10)  # with whoever holds the database, while somet
 QUIET_PATIENCE = timedelta(seconds=15)  # while nothing would
 CHECK_SECONDS = 2.0  # at the start: for about a gigabyte
 REST_SECONDS = 10.0  # before we end when everybody has been told already: a loop of restarts is no help
-REMEDY = (
-    "Find and end whoever holds it (`fuser -v` says who), free the disk, make it writable, or put a good copy of the file in its place"
-    " without the -wal and -shm beside the old one"
-)
+_REMEDIES = {  # by the words of SQLite, of the system and of `connection`
+    "find and end whoever holds it (`fuser -v {0}`)": ("locked",),
+    "free the disk": ("full", "No space left", "I/O error"),
+    "let the monitor's user write {0} and its folder": ("readonly", "Read-only", "unable to open", "Permission denied"),
+    "put a good copy in the place of {0}, without the -wal and -shm beside the old one": (
+        "malformed",
+        "not a database",
+        "was open",
+        "I/O error",
+    ),
+}
 REMEDY_OF_FAULTS = (
-    "The journal says what fails (`journalctl -u hijack-monitor`). If this comes again, go back to the version or the copy of the database"
-    " before, and send the journal to the maintainers"
+    "The journal says what fails (`journalctl -u hijack-monitor`). If this comes again, go back to the version, or to the copy of the"
+    " database, from before it began, and send the journal to the maintainers"
 )
-REMEDY_OF_IDS = "If it is another account's name by now, whoever took the account may have renamed it: set `id` of the right one. Otherwise correct `handle`"
+REMEDY_OF_IDS = (
+    "If another account has this handle now, whoever took ours over may have renamed it: set the `id` of ours. Otherwise correct `handle`"
+)
 _SHOWN = 5  # accounts
 _POSTS = 2  # of 250 characters: a pager cuts what is longer than a thousand, and behind them stands what to do
 
@@ -74,7 +83,7 @@ class Unwritten:
             self._begin(
                 fresh,
                 f"🔴 {_listed(fresh)}hijack-monitor cannot write: another process has held {self._database} for {waited.total_seconds():.0f} s. "
-                f"Find and end it (`fuser -v {self._database}`); posts are still read, and judged again then",
+                f"{remedy('locked', self._database)}; posts are still read, and judged again then",
             )
 
     def _is_news(self, now: datetime) -> bool:
@@ -113,6 +122,13 @@ class Unwritten:
             self._words |= {w: True for w in words if w in self._words}
         else:
             self._quiet_at = self._clock()
+
+
+def remedy(error: str, database: Path) -> str:
+    """What to do about an error of the database; all there is where its words are not known."""
+    known = [what for what, words in _REMEDIES.items() if any(w in error for w in words)]
+    said = ", or ".join(known or _REMEDIES).format(database)
+    return said[0].upper() + said[1:]
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -209,7 +225,7 @@ async def tell_stuck(config: Config, secrets: Mapping[str, str], clock: Callable
     """We do not watch yet. Returns seconds, see `_report`. Raises ConfigError."""
     text = (
         f"🔴 hijack-monitor cannot start: {config.database}: {why}. Nobody watches {_names(config)}: look there yourself. "
-        f"{REMEDY}; it begins by itself as soon as it can write"
+        f"{remedy(why, config.database)}; it begins by itself as soon as it can write"
     )
     async with http_session() as session:
         routes = build_routes(config, session, dict(secrets) | {"install_key": "0" * 64}, clock)  # nothing here is sealed with it

@@ -190,7 +190,7 @@ async def test_a_copy_is_noticed_when_slack_does_not_answer_at_its_start(tmp_pat
             if asked_by.endswith("message"):
                 await later(second, 700)
                 assert len(standing(second)) == len(said) + 1
-                assert "Whether its database is all that there was is not known" in standing(second)[-1]
+                assert "Not known yet: whether its database was lost or is an old copy" in standing(second)[-1]
             assert not is_copy(second)
             first.slack.refuse.clear()
             if asked_by == "tick":
@@ -223,7 +223,7 @@ async def test_a_lost_database_is_known_when_slack_answers_late(tmp_path: Path) 
         first.clock.move(3 * 86_400)
         first.slack.refuse["conversations.history"] = "internal_error"
         async with world(tmp_path / "b", beside=first) as second:
-            assert "may have read until 2026-11-23 03:00" in standing(second)[-1]
+            assert "everything posted since 2026-11-23 03:00" in standing(second)[-1]
             first.slack.refuse.clear()
             await later(second, 120)
             assert "show that it had read until 2026-11-21 03:00" in standing(second)[-1]
@@ -308,7 +308,7 @@ async def test_who_may_not_read_its_own_messages_is_not_new_because_of_it(tmp_pa
         async with world(tmp_path / "b", beside=first) as second:
             await second.run(4)
             assert any("We are sold." in m.words() for m in second.slack.waking())
-            assert "may have read until" in standing(second)[-1]
+            assert "Slack could not be asked whether it was here before" in standing(second)[-1]
             if error == "missing_scope":
                 assert "cannot tell a lost database from a new one: add channels:history" in standing(second)[-1]
                 with pytest.raises(NotifierError, match="add channels:history"):

@@ -300,6 +300,26 @@ async def test_a_malformed_database_at_the_start_is_told_once_a_route_and_not_ag
             assert "Nobody watches @acme" in shouts(w)[-1]
 
 
+@pytest.mark.parametrize(
+    ("error", "remedies"),
+    [
+        ("database is locked", ["Find and end"]),
+        ("database or disk is full", ["Free the disk"]),
+        ("attempt to write a readonly database", ["Let the monitor's user"]),
+        ("[Errno 13] Permission denied: '/data/monitor.db'", ["Let the monitor's user"]),
+        ("database disk image is malformed: row 3", ["Put a good copy"]),
+        ("its journal (-wal) was deleted while it was open", ["Put a good copy"]),
+        ("disk I/O error", ["Free the disk", "put a good copy"]),
+        ("nobody has seen this yet", ["Find and end", "free the disk", "let the monitor's user", "put a good copy"]),
+    ],
+)
+def test_what_to_do_fits_what_is_wrong(error: str, remedies: list[str]) -> None:
+    said = unwritten.remedy(error, Path("/data/monitor.db"))
+    assert said.startswith(remedies[0])
+    assert all(one in said for one in remedies)
+    assert said.count(", or ") == len(remedies) - 1
+
+
 def test_a_unit_that_is_restarted_all_night_reports_every_quarter_of_an_hour(tmp_path: Path) -> None:
     told = 0
     for second in range(0, 8 * 3600, 15):

@@ -276,7 +276,11 @@ class _Looking:
         if "" in said_no:
             self.notes.append(f"somebody who was asked to the shift “{event.title}” is left out: an ATTENDEE cannot be read")
         elif not found:
-            why = "whoever was asked declined" if said_no else "its words name nobody in a form that is understood"
+            why = (
+                "whoever was asked declined"
+                if said_no
+                else "its title does not say who in a form that is understood, like “Social on-call: ann@acme.example”"
+            )
             self.of_nobody.append(f"the shift “{event.title}” names nobody now: {why}")
         return found
 
