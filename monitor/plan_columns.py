@@ -24,7 +24,7 @@ _NAMES = {
     "until": "notafter until",
     "zone": "timezone tz zone timezonename zeitzone fuseauhoraire zonahoraria fusoorario fusohorario tijdzone tidszon часовойпояс"
     " タイムゾーン 时区 시간대",
-    "link": "link linkurl links linkurls ogmetaurl url urls",
+    "link": "link linkurl links linkurls ogmetaurl url urls lien liens enlace enlaces collegamento ссылка リンク 链接 링크",
     "media": "mediaurls mediaurl imageurls imageurl picture pictures image media images photo photos attachments mediafiles bild bilder",
     "gif": "gifurls gifurl gif gifs",
     "video": "videourls videourl videos video",
@@ -35,7 +35,8 @@ _NAMES = {
     " canal canaux plateforme cuenta cuentas redsocial canales plataforma perfil conta contas rede redesocial canais"
     " retesociale canale canali piattaforma profilo netwerk kanaal kanalen tili аккаунт канал соцсеть アカウント チャンネル 账号 平台 渠道 계정 채널",
     "kind": "kind",
-    "by": "approvedby",
+    "by": "approvedby approvedbyname genehmigtvon genehmigtdurch freigegebenvon freigegebendurch freigabedurch freigabevon approuvepar validepar aprobadopor"
+    " aprovadopor approvatoda goedgekeurddoor",
     "external": "externalid",
     "comment": "comments commentstext commenttext commentscontent commentsmessage commentsbody firstcomment firstcommenttext firstcomments followupcomment followupcomments followup followups ersterkommentar premiercommentaire",
     "quotes": "quotes", "answers": "answers", "reposts": "reposts", "poll": "poll", "parts": "parts",
@@ -59,7 +60,7 @@ LISTS = ("link", "media", "gif", "video", "alt", "account", "status", "comment")
 def means(name: str) -> str:
     """Our name for what a column of that name holds, or an empty string. A date's or a time's is `either` where it could be both."""
     whole, short = fold(name), fold(_REMARK.sub("", name))
-    if whole in ("approvedby", "approvedbyname"):
+    if _MEANING.get(whole) == "by":  # holds a word of approval, and a name below it
         return "by"
     return "status" if is_state(name) else _MEANING.get(whole) or _MEANING.get(short, "")
 

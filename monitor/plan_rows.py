@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import date, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from monitor.plan_accounts import names_a_network, network_of
 from monitor.plan_columns import LISTS, MEANINGS, filled, flat, means, quoted, remark, target, tells
 from monitor.plan_names import approves, fold, says_plainly, words_of
 from monitor.plan_status import is_a_state, names_a_state, names_an_approval, says_no, without_states
-from monitor.plan_times import date_order, looks_dated, may_be_dated, order_said, zone_said, zone_unclear
+from monitor.plan_times import calendar_column, date_order, day_in, looks_dated, may_be_dated, order_said, repeats, zone_said, zone_unclear
 
 _LINK = re.compile(r"https?://\S+|www\.\S+|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,12}(?:/\S*)?", re.IGNORECASE)
 _HANDLE = re.compile(r"@\w[\w.@-]*")
@@ -62,12 +62,25 @@ def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]
     _times(columns)
     _states(path, columns)
     dated = any(one.cells for one in columns if one.meaning in ("when", "time", "until"))
-    notes = _unread(path, [one for one in columns if not one.meaning and one.cells], how, dated=dated)
+    used = [one for one in columns if one.meaning]
+    dates = _order(path, used, how)
+    days = {
+        place: day for one in used if one.meaning == "when" for place, cells in one.cells.items() if (day := day_in(str(cells[0]), dates))
+    }
+    unread = [one for one in columns if not one.meaning and one.cells]
+    notes = _unread(path, unread, [one for one in unread if not _repeats(path, one, days)], how, dated=dated)
     if ignored:
         notes.append(f"left out with --ignore: {quoted(one.name for one in ignored)}")
     if silent := [one.name for one in columns if one.meaning == "status" and not one.cells]:
         notes.append(f"empty in every row, so it approves and refuses nothing: {quoted(silent)}")
-    used = [one for one in columns if one.meaning]
+    return Rows(
+        tuple(_row(place, used) for place in range(len(table))), tuple(notes), dates, dated,
+        vouched=next((one.name for one in used if one.meaning == "by" and one.cells), ""),
+    )  # fmt: skip
+
+
+def _order(path: Path, used: list[_Column], how: Reading) -> str:
+    """Dmy, mdy or nothing, as the names of columns or their dates say. Raises PlanError, for unclear zones in names as well."""
     for one in used:
         if one.meaning in ("when", "time", "until") and one.cells and zone_unclear(remark(one.name)):
             raise PlanError(
@@ -78,11 +91,22 @@ def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]
     said = {order for one in when if (order := order_said(remark(one.name)))}
     if len(said | ({how.dates} if how.dates else set())) > 1:
         raise PlanError(f"{path}: the names of the columns say the order of day and month otherwise than --dates, or than each other")
-    dates = date_order(path, (str(cell) for one in when for cells in one.cells.values() for cell in cells), how.dates or "".join(said))
-    return Rows(
-        tuple(_row(place, used) for place in range(len(table))), tuple(notes), dates, dated,
-        vouched=next((one.name for one in used if one.meaning == "by" and one.cells), ""),
-    )  # fmt: skip
+    return date_order(path, (str(cell) for one in when for cells in one.cells.values() for cell in cells), how.dates or "".join(said))
+
+
+def _repeats(path: Path, column: _Column, days: Mapping[int, date]) -> bool:
+    """Whether a column of weekdays, weeks or months only repeats the dates beside it. Raises PlanError where it contradicts one."""
+    if not days or not (what := calendar_column(fold(column.name))):
+        return False
+    cells = [(days[place], str(cell)) for place, cells in column.cells.items() if place in days for cell in cells]
+    said = [repeats(what, cell, day) for day, cell in cells]
+    if False in said and None not in said:
+        day, cell = cells[said.index(False)]
+        raise PlanError(
+            f"{path}: column “{column.name}” says {cell.strip()[:40]!r} beside {day:%A, %Y-%m-%d}; mend one of them, or leave the column out"
+            f" with --ignore {shlex.quote(column.name)}"
+        )
+    return all(said)
 
 
 def _columns(names: list[str], table: list[list[Any] | dict[str, Any]]) -> list[_Column]:
@@ -175,10 +199,10 @@ def _has_to_be_filled(column: _Column) -> bool:
     return not column.meaning and names_an_approval(words_of(column.name))
 
 
-def _unread(path: Path, columns: list[_Column], how: Reading, *, dated: bool) -> list[str]:
-    """A note on the columns that nobody reads. Raises PlanError when one matters, or may be the only one that says when."""
+def _unread(path: Path, columns: list[_Column], asked: list[_Column], how: Reading, *, dated: bool) -> list[str]:
+    """A note on the columns that nobody reads. Raises PlanError when one of those `asked` matters, or may be the only one that says when."""
     wrong = []
-    for one in columns:
+    for one in asked:
         shown = [text for cells in one.cells.values() for cell in cells for text in _shown(cell)]
         telling = [found for text in shown if (found := _tells(text, how))]
         sample = next((text for text in shown if _tells(text, how)), shown[0] if shown else "")

@@ -159,6 +159,41 @@ def may_be_dated(cell: str) -> bool:
     )
 
 
+_CALENDAR = {  # names of columns that people put beside a date
+    "day": "day weekday dayofweek wochentag tag jour joursemaine jourdelasemaine dia diasemana diadelasemana giorno dag",
+    "week": "week weekno weeknumber weekofyear calendarweek kw cw wk woche kalenderwoche semaine semana settimana",
+    "month": "month monat mois mes mese maand", "quarter": "quarter quartal trimestre trimester q",
+}  # fmt: skip
+_OF_CALENDAR = {name: what for what, names in _CALENDAR.items() for name in names.split()}
+
+
+def calendar_column(name: str) -> str:
+    """Day, week, month or quarter, where a column of that folded name tells it of the date beside it; else an empty string."""
+    return _OF_CALENDAR.get(name, "")
+
+
+def day_in(cell: str, order: str) -> date | None:
+    """The day that a cell names, if it can be read."""
+    try:
+        return _date(cell, order)[0]
+    except ValueError:
+        return None
+
+
+def repeats(what: str, cell: str, day: date) -> bool | None:
+    """Whether a cell of a day, week, month or quarter says nothing that this date does not say. None where it may mean something else."""
+    text = _plain(cell).strip(". ")
+    word, _, year = text.partition(" ")
+    if text in _WEEKDAY:
+        return _WEEKDAY[text] == day.weekday()
+    if word in _MONTH and year in ("", str(day.year)):
+        return _MONTH[word] == day.month
+    weeks = {day.isocalendar().week, int(day.strftime("%U")) + 1}  # ISO's, and where it begins on a Sunday
+    same = {"day": {day.day}, "week": weeks, "month": {day.month}, "quarter": {(day.month + 2) // 3}}
+    found = re.fullmatch(r"(?:kw|cw|wk|w|week|woche|q|s)?[ .#-]*(\d{1,2})(?:[ /-]+(\d{4}))?", text)
+    return True if found and int(found[1]) in same[what] and found[2] in (None, str(day.year)) else None
+
+
 def date_order(path: Path, cells: Iterable[str], given: str) -> str:
     """dmy, mdy or nothing: one clear date decides for all of a file. Raises PlanError when none does, or when two differ."""
     if given:

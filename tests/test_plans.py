@@ -373,6 +373,43 @@ def test_a_column_that_matters_and_is_not_understood_stops_the_file(name: str, c
 @pytest.mark.parametrize(
     ("name", "cells"),
     [
+        ("Day", ["Tuesday", "Fri"]), ("Wochentag", ["Dienstag", "Freitag"]), ("Jour", ["mardi", ""]), ("Week", ["49", "52"]), ("KW", ["KW 49", "52"]), ("Month", ["December", "Dec 2026"]),
+        ("Quarter", ["Q4", "4"]), ("Day", ["1", "25"]), ("Monat", ["12", "Dezember"]), ("Tag", ["product", "5"]),
+    ],
+)  # fmt: skip
+def test_a_column_that_repeats_the_date_beside_it_stops_nothing(name: str, cells: list[str]) -> None:
+    file = imported(table(["Date", name, "Text"], ["2026-12-01 09:30", cells[0], TEXT], ["2026-12-25 09:30", cells[1], "Another post"]))
+    assert all(isinstance(row, Plan) for _, row in file.rows)
+    assert f"“{name}”" in file.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "why"),
+    [
+        ("Day", "Friday", "says 'Friday' beside Tuesday, 2026-12-01"), ("Month", "January", "says 'January' beside"), ("Week", "50", "may matter"), ("Quarter", "Q1", "dates"),
+        ("Day", "KW 50", "dates"), ("Go-live", "Tuesday", "dates"), ("Legal", "Tuesday", "dates"), ("Day", "5.12.", "dates"), ("Month", "Dec 2027", "dates"),
+    ],
+)  # fmt: skip
+def test_a_column_beside_the_date_that_says_otherwise_or_more_stops_the_file(name: str, cell: str, why: str) -> None:
+    with pytest.raises(PlanError, match=why):
+        imported(table(["Date", name, "Text"], ["2026-12-01 09:30", cell, TEXT]))
+
+
+@pytest.mark.parametrize(
+    "name", ["Validé par", "Freigegeben von", "Genehmigt durch", "Aprobado por", "Aprovado por", "Approvato da", "Goedgekeurd door"]
+)
+def test_who_approved_is_asked_for_in_every_language(name: str) -> None:
+    file = table(["Text", name], [TEXT, "Claire Petit"], ["Our roadmap is online", "oui"], ["Thank you all", ""])
+    named, yes, nobody = rows(file)
+    assert isinstance(named, Plan)
+    assert named.by == "Claire Petit"
+    assert isinstance(yes, Bad)
+    assert isinstance(nobody, Bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
         ("Draft", ["1", ""]), ("Done", ["x", ""]), ("Fertig?", ["1"]), ("Cancelled", ["", "x", "", ""]), ("annulé ?", ["1"]), ("Ready", ["not yet", "yes"]), ("Go/No-go", ["no-go", "go"]),
         ("OK to post", ["wait for Anna"]), ("Signed off", ["Anna", "Ben"]), ("Spell check", ["1"]), ("On hold since", ["Tuesday's call"]),
         ("On X", ["-", "posted"]), ("LinkedIn", ["1", ""]), ("X/Twitter", ["1"]), ("Entwurf", ["1"]), ("下書き", ["1"]), ("Verdict", ["thumbs down"]), ("rejection_reason", ["", "wrong fee"]), ("Ampel", ["rot"]),
