@@ -191,7 +191,8 @@ def _oddities(store: Store) -> Iterator[str]:
     rows = store.sql.execute("SELECT * FROM oddities ORDER BY last_at DESC").fetchall()
     for row in rows[:_MOST_ODDITIES]:
         what = str(row["what"])
-        kind = "an odd answer of X" if what.startswith(observed.NO_DATA) else "unlike X's documentation"
-        yield f"{kind}, {row['seen']} time(s), last {when(record.moment(row['last_at']))} UTC: {what} (sample: evidence {str(row['sample'])[:12]})"
+        kind = "X gave no data" if what.startswith(observed.NO_DATA) else "unlike X's documentation"
+        seen = f"{kind}, {row['seen']} time(s), last {when(record.moment(row['last_at']))} UTC"
+        yield f"{seen}: {what.removeprefix(observed.NO_DATA)} (sample: evidence {str(row['sample'])[:12]})"
     if len(rows) > _MOST_ODDITIES:
         yield f"and {len(rows) - _MOST_ODDITIES} more, seen before these"

@@ -1,6 +1,6 @@
 """`make eval`: how well posts are told apart, on the corpora in ../shared/data when present.
 
-Prints every figure that the README claims about detection, with counts and 95 % intervals, and writes every
+Prints every figure of docs/figures.md about detection, with counts and 95 % intervals, and writes every
 miss and every false accusation to build/eval/ for reading. Reads the corpora, never copies them.
 """
 
