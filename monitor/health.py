@@ -198,7 +198,10 @@ def recovered(
             f" What was still there has been read and judged{inside}"
         )
     else:
-        said = f"Being read again since {now:%H:%M:%S} UTC.{since} Everything posted in between{whose} has been read and judged{inside}"
+        said = (
+            f"Being read again since {now:%H:%M:%S} UTC.{since} Everything posted in between{whose} that was not deleted again has"
+            f" been read and judged{inside}"
+        )
     return ". ".join(filter(None, (said, left)))
 
 

@@ -269,7 +269,7 @@ class SelfCheck:
                     counts[_CAME_TO[severity] + (f" (INC-{incident})" if incident else "")] += number
         total = sum(counts.values())
         listed = ", ".join(f"{number} {what}" for what, number in counts.items())
-        nothing = "nothing was posted" if health.gaps_of(theirs, opened_at) else ""
+        nothing = "no post of that time is there" if health.gaps_of(theirs, opened_at) else ""
         return f"{total} post(s), {listed}" if total else nothing
 
     def audit(self) -> tuple[str, ...]:

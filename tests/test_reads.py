@@ -257,7 +257,7 @@ def reading(name: str = "acme", **more: Any) -> health.Reading:
     [
         (("@gone on X",), (), "No longer configured; not checked: @gone on X", "read and judged"),
         (("@gone on X",), (reading(),), "No longer configured; not checked: @gone on X", "read and judged"),
-        (("@acme on X", "@gone on X"), (reading(),), "posted in between of @acme on X has been read and judged. No longer configured", "gone on X has"),
+        (("@acme on X", "@gone on X"), (reading(),), "posted in between of @acme on X that was not deleted again has been read and judged. No longer configured", "gone on X has"),
         (("@acme on X", "@gone on X"), (reading(failures=1),), "", "judged"),
         ((), (), "No longer configured; not checked: ", "read and judged"),
     ],

@@ -96,8 +96,20 @@ async def test_blindness_closes_after_two_good_reads_and_says_which_gap_was_chec
         w.x.faults.script.clear()
         await w.run(20)
         assert "Nothing was read from 03:00:10 to 03:01:" in root.words()
-        assert "Everything posted in between has been read and judged" in root.words()
+        assert "Everything posted in between that was not deleted again has been read and judged: 1 post(s), 1 paged" in root.words()
         assert any("Posted while nobody looked." in m.words() for m in w.slack.waking())
+
+
+async def test_what_was_posted_and_deleted_while_nobody_looked_is_not_said_never_to_have_been(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.change("acme", protected=True)
+        await w.run(90)
+        w.x.delete("acme", w.x.post("acme", "For followers only: send BTC."))
+        w.x.change("acme", protected=False)
+        await w.run(30)
+        (blind,) = [i for i in w.service.store.incidents() if i.subject.startswith("blind")]
+        assert blind.state is State.RESOLVED
+        assert "that was not deleted again has been read and judged: no post of that time is there" in blind.cause
 
 
 def test_what_of_a_gap_is_not_yet_checked_is_said() -> None:
