@@ -131,9 +131,45 @@ def test_a_shift_called_off_in_its_title_names_nobody_of_those_invited(title: st
     assert not named(f"{title}: ann@acme.example")
 
 
+@pytest.mark.parametrize("title", [
+    "Ann on leave", "Ann off", "Out: Ann", "Holiday: Ann", "Day off", "Ann - absence", "Lunch", "Training", "Elternzeit", "Feiertag", "Not on call this week", "On-call: Ben (Ann off)",
+    "Needs cover", "Swap wanted", "Open shift", "Ann can't do her shift", "Shift: Ann → Ben", "On-call Ann -> Ben", "TBD",
+])  # fmt: skip
+def test_whoever_is_invited_to_what_is_no_shift_of_theirs_is_not_named(title: str) -> None:
+    found = shifts.look(calendar(event("ATTENDEE:mailto:ann@acme.example", f"SUMMARY:{title}"), event(BEN)), NOW)
+    assert found.names == ("ben@acme.example",)
+    assert "names nobody now: its title says" in found.notes[0]
+
+
+@pytest.mark.parametrize("says", [(BEN, "SEQUENCE:1"), (ANN, "SEQUENCE:1", "STATUS:CANCELLED"), (BEN, *THIS_WEEK)])
+def test_a_later_calendar_of_a_file_changes_the_shifts_of_an_earlier_one(says: tuple[str, ...]) -> None:
+    instance = says[2:] == THIS_WEEK
+    first = event("UID:1", ANN, times=WEEKLY) if instance else event("UID:1", ANN)
+    second = event("UID:1", *says, times=()) if instance else event("UID:1", *says)
+    for both in (calendar(first) + calendar(second), calendar(second) + calendar(first)):
+        assert shifts.look(both, NOW).names == (("ben@acme.example",) if BEN in says else ())
+
+
+@pytest.mark.parametrize("arrow", ["->", "–>", ">>", " > ", "→"])
+def test_whoever_hands_over_by_an_arrow_is_not_named(arrow: str) -> None:
+    assert not named(f"On-call: ann@acme.example {arrow} ben@acme.example")
+
+
 @pytest.mark.parametrize(
     "title",
-    ["Social on-call", "Holiday cover", "Reports", "Candle night shift", "Astreinte réseaux", "Rufbereitschaft", "当番", "Void Games"],
+    [
+        "Off-hours on-call",
+        "Out-of-hours shift",
+        "On-call no. 2",
+        "Social on-call",
+        "Holiday cover",
+        "Reports",
+        "Candle night shift",
+        "Astreinte réseaux",
+        "Rufbereitschaft",
+        "当番",
+        "Void Games",
+    ],
 )
 def test_a_shift_that_takes_place_names_who_was_invited(title: str) -> None:
     found = shifts.look(calendar(event("ATTENDEE:mailto:ann@acme.example", f"SUMMARY:{title}")), NOW)

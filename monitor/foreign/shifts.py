@@ -13,7 +13,7 @@ from monitor.foreign import ics
 from monitor.foreign.bounds import Bounds, ForeignError, counted
 from monitor.foreign.ics import Event, Property, plain
 from monitor.foreign.series import TIME, Place, Series, days, too_often
-from monitor.foreign.summary import ADDRESS, called_off, named
+from monitor.foreign.summary import ADDRESS, called_off, named, not_on_shift
 from monitor.foreign.zones import zone
 
 MOST_NOTES = 20
@@ -90,7 +90,7 @@ class _Looking:
         series: dict[str, list[Event]] = {}
         for number, event in enumerate(self._file.events):
             uid = event.first("UID")
-            series.setdefault(f"{event.calendar} {uid.value.strip()}" if uid else f"event {number}", []).append(event)
+            series.setdefault(f"uid {uid.value.strip()}" if uid else f"event {number}", []).append(event)
         for events in series.values():
             yield from self._of_series(events)
 
@@ -268,10 +268,10 @@ class _Looking:
         if self._is_off(event, master):
             return []
         words, series = (" ".join(plain(one.value) for one in each.every("SUMMARY")) for each in (event, master))
-        if off := called_off(words) or called_off(series):
+        asked, said_no = _asked(event)
+        if off := called_off(words) or called_off(series) or (asked and (not_on_shift(words) or not_on_shift(series))):
             self.of_nobody.append(f"the shift “{event.title}” names nobody now: its title says “{off}”")
             return []
-        asked, said_no = _asked(event)
         found = asked or ([] if "" in said_no else [name for name in named(words) if name not in said_no])
         if "" in said_no:
             self.notes.append(f"somebody who was asked to the shift “{event.title}” is left out: an ATTENDEE cannot be read")

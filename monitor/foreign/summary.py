@@ -30,7 +30,12 @@ _OTHERWISE = re.compile(  # no list of these is whole: each only keeps a person 
     r"|after|formerly|was|to|ping|e-?mail|mail|notify|tell|if|with|from|needs?|needed"
     r"|wanted|request\w*|who|open|hand-?(?:over|off)s?|train\w*|shadow\w*|retro\w*|review\w*|meetings?|1:1|plan(?:ning|s)?"
     r"|interview\w*|lunch|dinner|party|birthday|appointments?|sync|stand-?up|workshop|onboarding|demo|kick-?off|post-?mortem"
-    r"|frei|cong[eé]s?|absent\w*|ferie)\b|\?",
+    r"|frei|cong[eé]s?|absent\w*|ferien?|feiertag\w*|doctor|dentist)\b|\?",
+    re.IGNORECASE,
+)
+_NOT_ON = re.compile(  # whoever was invited to that is away, or still looked for
+    r"\b(?:not?(?!\.)|off(?![- ]hours)|out(?![- ]of[- ]hours)|away|absen\w+|(?:on|parental|maternity|annual|sick) leave|can(?:no|[’']?)t|(?:is|wo|does)n[’']?t"
+    r"|needs?|needed|wanted|open|offered|tb[adc]|frei|elternzeit|offen|gesucht|cong[eé]s?)\b|[-=–—]>|[→➜➔⇒⟶]",
     re.IGNORECASE,
 )
 _PLAIN = re.compile(  # says when, or which team
@@ -40,7 +45,8 @@ _PLAIN = re.compile(  # says when, or which team
 )
 _DISPLAYED = r"[\w.'-]{1,40}(?:\s[\w.'-]{1,40}){0,3}\s*[<(]\s*"  # Alice Smith <
 _BETWEEN = re.compile(
-    rf"(?!\s*[-=]+>)[\s,;&+/|)>–—-]*(?:\band\b)?\s*(?:(?:primary|secondary|back-?up)\s*:?\s*)?(?:{_DISPLAYED})?[\s(<]*", re.IGNORECASE
+    rf"(?!\s*[-=–—]+\s*>|\s+>|\s*>{{2}})[\s,;&+/|)>–—-]*(?:\band\b)?\s*(?:(?:primary|secondary|back-?up)\s*:?\s*)?(?:{_DISPLAYED})?[\s(<]*",
+    re.IGNORECASE,
 )
 _INSTEAD = re.compile(r"\b(?:for|instead of|replac(?:es|ing)|covers|from|was)\s*[<(]?\s*$", re.IGNORECASE)
 
@@ -48,6 +54,12 @@ _INSTEAD = re.compile(r"\b(?:for|instead of|replac(?:es|ing)|covers|from|was)\s*
 def called_off(text: str) -> str:
     """The word of a summary that says that the shift does not take place, or not with who is written there; else an empty string."""
     found = _CALLED_OFF.search(unicodedata.normalize("NFKC", text))
+    return found[0] if found else ""
+
+
+def not_on_shift(text: str) -> str:
+    """The word of an invitation that says that whoever was asked is not on shift by it, or that it is no shift; else an empty string."""
+    found = _NOT_ON.search(text) or (None if _DUTY.search(text) else _OTHERWISE.search(text))
     return found[0] if found else ""
 
 
