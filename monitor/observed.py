@@ -26,6 +26,7 @@ log = logging.getLogger("monitor.observed")
 
 MOST_TOLD = 20  # oddities that somebody is told of; more are counted
 MOST_KEPT = 200  # with a sample each: X must not fill our disk with words that are always new
+MOST_COUNTED = 20_000  # resources of a kind that are remembered as counted today; the database knows them all
 NO_DATA = "an answer without data: "
 _SAMPLE = 200_000  # bytes
 
@@ -55,6 +56,8 @@ class Observed:
     def billed(self, kind: str, identifiers: Iterable[str]) -> None:
         """Each counts once a UTC day."""
         key = (f"{self.clock().astimezone(UTC):%Y-%m-%d}", kind)
+        if len(self._known.get(key, ())) > MOST_COUNTED:
+            self._known[key].clear()
         if key not in self._known:  # a new day; what an earlier process counted is known to the store
             self._known = {k: v for k, v in self._known.items() if k[0] == key[0]} | {key: set()}
         fresh = set(identifiers) - self._known[key]

@@ -104,6 +104,17 @@ async def test_what_was_billed_survives_a_restart_and_is_counted_once(tmp_path: 
         assert observed.days(w.service.store) == first
 
 
+async def test_a_day_of_floods_is_counted_once_and_not_kept_in_memory(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        seen = w.service.observed
+        for number in range(30):
+            for again in (number, max(0, number - 1)):
+                seen.billed("post", [str(10_000 * number + n) for n in range(1_000)] + [str(10_000 * again + n) for n in range(1_000)])
+            seen.flush()
+        assert observed.days(w.service.store)["2026-11-21"]["post"] == 30_001, "and the baseline's"
+        assert sum(map(len, seen._known.values())) < observed.MOST_COUNTED + 3_000
+
+
 async def month(w: World, dice: random.Random, days: int, posts: int) -> None:
     """So many days with posts at any hour, most of them planned."""
     for day in range(days):
