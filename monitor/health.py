@@ -347,7 +347,12 @@ def symptoms(v: Vitals) -> tuple[Symptom, ...]:
         reason = f"Slack counts {v.connections} connections, {v.expected} are ours: another process with our app token takes clicks and loses them"
         say("connections", "Somebody else gets our clicks", reason)
     if v.engine:
-        say("engine", "Posts are judged wrongly", f"{v.engine}: do not rely on silence until this is mended", worse=True)
+        say(
+            "engine",
+            "Posts are judged wrongly",
+            f"{v.engine}: do not rely on silence, look at the accounts yourself until this is mended",
+            worse=True,
+        )
     for route, seconds in v.routes:
         say(f"route-{route}", f"{route} takes no pages", f"a page has waited for {seconds:.0f} s; other routes carry it meanwhile")
     _say_of_reading(v, say)

@@ -108,8 +108,8 @@ def profile(store: Store, outbox: Outbox, account: Account, now: datetime) -> Pr
         why = type(error).__name__
     log.error("the stored profile of %s cannot be read (%s)", account.key, why)
     sentence = (
-        f"what its profile looked like is damaged in the database ({why}), so that a change of it cannot be noticed: what it looks like "
-        "at the next read is taken for right. Look at its name, handle, bio, link and pinned post"
+        f"its stored profile is damaged in the database ({why}), so that a change made meanwhile cannot be noticed: the next one that is "
+        "read is taken for right. Look yourself at its name, handle, bio, link and pinned post"
     )
     with store.transaction():
         stood = store.account(account.key, account.handle)["profile"]

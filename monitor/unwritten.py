@@ -33,7 +33,7 @@ _REMEDIES = {  # by the words of SQLite, of the system and of `connection`
     "find and end whoever holds it (`fuser -v {0}`)": ("locked",),
     "free the disk": ("full", "No space left", "I/O error"),
     "let the monitor's user write {0} and its folder": ("readonly", "Read-only", "unable to open", "Permission denied"),
-    "put a good copy in the place of {0}, without the -wal and -shm beside the old one": (
+    "stop the monitor, put a good copy in the place of {0}, remove {0}-wal and {0}-shm and start it": (
         "malformed",
         "not a database",
         "was open",
@@ -143,7 +143,7 @@ async def tell_stop(
     """We cannot go on, and stop. Returns seconds, see `_report`."""
     text = (
         f"🔴 {_listed(words)}hijack-monitor {problem} and stops. "
-        f"Nobody watches {_names(config)}: look there yourself. {remedy}; it starts again by itself"
+        f"Nobody watches {_names(config)}: look there yourself. {remedy}. Unless it is stopped it starts again by itself"
     )
     return await _report(Reported(config.data_dir), text, words, routes, clock())
 
@@ -225,7 +225,7 @@ async def tell_stuck(config: Config, secrets: Mapping[str, str], clock: Callable
     """We do not watch yet. Returns seconds, see `_report`. Raises ConfigError."""
     text = (
         f"🔴 hijack-monitor cannot start: {config.database}: {why}. Nobody watches {_names(config)}: look there yourself. "
-        f"{remedy(why, config.database)}; it begins by itself as soon as it can write"
+        f"{remedy(why, config.database)}. Unless it is stopped it begins by itself as soon as it can write"
     )
     async with http_session() as session:
         routes = build_routes(config, session, dict(secrets) | {"install_key": "0" * 64}, clock)  # nothing here is sealed with it
