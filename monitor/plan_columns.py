@@ -111,6 +111,15 @@ def filled(value: object) -> bool:
     return bool(value.strip()) if isinstance(value, str) else value not in (None, [], {})
 
 
+_FOR_NOTHING = "- – — -- / n/a n.a. na none nil no nein non kein keine keins aucun aucune ninguno ninguna nessuno nessuna"
+_NOTHING = frozenset(_FOR_NOTHING.split())
+
+
+def is_nothing(meaning: str, cell: object) -> bool:
+    """Whether a cell for what stands beside the text says in a word that there is none: a post is known by less then, never excused."""
+    return meaning in LISTS and meaning not in ("account", "status") and str(cell).strip().lower() in _NOTHING
+
+
 def quoted(names: Iterable[str]) -> str:
     """For people."""
     return ", ".join(f"“{name if len(name) <= 60 else name[:60] + '…'}”" for name in names)

@@ -12,7 +12,7 @@ from typing import Any
 
 from monitor.plan import PlanError, Reading
 from monitor.plan_accounts import names_a_network, network_of
-from monitor.plan_columns import LISTS, MEANINGS, filled, flat, means, quoted, remark, target, tells
+from monitor.plan_columns import LISTS, MEANINGS, filled, flat, is_nothing, means, quoted, remark, target, tells
 from monitor.plan_names import approves, fold, says_plainly, words_of
 from monitor.plan_status import is_a_state, names_a_state, names_an_approval, says_no, without_states
 from monitor.plan_times import calendar_column, date_order, day_in, looks_dated, may_be_dated, order_said, repeats, zone_said, zone_unclear
@@ -60,6 +60,9 @@ def rows_of(path: Path, names: list[str], table: list[list[Any] | dict[str, Any]
     ignored = _as_told(path, columns, how)
     columns = [one for one in columns if one not in ignored]
     _times(columns)
+    for one in columns:
+        kept = {place: [cell for cell in cells if not is_nothing(one.meaning, cell)] for place, cells in one.cells.items()}
+        one.cells = {place: cells for place, cells in kept.items() if cells}
     _states(path, columns)
     dated = any(one.cells for one in columns if one.meaning in ("when", "time", "until"))
     used = [one for one in columns if one.meaning]

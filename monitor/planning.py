@@ -132,7 +132,7 @@ def _approved(row: Row, whole: Rows, how: Reading) -> None:
     by = str(row.values.get("by", "")).strip()
     if whole.vouched and not names_somebody(by):
         raise NotApprovedError(
-            f"column “{whole.vouched}”: found {by[:60]!r}, expected the name of who approved it, like Anna Lee or anna@acme.example"
+            f"column “{whole.vouched}”: found {by[:60]!r}, expected the name of who approved it, like Anna Lee, or an e-mail address"
         )
 
 
@@ -183,7 +183,7 @@ def _content(row: Row, how: Reading) -> _Content:
     kind, shown = references.named(kind_named(str(values.get("kind", "post"))), values)
     text = references.with_choices(text, values)
     if wrong := next((link for link in links if not _ADDRESS.fullmatch(link)), ""):
-        raise ValueError(f"column “{row.names['link']}”: found {wrong[:60]!r}, expected web addresses, like https://acme.example/fees")
+        raise ValueError(f"column “{row.names['link']}”: found {wrong[:60]!r}, expected web addresses, with blanks between")
     times = (str(values.get(name)) for name in ("when", "time", "until"))
     return _Content(kind, (text, *more), tuple(links), pictured, shown, (kind, text, *more, links, media, *times, *beside, *shown))
 

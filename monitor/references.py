@@ -23,9 +23,7 @@ def post_named(name: str, value: str) -> str:
     """The id of a post from its id or link. Raises ValueError."""
     found = _ID.fullmatch(value) or _LINK.fullmatch(value)
     if found is None:
-        raise ValueError(
-            f"{name}: found {value[:80]!r}, expected a post's id or its link, like https://x.com/acme/status/1993000000000000000"
-        )
+        raise ValueError(f"{name}: found {value[:80]!r}, expected a post's id, like 1993000000000000000, or its link")
     return found[found.re.groups]
 
 

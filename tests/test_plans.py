@@ -15,6 +15,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from monitor import safe
 from monitor.foreign import plan as reader
 from monitor.foreign.bounds import Bounds
 from monitor.model import Account
@@ -646,6 +647,25 @@ def test_bars_between_blanks_part_a_thread_only_when_that_is_said() -> None:
     assert isinstance(thread, Plan)
     assert isinstance(text, Plan)
     assert (thread.more, text.text) == (("Acme winter cup",), "LIVE || Acme winter cup")
+
+
+@pytest.mark.parametrize("nothing", ["-", "—", "n/a", "None", "NO", "keine", "aucun"])
+@pytest.mark.parametrize("name", ["Link", "Image", "Video", "Alt text", "First comment"])
+def test_a_word_for_nothing_beside_the_text_is_nothing_and_for_a_state_it_is_a_no(name: str, nothing: str) -> None:
+    (plan,) = rows(table(["Text", name], [TEXT, nothing]))
+    assert isinstance(plan, Plan)
+    assert (plan.links, plan.media, plan.files, plan.alt, plan.more) == ((), 0, (), (), ())
+    (bad,) = rows(table(["Text", name, "Status"], [TEXT, nothing, nothing]))
+    assert isinstance(bad, Bad)
+
+
+@pytest.mark.parametrize(("name", "cell"), [("Link", "later"), ("quotes", "later"), ("answers", "later"), ("Approved by", "later")])
+def test_what_is_expected_is_shown_as_it_has_to_be_written(name: str, cell: str) -> None:
+    (bad,) = rows(table(["Text", name], [TEXT, cell]))
+    assert isinstance(bad, Bad)
+    shown = safe.for_terminal(bad.reason)
+    assert "[.]" not in shown
+    assert "hxxp" not in shown
 
 
 # --- accounts ---------------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def test_a_post_is_named_by_its_id_or_link(written: str) -> None:
      f"https://x.com/acme/status/{ID}abc", f"https://x.com/acme/status/{ID} and more", f"{ID}?s=20", "https://x.com/acme/status/", f"https://x.com/acme/likes/{ID}"],
 )  # fmt: skip
 def test_anything_else_is_refused_with_what_was_expected(written: str) -> None:
-    with pytest.raises(ValueError, match="expected a post's id or its link"):
+    with pytest.raises(ValueError, match="expected a post's id, like 1993000000000000000, or its link"):
         references.post_named("quotes", written)
 
 
