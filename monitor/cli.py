@@ -87,8 +87,10 @@ def demo(story: str, keep: bool, svg: str | None) -> None:  # noqa: FBT001 - the
 @configured
 def drill(config: Config, wait: int, who: str | None) -> None:
     """Page on-call with a marked drill through the running daemon, and wait for the acknowledgement."""
-    from monitor import preflight
+    from monitor import desk, lock, preflight
 
+    if not lock.is_locked(config.data_dir):
+        raise desk.DeskError("the daemon does not run, and nothing else pages: `sudo systemctl start hijack-monitor`, then once more")
     sys.exit(preflight.drill(open_store(config), config, actor(who), wait))
 
 

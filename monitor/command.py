@@ -107,8 +107,8 @@ def signing_secret(config: Config, store: Store) -> bytes:
     secret = assembly.load_key(config, given) if here or not known else b""
     if known and (not secret or signing.fingerprint(signing.public(secret)) != known):
         raise ConfigError(
-            f"install_key: the daemon signs with key {known}, which this shell does not have; give it the same credential, "
-            "like `CREDENTIALS_DIRECTORY=/etc/hijack-monitor hijack-monitor incidents export 42`"
+            f"install_key: the daemon signs with key {known}, which this shell does not have: run this with the unit's "
+            "credentials, as the README shows for `check --live`"
         )
     return secret
 

@@ -336,7 +336,7 @@ def drill(store: Store, config: Config, who: str, wait: int) -> int:
             )
             return 0
         time.sleep(0.5)
-    click.echo("not acknowledged in time" if accepted else "no channel accepted it: is the daemon running?")
+    click.echo("not acknowledged in time" if accepted else "no channel accepted it: `hijack-monitor status` says more")
     return 1
 
 

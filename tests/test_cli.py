@@ -64,6 +64,12 @@ def run_in(folder: Path) -> Run:
     return invoke
 
 
+def test_a_drill_that_no_daemon_would_page_is_refused_before_it_is_written(run: Run) -> None:
+    refused = run("drill", "--wait", "0")
+    assert (refused.exit_code, "the daemon does not run" in refused.output) == (1, True)
+    assert json.loads(run("incidents", "list", "--json").output) == []
+
+
 def test_a_post_is_added_listed_shown_and_withdrawn(run: Run) -> None:
     added = run("posts", "add", "Fees fall on Monday. https://acme.example/fees", "--as", "carla")
     assert added.exit_code == 0, added.output
