@@ -142,7 +142,7 @@ async def tell_stop(
 ) -> float:  # fmt: skip
     """We cannot go on, and stop. Returns seconds, see `_report`."""
     text = (
-        f"🔴 {_listed(words)}hijack-monitor {problem} and stops. "
+        f"🔴 {_listed(words)}hijack-monitor stops because it {problem}. "
         f"Nobody watches {_names(config)}: look there yourself. {remedy}. Unless it is stopped it starts again by itself"
     )
     return await _report(Reported(config.data_dir), text, words, routes, clock())

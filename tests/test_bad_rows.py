@@ -56,7 +56,7 @@ async def test_a_fault_of_ours_that_no_row_explains_is_told_as_one(tmp_path: Pat
         await w.run(10)
         assert (before, w.service.broken) == ("", "cannot send pages (TypeError)")
         (said,) = [m.text for m in w.slack.messages.values() if "Nobody watches @acme" in m.text]
-        assert "cannot send pages (TypeError) and stops" in said
+        assert "stops because it cannot send pages (TypeError)" in said
         assert "journalctl" in said
         assert "fuser" not in said, "nobody holds anything"
 

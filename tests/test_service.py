@@ -612,7 +612,7 @@ async def test_a_start_that_can_watch_nothing_tells_every_route_before_it_ends(t
                 await w.service.watch_accounts()
         (told,) = [m.words() for m in w.slack.messages.values() if "cannot watch anything" in m.words()]
         assert "@gone: its id could not be looked up" in told
-        assert "set `id` of the right one" in told
+        assert "set the `id` of ours" in told
 
 
 def unknown(w: World, *handles: str) -> None:
