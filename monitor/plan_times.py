@@ -36,6 +36,7 @@ _DAYS = (
     "sunday sun sonntag dimanche dim domingo domenica zondag",
 )  # fmt: skip
 _WEEKDAY = {word: number for number, words in enumerate(_DAYS) for word in words.split()}
+_SHORT_DAYS = {"mo": (0,), "di": (1, 6), "mi": (2,), "do": (3, 6), "fr": (4,), "sa": (5,), "so": (6,)}  # di is Dienstag or dimanche
 _NEAR = ("next", "this", "end", "of", "mid", "early", "late", "morning", "noon", "afternoon", "evening", "am", "pm")
 _BETWEEN = ("the", "de", "le", "den", "der", "di", "del", "el", "am", "do")
 _LETTERS = r"[^\W\d_]+"
@@ -47,7 +48,7 @@ _BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)(?=t|$)")
 _COMMA = re.compile(r"(?<!\S)(\d{5}),(\d+)(?!\S)")  # of a serial, where commas part decimals
 _SERIAL = re.compile(r"(\d{5})(\.\d+)?")
 _SERIALS = range(36_526, 73_051)  # the days of Excel from 2000 to 2099
-_CLOCK = re.compile(r"(\d{1,2})(?:[:.h](\d\d)(?:[:.](\d\d)(?:[.,]\d+)?)?|h)?\s*([ap]\.?\s?m\.?)?(?:\s?(?:uhr|h))?")
+_CLOCK = re.compile(r"(\d{1,2})(?:(?:[:.]|\s?(?:h|uhr)\s?)(\d\d)(?:[:.](\d\d)(?:[.,]\d+)?)?|h)?\s*([ap]\.?\s?m\.?)?(?:\s?(?:uhr|h))?")
 _BASIC_CLOCK = re.compile(r"(\d\d)(\d\d)(\d\d)?")
 _REGION = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_+-]+)+\d*")
 _ENDS_IN_ZONE = re.compile(
@@ -184,8 +185,8 @@ def repeats(what: str, cell: str, day: date) -> bool | None:
     """Whether a cell of a day, week, month or quarter says nothing that this date does not say. None where it may mean something else."""
     text = _plain(cell).strip(". ")
     word, _, year = text.partition(" ")
-    if text in _WEEKDAY:
-        return _WEEKDAY[text] == day.weekday()
+    if days := _weekdays(text):
+        return day.weekday() in days
     if word in _MONTH and year in ("", str(day.year)):
         return _MONTH[word] == day.month
     weeks = {day.isocalendar().week, int(day.strftime("%U")) + 1}  # ISO's, and where it begins on a Sunday
@@ -304,7 +305,7 @@ def _serial(text: str) -> re.Match[str] | None:
 
 def _date(original: str, order: str) -> tuple[date, str]:
     """The day, and the text behind it. Raises ValueError."""
-    text, weekday = _without_weekday(_plain(original))
+    text, weekdays = _without_weekday(_plain(original))
     if serial := _serial(text.partition(" ")[0]):
         seconds = round(float(serial[2] or 0) * 86_400)
         day = date(1899, 12, 30) + timedelta(days=int(serial[1]) + seconds // 86_400)
@@ -331,7 +332,7 @@ def _date(original: str, order: str) -> tuple[date, str]:
         day = date(year, month, number)
     except ValueError as error:
         raise ValueError(f"time: found {original!r}: {error}") from None
-    if weekday is not None and day.weekday() != weekday:
+    if weekdays and day.weekday() not in weekdays:
         raise ValueError(f"time: found {original!r}, and {day} is a {day:%A}")
     return day, _behind(text[found.end() :], original)
 
@@ -340,13 +341,18 @@ def _behind(rest: str, original: str) -> str:
     """What stands behind a date, without a word between. Raises ValueError."""
     if re.match(r"t?-|\s+-\d", rest):
         raise ValueError(f"time: found {original!r}: a time, or an offset from UTC? Write the time behind a blank, like 2026-12-01 09:30")
-    return re.sub(r"^(?:- )?(?:t|at|um|a las|alle|\ba\b|@)?\s?(?=\d)", "", rest.strip())
+    return re.sub(r"^(?:- )?(?:t|at|um|a las|alle|ore|kl\.?|om|as|\ba\b|@)?\s?(?=\d)", "", rest.strip())
 
 
-def _without_weekday(text: str) -> tuple[str, int | None]:
+def _without_weekday(text: str) -> tuple[str, tuple[int, ...]]:
     word = re.match(rf"({_LETTERS})\.? ", text)
-    number = _WEEKDAY.get(word[1]) if word else None
-    return (text[word.end() :], number) if word and number is not None else (text, None)
+    days = _weekdays(word[1]) if word else ()
+    return (text[word.end() :], days) if word and days else (text, ())
+
+
+def _weekdays(word: str) -> tuple[int, ...]:
+    """Which days of the week a word can mean."""
+    return (_WEEKDAY[word],) if word in _WEEKDAY else _SHORT_DAYS.get(word, ())
 
 
 def _slashed(match: re.Match[str], order: str, original: str) -> tuple[str, str, str]:
