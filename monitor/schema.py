@@ -368,6 +368,7 @@ def connect(path: Path, patience: int = PATIENT) -> Connection:
         private.create(path)  # SQLite gives its journal the mode of the database
     connection = sqlite3.connect(path, timeout=patience / 1000, isolation_level=None, factory=Connection)
     connection.row_factory = sqlite3.Row
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")  # one damaged byte must not keep all rows of a query from us
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={patience}"):
         connection.execute(f"PRAGMA {pragma}")
     if not _steps.keys() <= _applied(connection):

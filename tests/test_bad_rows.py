@@ -167,3 +167,21 @@ async def test_a_self_check_that_fails_is_told_inside_and_outside(tmp_path: Path
         assert {i.state for i in w.service.store.incidents() if i.subject == "blind:self-check"} == {State.RESOLVED}
         assert not w.service.audit()
         assert not w.service.broken
+
+
+@pytest.mark.parametrize(
+    "where", ["approved.text", "silences.words", "incidents.headline", "pages.reason", "accounts.handle", "audit.detail"]
+)
+async def test_a_byte_that_is_no_text_stops_nobody(tmp_path: Path, where: str) -> None:
+    async with world(tmp_path) as w:
+        w.register("Fees fall on Monday.")
+        w.x.post("acme", "We are sold.")
+        await w.run(2)
+        begin_silence(w)
+        table, column = where.split(".")
+        w.service.store.sql.execute(f"UPDATE {table} SET {column} = CAST({column} || x'ff' AS TEXT)")
+        w.service.judge.start_over()
+        w.x.post("acme", "And the league is sold as well.")
+        await w.run(15)
+        assert not w.service.broken
+        assert any("league is sold" in m.words() for m in w.slack.messages.values())
