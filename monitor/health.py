@@ -170,7 +170,7 @@ def named_post(reason: str) -> str:
 
 def recovered(
     subject: str, names: tuple[str, ...], opened_at: datetime, readings: tuple[Reading, ...], now: datetime, contents: str = "",
-    unread: str = "",
+    unread: str = "", *, comes_and_goes: bool = False,
 ) -> str:  # fmt: skip
     """What to say when every account that is still configured has been read twice since, or an empty string: which gap was and was
     not checked, and what was in it. Of an account that is configured no longer nothing is claimed, nor of a post that nobody has read.
@@ -184,7 +184,8 @@ def recovered(
     gone = [] if _is_of(subject, theirs) else [n for n in names if n not in known]
     left = f"No longer configured; not checked: {', '.join(gone)}" if gone else ""
     gaps = gaps_of(theirs, opened_at)
-    since = f" Nothing was read from {min(g[0] for g in gaps):%H:%M:%S} to {max(g[1] for g in gaps):%H:%M:%S} UTC." if gaps else ""
+    failed = "Reads failed again and again" if comes_and_goes else "Nothing was read"
+    since = f" {failed} from {min(g[0] for g in gaps):%H:%M:%S} to {max(g[1] for g in gaps):%H:%M:%S} UTC." if gaps else ""
     missing = [f"{r.name}: {r.missed}" for r in theirs if r.missed]
     inside = f": {contents}" if contents else ""
     whose = f" of {', '.join(known)}" if gone else ""

@@ -34,6 +34,8 @@ DRILL_LASTS = timedelta(hours=1)
 WAITED, WAITED_SLACK = timedelta(seconds=60), timedelta(seconds=150)  # of a waking page on one route
 LATE_REMEMBERED = timedelta(minutes=1)
 STALE = timedelta(minutes=1)  # an outcome of the audit
+FLAPPING = timedelta(minutes=10)  # blindness that comes again so soon after it was over is one that comes and goes
+STEADY = timedelta(minutes=5)  # without a gap: then it is over for good
 LASTING = timedelta(seconds=10)  # of a check that fails; what one row spoils is set aside sooner
 LOOK = "whether accounts are read"
 T = TypeVar("T")
@@ -244,10 +246,22 @@ class SelfCheck:
         if incident.subject.startswith("blind:read:"):
             return self._reads.over(incident.subject, incident.hosts, incident.opened_at)
         theirs = health.concerned(incident.subject, incident.hosts, readings)
+        comes_and_goes = self._comes_and_goes(incident)
+        if comes_and_goes:  # whoever owns the account can protect it and show it again: that must not wake people each time
+            if any(r.gap and now - r.gap[1] < STEADY for r in theirs):
+                return ""
+            readings = tuple(replace(r, gap=(min(r.gap[0], incident.opened_at), r.gap[1])) if r.gap else r for r in readings)
+            theirs = health.concerned(incident.subject, incident.hosts, readings)
         named = health.named_post(incident.reason)
         unread = "" if any(self._store.has(r.key, named) for r in theirs) else named
         contents = self._contents(theirs, incident.opened_at)
-        return health.recovered(incident.subject, incident.hosts, incident.opened_at, readings, now, contents, unread)
+        return health.recovered(
+            incident.subject, incident.hosts, incident.opened_at, readings, now, contents, unread, comes_and_goes=comes_and_goes
+        )
+
+    def _comes_and_goes(self, incident: Incident) -> bool:
+        earlier = (i.resolved_at for i in self._store.incidents_of(incident.subject) if i.id < incident.id)
+        return any(at and incident.opened_at - at < FLAPPING for at in earlier)
 
     def _route_over(self, route: str, incident: Incident) -> str:
         """A route takes pages again when it took one. That none waits for it any more proves nothing."""

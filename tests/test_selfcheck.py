@@ -112,6 +112,19 @@ async def test_what_was_posted_and_deleted_while_nobody_looked_is_not_said_never
         assert "that was not deleted again has been read and judged: no post of that time is there" in blind.cause
 
 
+async def test_an_account_that_is_hidden_and_shown_again_and_again_wakes_nobody_each_time(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.run(400, meanwhile=lambda elapsed: w.x.change("acme", protected=bool(elapsed // 25 % 2)))
+        w.x.change("acme", protected=False)
+        first, second = sorted((i for i in w.service.store.incidents() if i.subject.startswith("blind")), key=lambda i: i.id)
+        assert (first.state, second.state) == (State.RESOLVED, State.OPEN)
+        assert first.pages + second.pages <= 3, "one each, and one because nobody acknowledges"
+        await w.run(330)
+        cause = w.service.store.incidents_of(second.subject)[0].cause
+        assert cause.startswith("Being read again since")
+        assert "Reads failed again and again from 03:01:18 to 03:06:40 UTC" in cause
+
+
 def test_what_of_a_gap_is_not_yet_checked_is_said() -> None:
     reading = health.Reading(
         "x::1",
