@@ -49,6 +49,10 @@ TELLING = (
 )  # fmt: skip
 _TELLING_ALONE = ("posting", "giorno", "jour", "dia", "dag")
 _ABOUT = ("title", "titles", "description", "descriptions", "subtitle", "name")  # of a link or picture: words
+_ENDS_OTHERWISE = (  # a day or date by its letters alone, or words about a picture, link or account
+    "update", "updates", "candidate", "holiday", "holidays", "birthday", "birthdays", "accountmanager", "mediatype", "linktext",
+    "photographer", "credit", "credits",
+)  # fmt: skip
 _REMARK = re.compile(r"[\[(](?!s\))([^\])]*)[\])]")
 
 
@@ -79,7 +83,7 @@ def target(name: str) -> str:
 def tells(name: str) -> bool:
     """Whether a name that we do not know says that its column matters."""
     words, whole = words_of(name), fold(name)
-    if any(word in _ABOUT for word in words) or whole.endswith(("update", "updates", "candidate")):
+    if any(word in _ABOUT for word in words) or whole.endswith(_ENDS_OTHERWISE):
         return False
     return (
         fold(name.rpartition(".")[2]) in _TELLING_ALONE

@@ -442,7 +442,7 @@ def test_one_cell_that_says_no_stops_the_file_however_many_others_there_are(no: 
     [
         ("No.", ["1", "2"]), ("#", ["1", "2"]), ("Type", ["image", "live", "video"]), ("Idea", ["Explain the fees"]), ("Notes", ["", "Check this with Anna"]),
         ("Content pillar", ["Education"]), ("Character count", ["120", "99"]), ("UTM medium", ["social"]), ("Subject line", ["Fees fall"]), ("Google Drive", ["folder 7"]),
-        ("Post type", ["video", "image"]), ("Priority", ["high", "low"]), ("Market", ["DE", "NO", "FR"]), ("Remarks", ["ok", "", "see mail", "a b", "by phone"]), ("Part", ["1/3", "2/3"]), ("Format", ["16:9", "1:1"]), ("Año", ["2026"]), ("Owner", ["Anna", "Ben"]),
+        ("Holiday", ["Christmas", ""]), ("National holidays", ["", "Epiphany"]), ("Account manager", ["Anna"]), ("Photo credit", ["Tom"]), ("Media type", ["GIF"]), ("Post type", ["video", "image"]), ("Priority", ["high", "low"]), ("Market", ["DE", "NO", "FR"]), ("Remarks", ["ok", "", "see mail", "a b", "by phone"]), ("Part", ["1/3", "2/3"]), ("Format", ["16:9", "1:1"]), ("Año", ["2026"]), ("Owner", ["Anna", "Ben"]),
         ("Notes", ["Hold music is new", "Wait times fall", "Use red", "Cancelled flights are refunded"]),
     ],
 )  # fmt: skip
