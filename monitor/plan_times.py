@@ -36,7 +36,10 @@ _DAYS = (
     "sunday sun sonntag dimanche dim domingo domenica zondag",
 )  # fmt: skip
 _WEEKDAY = {word: number for number, words in enumerate(_DAYS) for word in words.split()}
-_SHORT_DAYS = {"mo": (0,), "di": (1, 6), "mi": (2,), "do": (3, 6), "fr": (4,), "sa": (5,), "so": (6,)}  # di is Dienstag or dimanche
+_SHORT_DAYS = {  # di is Dienstag or dimanche
+    "mo": (0,), "di": (1, 6), "mi": (2,), "do": (3, 6), "fr": (4,), "sa": (5,), "so": (6,),
+    "mie": (2,), "jeu": (3,), "jue": (3,), "gio": (3,), "vie": (4,), "dom": (6,),
+}  # fmt: skip
 _NEAR = ("next", "this", "end", "of", "mid", "early", "late", "morning", "noon", "afternoon", "evening", "am", "pm")
 _BETWEEN = ("the", "de", "le", "den", "der", "di", "del", "el", "am", "do")
 _LETTERS = r"[^\W\d_]+"
@@ -185,9 +188,9 @@ def repeats(what: str, cell: str, day: date) -> bool | None:
     """Whether a cell of a day, week, month or quarter says nothing that this date does not say. None where it may mean something else."""
     text = _plain(cell).strip(". ")
     word, _, year = text.partition(" ")
-    if days := _weekdays(text):
-        return day.weekday() in days
-    if word in _MONTH and year in ("", str(day.year)):
+    if days := _weekdays(text) or ((1,) if text == "mar" else ()):  # mardi, martes, martedì
+        return day.weekday() in days if what == "day" else None
+    if what == "month" and word in _MONTH and year in ("", str(day.year)):
         return _MONTH[word] == day.month
     weeks = {day.isocalendar().week, int(day.strftime("%U")) + 1}  # ISO's, and where it begins on a Sunday
     same = {"day": {day.day}, "week": weeks, "month": {day.month}, "quarter": {(day.month + 2) // 3}}

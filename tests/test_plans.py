@@ -374,7 +374,7 @@ def test_a_column_that_matters_and_is_not_understood_stops_the_file(name: str, c
 @pytest.mark.parametrize(
     ("name", "cells"),
     [
-        ("Day", ["Tuesday", "Fri"]), ("Wochentag", ["Dienstag", "Fr"]), ("Jour", ["mardi", ""]), ("Week", ["49", "52"]), ("KW", ["KW 49", "52"]), ("Month", ["December", "Dec 2026"]),
+        ("Day", ["Tuesday", "Fri"]), ("Wochentag", ["Dienstag", "Fr"]), ("Jour", ["mardi", ""]), ("Jour", ["mar.", "ven."]), ("Día", ["mar", "vie"]), ("KW", ["49/2026", "52/2026"]), ("Week", ["49", "52"]), ("KW", ["KW 49", "52"]), ("Month", ["December", "Dec 2026"]),
         ("Quarter", ["Q4", "4"]), ("Day", ["1", "25"]), ("Monat", ["12", "Dezember"]), ("Tag", ["product", "5"]),
     ],
 )  # fmt: skip
