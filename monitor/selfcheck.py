@@ -260,7 +260,7 @@ class SelfCheck:
         )
 
     def _comes_and_goes(self, incident: Incident) -> bool:
-        earlier = (i.resolved_at for i in self._store.incidents_of(incident.subject) if i.id < incident.id)
+        earlier = (i.resolved_at for i in self._store.incidents_of(incident.subject) if i.id < incident.id and i.pages)
         return any(at and incident.opened_at - at < FLAPPING for at in earlier)
 
     def _route_over(self, route: str, incident: Incident) -> str:
