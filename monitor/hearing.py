@@ -15,10 +15,11 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from monitor import safe
 from monitor.incidents import Event
 from monitor.intake import OWN_KINDS
 from monitor.judging import Judge
-from monitor.model import Post, Profile, ProfileChange, Severity, Unreadable
+from monitor.model import Kind, Post, Profile, ProfileChange, Severity, Unreadable
 from monitor.outbox import Outbox
 from monitor.record import stamp
 from monitor.slices import Slice
@@ -149,7 +150,7 @@ class Hearing:
         place, known = (told.account, told.deleted), watch.intake.known()
         if told.deleted:
             if place in self._waiting:
-                await self._give_up(self._waiting[place])
+                await self._give_up(self._waiting[place], deleted=True)
                 self._waiting.pop(place, None)
             watch.gone((told.deleted,))
         if told.notice:
@@ -227,12 +228,16 @@ class Hearing:
         if keys:
             self._hurry(keys)
 
-    async def _give_up(self, one: _Waiting) -> None:
-        """It cannot be read by its id: what was told accuses, and never excuses; the next poll reads it."""
+    async def _give_up(self, one: _Waiting, *, deleted: bool = False) -> None:
+        """It cannot be read by its id: what was told accuses, and never excuses; the next poll reads it, unless it was deleted."""
         watch = self._watch(one.told.account)
         self._hurry((one.told.account,))
-        if watch and self._pages(one.item, watch) and not self._store.knows(one.item):
+        if watch is None or self._store.knows(one.item):
+            return
+        if self._pages(one.item, watch):
             await watch.accept(Batch((one.item,), None, (one.told.line,)))
+        elif deleted and isinstance(one.item, Post) and one.item.kind is not Kind.REPLY:
+            watch.vanished(one.item.id, safe.for_terminal(one.item.text, 200) or "a post without words")
 
     def _compare(self, key: str, told: Told, *, seen: bool, first: bool) -> None:
         """What an event said of the profile, after we have looked ourselves. What we could not see we take as told; so is what

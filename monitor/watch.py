@@ -172,10 +172,12 @@ class Watch:
                     self._say_gone(kept, now)
         self._wake()
 
-    def vanished(self, identifier: str) -> None:
-        """A post that only its id is known of: somebody is told, because nobody knows what it said."""
+    def vanished(self, identifier: str, said: str = "") -> None:
+        """A post that only its id is known of, or what a stream `said` of it: somebody is told, because nobody knows what it was."""
         now = self._clock()
-        reason = f"post {identifier} was the newest by its profile and is gone, and no read has shown it: nobody knows what it said"
+        shown = f"the stream told of it as “{said}”: whether that was all of it, nobody knows" if said else "nobody knows what it said"
+        where = "was told of by the stream" if said else "was the newest by its profile"
+        reason = f"post {identifier} {where} and is gone, and no read has shown it: {shown}"
         with self._store.transaction():
             self._store.audit(now, "monitor", "post never seen", f"{self.account.key}/{identifier}")
             event = Event(self.account.key, self.account.name, Severity.NOTIFY, "Post gone before it was read", reason, now)

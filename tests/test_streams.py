@@ -143,6 +143,17 @@ async def test_a_partial_post_that_is_deleted_before_it_can_be_read_accuses(tmp_
         assert len(w.slack.waking()) == 1
 
 
+async def test_a_post_in_words_of_the_plan_that_is_deleted_before_it_can_be_read_is_a_notice(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        w = await hear(tmp_path, stack)
+        w.register("Our league is open.")
+        w.x.delete("acme", w.x.post("acme", "Our league is open."))
+        await w.run(60)
+        (notice,) = w.slack.roots()
+        assert "is gone, and no read has shown it: the stream told of it as “Our league is open.”" in notice.words()
+        assert not notice.wakes
+
+
 async def test_an_approved_post_that_vanishes_is_a_finding(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         w = await hear(tmp_path, stack)
