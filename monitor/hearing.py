@@ -36,7 +36,7 @@ AGAIN = timedelta(seconds=2)
 BETWEEN_LOOKUPS = timedelta(seconds=0.5)  # a hundred posts each
 BETWEEN_LOOKS = timedelta(seconds=4)  # at profiles: X allows 300 requests in fifteen minutes
 RECENT = timedelta(minutes=10)  # a change of the same field noticed then is the one that an event speaks of
-REMEMBERED = 10_000  # events and posts, so that one told twice is taken once; what is told again later is known to the store
+REMEMBERED = 5_000  # events and posts, so that one told twice is taken once; what is told again later is known to the store
 _ODD_LINES = ("a line that", "a message without")
 
 

@@ -26,7 +26,7 @@ log = logging.getLogger("monitor.observed")
 
 MOST_TOLD = 20  # oddities that somebody is told of; more are counted
 MOST_KEPT = 200  # with a sample each: X must not fill our disk with words that are always new
-MOST_COUNTED = 20_000  # resources of a kind that are remembered as counted today; the database knows them all
+MOST_COUNTED = 10_000  # resources of a kind that are remembered as counted today; the database knows them all
 NO_DATA = "an answer without data: "
 _SAMPLE = 200_000  # bytes
 
