@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import record
+from monitor import chain, record
 from monitor.announcements import Announcements
 from monitor.connection import OpenFiles, is_busy
 from monitor.damage import Damage
@@ -441,28 +441,15 @@ class Store:
 
     def audit(self, at: datetime, actor: str, action: str, subject: str, **detail: object) -> None:
         """Append to the chain: each row carries the hash of the one before it."""
-        last = self.sql.execute("SELECT hash FROM audit ORDER BY id DESC LIMIT 1").fetchone()
-        row = [stamp(at), actor, action, subject, json.dumps(detail, ensure_ascii=False, default=str, sort_keys=True)]
-        previous = last[0] if last else ""
-        self.sql.execute(
-            "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, ?, ?)",
-            [*row, previous, record.link(previous, row)],
-        )
+        chain.append(self.sql, at, actor, action, subject, detail)
 
     def audit_head(self) -> str:
         """The hash of the newest row of the chain: who knows it knows whether anything before it was changed."""
-        row = self.sql.execute("SELECT hash FROM audit ORDER BY id DESC LIMIT 1").fetchone()
-        return str(row[0]) if row else ""
+        return chain.head(self.sql)
 
     def broken_audit(self) -> int | None:
         """The first audit row that was changed or whose predecessor was, or None."""
-        previous = ""
-        for row in self.sql.execute("SELECT * FROM audit ORDER BY id"):
-            fields = [row[c] for c in ("at", "actor", "action", "subject", "detail")]
-            if row["previous"] != previous or row["hash"] != record.link(previous, fields):
-                return int(row["id"])
-            previous = row["hash"]
-        return None
+        return chain.broken(self.sql)
 
 
 def _kept(row: sqlite3.Row) -> Kept:
