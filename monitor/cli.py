@@ -107,6 +107,32 @@ def status(config: Config, as_json: bool) -> None:  # noqa: FBT001
 
 
 @main.command()
+@click.argument("target")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    help="How many backups stay in the folder: older ones of ours are deleted once this one has passed.",
+)
+@acting
+@configured
+def backup(config: Config, target: str, keep: int | None, who: str | None) -> None:
+    """Copy the live database to TARGET, a file, a folder or - for a pipe, and check the copy. Exit 1 if there is no good one.
+
+    The daemon goes on meanwhile. In a folder the file is named after the time. Nothing is ever overwritten, and a copy that
+    is not good, or not whole, leaves no file; through a pipe nothing is sent before it has passed every check.
+    """
+    from monitor import backup as copying
+    from monitor import safe
+
+    refuse_root(config)
+    made = copying.make(config, target, keep, actor(who), utc_now())
+    for line in made.lines(config):
+        click.echo(safe.clean(line, 2_000), err=target == copying.PIPE)  # whole: names of files are there to be copied
+    for line in made.said:
+        click.echo(f"warning: {safe.clean(line, 2_000)}", err=True)
+
+
+@main.command()
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--rules-only", is_flag=True, help="Leave the queue out.")
 @configured

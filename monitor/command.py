@@ -47,13 +47,14 @@ def _exit_code(error: Exception) -> int | None:
     import sqlite3
 
     from monitor.config import ConfigError
+    from monitor.copies import CopyError
     from monitor.desk import DeskError
     from monitor.planning import PlanError
     from monitor.rulebook import RuleError
 
     if isinstance(error, ConfigError | RuleError | PlanError):
         return 2
-    return 1 if isinstance(error, DeskError | sqlite3.Error | OSError) else None
+    return 1 if isinstance(error, CopyError | DeskError | sqlite3.Error | OSError) else None
 
 
 def configured(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -240,6 +240,7 @@ class Vitals:
     engine: str = ""  # why a known post was judged wrongly
     routes: tuple[tuple[str, float], ...] = ()  # (route, how long its oldest waking page has waited)
     drill: str = ""  # why the last drill is not good enough
+    backup: str = ""  # why the last backup is not
     targets: str = ""  # whom a page is to wake and cannot, and why
     skew: float = 0  # by how much the platform's clock is ahead of ours
     canary: str = ""  # why the marked post was not seen as it should have been
@@ -282,6 +283,7 @@ OVER = {
     "blind:rules": "The rules of the files judge again",
     "blind:engine": "Known posts are judged rightly again",
     "blind:drill": "A drill was acknowledged",
+    "blind:backup": "There is a good backup again",
     "blind:targets": "Everybody whom a page is to wake can be reached again",
     "blind:clock": "The clocks agree again",
     "blind:step": "The clock has not been set for ten minutes",
@@ -356,6 +358,9 @@ def symptoms(v: Vitals) -> tuple[Symptom, ...]:
         )
     for route, seconds in v.routes:
         say(f"route-{route}", f"{route} takes no pages", f"a page has waited for {seconds:.0f} s; other routes carry it meanwhile")
+    if v.backup:
+        reason = f"{v.backup}: should the disk fail, registrations and incidents since then are lost. `systemctl status hijack-monitor-backup` says why"
+        say("backup", "The last backup is old", reason)
     _say_of_reading(v, say)
     _say_of_people(v, say)
     return tuple(found)

@@ -371,16 +371,21 @@ def connect(path: Path, patience: int = PATIENT) -> Connection:
     connection.text_factory = lambda text: text.decode("utf-8", "replace")  # one damaged byte must not keep all rows of a query from us
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={patience}"):
         connection.execute(f"PRAGMA {pragma}")
-    if not _steps.keys() <= _applied(connection):
+    if not _steps.keys() <= applied(connection):
         _bring_up_to_date(connection)
     return connection
 
 
-def _applied(connection: sqlite3.Connection) -> set[str]:
+def unknown(connection: sqlite3.Connection) -> list[str]:
+    """The steps that this file has taken and we do not know: a newer version of us wrote it."""
+    return sorted(applied(connection) - _steps.keys())
+
+
+def applied(connection: sqlite3.Connection) -> set[str]:
     """The steps that this file has taken, from the table in which sqlite_utils writes them down."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'").fetchone() is None:
         return set()
-    return {row["name"] for row in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", [_SET])}
+    return {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", [_SET])}
 
 
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from monitor import drill, lock, observed, oncall, reads, record, safe, show, spending
+from monitor import backup, drill, lock, observed, oncall, reads, record, safe, show, spending
 from monitor import standing as collecting
 from monitor.config import Config
 from monitor.health import Reading, blind, limit
@@ -60,7 +60,7 @@ def say(store: Store, config: Config, now: datetime, lists: Iterable[str] = (), 
     if as_json:
         data = {
             "daemon": {"runs": found.runs, "said": found.daemon}, "accounts": found.lines, "reads": found.reads, "wrong": found.wrong,
-            "notes": found.notes, "spending": found.spending, "last_drill": drill.words(store),
+            "notes": found.notes, "spending": found.spending, "last_drill": drill.words(store), "last_backup": backup.words(store, now),
         }  # fmt: skip
         click.echo(safe.for_json(data, indent=1))
         return 1 if found.wrong else 0
@@ -74,6 +74,7 @@ def say(store: Store, config: Config, now: datetime, lists: Iterable[str] = (), 
     for line in [*found.notes, *([w for w in found.wrong if w != found.daemon] if found.wrong else ["all is well"])]:
         click.echo(safe.for_terminal(line))
     click.echo(f"last drill: {safe.for_terminal(drill.words(store))}")
+    click.echo(f"last backup: {safe.clean(backup.words(store, now), 500)}")
     return 1 if found.wrong else 0
 
 

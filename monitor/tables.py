@@ -268,6 +268,12 @@ class MetricsTable(Strict):
     port: int = pydantic.Field(default=9464, ge=0, le=65535)
 
 
+class BackupTable(Strict):
+    """`[backup]`: when somebody is told that the last one is old."""
+
+    warn_hours: float = pydantic.Field(default=48, ge=0, le=87_600)
+
+
 class WitnessTable(Strict):
     """`[witness]`: this monitor pages only what the first one has not paged by then."""
 
@@ -294,4 +300,5 @@ class File(Strict):
     deadman: DeadmanTable | None = None
     drill: DrillTable | None = None
     metrics: MetricsTable | None = None
+    backup: BackupTable = BackupTable()
     witness: WitnessTable | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from monitor import drill, signing, sources, standing
+from monitor import backup, drill, signing, sources, standing
 from monitor.announcer import Announcer
 from monitor.assembly import block_lists, build_edge, build_routes, http_session, load_key, load_rules
 from monitor.collector import Collector, rounds_of
@@ -67,6 +67,7 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             )
             check.parts["the clock"] = made.steps.vitals
             check.tells_of_profile = made.tells_of_profile
+            check.parts["backups"] = lambda now: backup.vitals(store, now, config.file.backup.warn_hours)
             check.parts["reading"] = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
             held = made.emergency.cannot_write
             try:

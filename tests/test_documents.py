@@ -209,12 +209,14 @@ def test_nothing_committed_names_a_place_of_this_machine() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
-def test_the_unit_is_one_that_systemd_takes_and_finds_well_locked_up(tmp_path: Path) -> None:
-    unit = tmp_path / "hijack-monitor.service"
-    text = (ROOT / "systemd" / "hijack-monitor.service").read_text()
-    unit.write_text(text.replace("/opt/hijack-monitor/bin/hijack-monitor", sys.executable))
-    unit.write_text(unit.read_text().replace("=hijack-monitor\n", "=root\n"))  # the user that this machine has
-    verified = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("names", [("hijack-monitor.service",), ("hijack-monitor-backup.service", "hijack-monitor-backup.timer")])
+def test_the_unit_is_one_that_systemd_takes_and_finds_well_locked_up(tmp_path: Path, names: tuple[str, ...]) -> None:
+    units = [tmp_path / name for name in names]
+    for unit in units:
+        text = (ROOT / "systemd" / unit.name).read_text().replace("/opt/hijack-monitor/bin/hijack-monitor", sys.executable)
+        unit.write_text(text.replace("=hijack-monitor\n", "=root\n"))  # the user that this machine has
+    unit = units[0]
+    verified = subprocess.run(["systemd-analyze", "verify", *map(str, units)], capture_output=True, text=True, check=False)
     about_us = [line for line in verified.stderr.splitlines() if "hijack-monitor" in line]
     assert about_us == []
     security = subprocess.run(["systemd-analyze", "security", "--offline=true", str(unit)], capture_output=True, text=True, check=False)
@@ -222,6 +224,22 @@ def test_the_unit_is_one_that_systemd_takes_and_finds_well_locked_up(tmp_path: P
     if level is None:
         pytest.skip("this systemd cannot analyse offline")
     assert float(level[1]) <= 1.5
+
+
+def test_the_backup_unit_is_locked_up_like_the_daemon_and_hides_nothing_of_it() -> None:
+    daemon, copier = ((ROOT / "systemd" / f"hijack-monitor{n}.service").read_text().splitlines() for n in ("", "-backup"))
+    hardening = daemon[daemon.index("CapabilityBoundingSet=") : daemon.index("KeyringMode=private") + 1]
+    missing = [line for line in hardening if line not in copier]
+    assert missing == ["RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX"], "it needs less: no network"
+    assert {"PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX", "UMask=0077", "LimitCORE=0", "User=hijack-monitor"} <= set(copier)
+    (folders,) = (line.partition("=")[2].split() for line in copier if line.startswith("StateDirectory="))
+    assert f"StateDirectory={folders[0]}" in daemon, "the first is the data directory"
+    (begun,) = (line.split(maxsplit=1)[1] for line in copier if line.startswith("ExecStart="))
+    assert begun == f"backup --keep 14 /var/lib/{folders[1]}"
+    assert not [line for line in copier if line.startswith(("RuntimeDirectory", "LoadCredential"))], "the end of it takes nothing away"
+    timer = (ROOT / "systemd" / "hijack-monitor-backup.timer").read_text().splitlines()
+    assert {"Persistent=true", "WantedBy=timers.target"} <= set(timer)
+    assert [line for line in timer if line.startswith("OnCalendar=*-*-* ")]
 
 
 def test_the_unit_holds_what_the_readme_says() -> None:

@@ -52,6 +52,7 @@ GOOD = Vitals(disk_free_mb=10_000, connections=2, expected=2)
         (replace(GOOD, engine="a known scam would not page"), "blind:engine", Severity.PAGE),
         (replace(GOOD, routes=(("smtp", 90),)), "blind:route-smtp", Severity.NOTIFY),
         (replace(GOOD, drill="nobody acknowledged INC-3"), "blind:drill", Severity.NOTIFY),
+        (replace(GOOD, backup="the last good backup is of 3 Mar"), "blind:backup", Severity.NOTIFY),
     ],
 )
 def test_every_signal_has_its_incident(vitals: Vitals, subject: str, severity: Severity) -> None:
@@ -553,13 +554,13 @@ async def test_a_restart_closes_only_what_it_has_looked_at(tmp_path: Path) -> No
         await w.run(20)
         store = w.service.store
         still = {i.subject.removeprefix("blind:") for i in store.unresolved()}
-        assert still == {"monitor", "slack", "targets", "step"}, "nobody has looked at those yet"
+        assert still == {"monitor", "slack", "targets", "step", "backup"}, "nobody has looked at those yet"
         causes = {i.subject.removeprefix("blind:"): i.cause for i in store.incidents() if i.state is State.RESOLVED}
         assert {name for name, cause in causes.items() if cause == "No longer configured; not checked"} == NOT_CONFIGURED
         assert set(causes) - NOT_CONFIGURED == NEEDS_NOTHING | {"self-check", "clock", "money"}
         w.slack.refuse.clear()
         await w.run(70)
-        assert {i.subject.removeprefix("blind:") for i in store.unresolved()} == {"step"}, "that takes ten minutes"
+        assert {i.subject.removeprefix("blind:") for i in store.unresolved()} == {"step", "backup"}, "that takes ten minutes, and a backup"
 
 
 async def test_a_page_about_slack_outlives_a_restart(tmp_path: Path) -> None:
