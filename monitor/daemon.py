@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor import advice, background, journal, standing, steps, vision
+from monitor import advice, background, checkpoints, journal, standing, steps, vision
 from monitor.config import Config
 from monitor.connection import is_busy
 from monitor.lock import locked
@@ -34,6 +34,7 @@ BALANCE_SECONDS = 3600
 STREAMS_SECONDS = 900
 HEALTH_SECONDS = 5
 LOOK_UP_SECONDS = 30
+JOURNAL_SECONDS = 1
 REST_SECONDS = 30
 LISTS_SECONDS = 60
 PICTURES_SECONDS = 2
@@ -86,7 +87,9 @@ async def _watch(config: Config, secrets: Mapping[str, str], stop: asyncio.Event
             await _until(stop, service)
             if not service.broken:
                 journal.notify("STOPPING=1")
-            return service.broken, service.emergency.rest
+        if not service.broken:
+            checkpoints.fold(config.database)
+        return service.broken, service.emergency.rest
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:
@@ -211,6 +214,7 @@ def schedule(scheduler: Any, service: Service) -> None:
         _tick: TICK_SECONDS,
         _health: HEALTH_SECONDS,
         service.look_at_lists: LISTS_SECONDS,
+        service.look_at_journal: JOURNAL_SECONDS,
     }
     file = service.config.file
     every |= {service.look_at_slack: SLACK_SECONDS} if service.front else {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from monitor import desk, drill, health, incidents, journal, lookup, selfcheck, silences, standing
+from monitor.checkpoints import Checkpoints
 from monitor.collector import Collector, listen
 from monitor.config import Config, ConfigError
 from monitor.deadman import Deadman
@@ -83,6 +84,7 @@ class Service:
     emergency: Emergency = field(init=False)
     rules: Reloading = field(init=False)
     sight: FirstSight = field(init=False)
+    checkpoints: Checkpoints = field(init=False)
     x_settings: incoming.Settings | None = None
     _told_at: datetime | None = None
     _reported: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -90,6 +92,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.rules = Reloading(self.config, self.judge)
+        self.checkpoints = Checkpoints(self.store.sql, self.store.path)
         self.sight = FirstSight(self.store, self.clock, self.accounts, self.outbox)
         self.check.parts["rules"] = lambda now: health.said("rules", self.rules.why, now)
         self.emergency = Emergency(self.config, self.store, self.outbox, self.pager, self.clock, self.wake.set, self._not_written)
@@ -410,6 +413,13 @@ class Service:
             if note not in self.list_notes:
                 log.warning("block list: %s", note)
         self.list_notes = notes
+
+    async def look_at_journal(self) -> None:
+        """Move what was written into the database itself while nobody writes. Never raises."""
+        try:
+            self.checkpoints.look(self.clock())
+        except sqlite3.Error as error:
+            self.emergency.cannot_write(error)
 
     async def look_into_pictures(self) -> None:
         """Words and codes in the pictures of open incidents, one post at a time."""

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from monitor import backup, chain, copies, schema
+from monitor import backup, chain, checkpoints, copies, schema
 from monitor import config as configuration
 from monitor.cli import main
 from monitor.config import Config, ConfigError
@@ -558,3 +558,63 @@ def test_the_chain_is_the_same_whoever_appends_to_it(config: Config) -> None:
         assert rows[0]["detail"] == rows[1]["detail"]
         assert chain.broken(store.sql) is None
         assert chain.head(store.sql) == store.audit_head()
+
+
+# --- the journal -----------------------------------------------------------------------------------
+
+
+def test_after_ten_quiet_seconds_the_journal_is_moved_at_most_once_a_minute(config: Config) -> None:
+    with closing(Store(config.database)) as daemon, closing(Store(config.database)) as command:
+        looking, done = checkpoints.Checkpoints(daemon.sql, daemon.path), []
+        for second in range(140):
+            if second in (3, 40) or second >= 125:
+                command.keep("a word", str(second))
+            if looking.look(NOW + timedelta(seconds=second)):
+                done.append(second)
+                shutil.copy(config.database, _out(config) / "cp.db")
+                with closing(sqlite3.connect(_out(config) / "cp.db")) as copied:
+                    row = copied.execute("SELECT value FROM meta WHERE key = 'a word'").fetchone()
+                    assert row == ("3" if second < 40 else "40",)
+        assert done == [13, 73]
+
+
+def test_a_reader_is_not_waited_for_and_the_rest_is_moved_a_minute_later(config: Config) -> None:
+    with closing(Store(config.database)) as daemon, closing(sqlite3.connect(config.database, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM meta").fetchall()
+        daemon.keep("a word", "1")
+        looking = checkpoints.Checkpoints(daemon.sql, daemon.path)
+        assert [s for s in range(75) if looking.look(NOW + timedelta(seconds=s))] == [10, 70]
+        reader.execute("COMMIT")
+        assert [s for s in range(75, 250) if looking.look(NOW + timedelta(seconds=s))] == [130]
+        back = NOW - timedelta(hours=5)
+        daemon.keep("a word", "2")
+        assert [s for s in range(75) if looking.look(back + timedelta(seconds=s))] == [10], "whatever the clock was set to"
+
+
+def test_a_clean_stop_empties_the_journal_though_a_command_has_the_file_open(config: Config) -> None:
+    journal = config.database.with_name("monitor.db-wal")
+    with closing(Store(config.database)) as command:
+        command.keep("a word", "1")
+        assert journal.stat().st_size
+        checkpoints.fold(config.database)
+        assert journal.stat().st_size == 0
+        command.keep("a word", "2")
+        with closing(sqlite3.connect(config.database, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM meta").fetchall()
+            command.keep("a word", "3")
+            checkpoints.fold(config.database)
+            assert journal.stat().st_size, "it waits for a second and no longer"
+    checkpoints.fold(config.database.with_name("nowhere.db"))
+    assert not config.database.with_name("nowhere.db").exists()
+
+
+async def test_the_daemon_moves_its_journal_by_itself(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for _ in range(2):
+            await w.service.look_at_journal()
+            w.clock.move(10)
+        shutil.copy(w.config.database, tmp_path / "cp.db")
+        with closing(sqlite3.connect(tmp_path / "cp.db")) as copied:
+            assert copied.execute("SELECT count(*) FROM posts").fetchone() == (1,)

@@ -107,6 +107,7 @@ async def test_killed_at_random_moments_it_loses_no_page_and_sends_none_twice(tm
         assert await wait_for(lambda: store.sql.execute(have).fetchone()[0] == HOSTILE // 2), "a confirmed click is never lost"
         daemon.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(daemon.wait(), 5) == 0, "SIGTERM stops it within 5 s"
+        assert not store.path.with_name("monitor.db-wal").stat().st_size, "and leaves nothing in the journal"
         assert finished, [tuple(r) for r in store.sql.execute("SELECT id, subject, headline, reason FROM incidents")]
         _judge_the_outcome(slack, store, handles)
 

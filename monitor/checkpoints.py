@@ -1,0 +1,60 @@
+"""Moves what stands in the database's journal (-wal) into the database while nothing else is to do, and when the daemon ends.
+
+SQLite does it by itself only every thousand pages: until then whoever copies the file alone, against all advice, copies little.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+log = logging.getLogger("monitor.checkpoints")
+
+QUIET = timedelta(seconds=10)  # without a write of anybody
+EVERY = timedelta(seconds=60)
+_PATIENCE = 1.0  # seconds for readers, when the daemon ends
+
+
+class Checkpoints:
+    """Looks at the journal's size and time, which change with every write, whichever process makes it."""
+
+    def __init__(self, sql: sqlite3.Connection, database: Path) -> None:
+        self._sql, self._journal = sql, database.with_name(f"{database.name}-wal")
+        self._seen: tuple[int, int] | None = None
+        self._changed_at: datetime | None = None  # None: nothing has been written since the last one
+        self._done_at: datetime | None = None
+
+    def look(self, now: datetime) -> bool:
+        """Called every second; whether there was a checkpoint. It waits for nobody. Raises sqlite3.Error."""
+        if (found := self._about()) != self._seen:
+            self._seen, self._changed_at = found, now
+        if self._changed_at is None or timedelta() <= now - self._changed_at < QUIET or self._sql.in_transaction:
+            return False
+        if self._done_at is not None and timedelta() <= now - self._done_at < EVERY:
+            return False
+        self._changed_at, self._done_at = None, now
+        busy, pages, moved = self._sql.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if busy or moved < pages:  # a reader needs what stood there: once more, in a minute
+            self._changed_at = now
+        return True
+
+    def _about(self) -> tuple[int, int] | None:
+        try:
+            found = self._journal.stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+
+def fold(database: Path) -> None:
+    """The daemon ends: move everything, and empty the journal, also where a command still has the file open. Never raises."""
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=_PATIENCE)) as sql:
+            busy, _, _ = sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            log.info("the journal of the database was not emptied: a command reads it; whoever closes the file last does it")
+    except sqlite3.Error as error:
+        log.warning("the journal of the database was not emptied: %s", error)
