@@ -13,7 +13,7 @@ import click
 
 from monitor.cli_posts import posts
 from monitor.cli_rules import rules
-from monitor.command import NUMBER, App, acting, actor, as_json, configured, open_store, reading, refuse_root, show_all, utc_now
+from monitor.command import NUMBER, App, acting, actor, as_json, configured, open_store, reading, refuse_root, show_all, starting, utc_now
 from monitor.model import CAUSES
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def main(ctx: click.Context, config_path: str | None) -> None:
 
 
 @main.command()
-@configured
+@starting
 def run(config: Config) -> None:
     """Watch until told to stop (SIGTERM). SIGHUP reloads the rules."""
     import asyncio

@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from monitor.store import Store
 
 _SLOW_ROWS = 2_000
+_GLANCE = 250  # milliseconds
 _STORE = "monitor.store"
 
 
@@ -58,7 +59,17 @@ def _exit_code(error: Exception) -> int | None:
 
 
 def configured(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the command the configuration."""
+    """Give the command the configuration. None does anything beside a database that a newer version wrote."""
+
+    def checked(config: Config, *args: Any, **kwargs: Any) -> Any:
+        _refuse_newer(config)
+        return function(config, *args, **kwargs)
+
+    return starting(wraps(function)(checked))
+
+
+def starting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `run` the configuration: of such a database it tells everybody first."""
 
     @click.pass_context
     @wraps(function)
@@ -68,6 +79,18 @@ def configured(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(config.load(config.find(ctx.obj)), *args, **kwargs)
 
     return wrapped
+
+
+def _refuse_newer(config: Config) -> None:
+    """Raises UnsuitableDatabaseError. A file that cannot be looked at is met by whoever opens it."""
+    import sqlite3
+
+    from monitor import database
+
+    shape = None
+    with suppress(sqlite3.Error, OSError):
+        shape = database.look(config.database, _GLANCE)
+    database.refuse(config.database, shape)
 
 
 NUMBER = click.IntRange(1, 2**63 - 1)  # of a registration, an incident or a silence: as far as the database counts

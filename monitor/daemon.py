@@ -18,9 +18,10 @@ from typing import Any
 from monitor import advice, background, checkpoints, journal, standing, steps, vision
 from monitor.config import Config
 from monitor.connection import is_busy
+from monitor.database import UnsuitableDatabaseError
 from monitor.lock import locked
 from monitor.service import Service, utc_now
-from monitor.unwritten import tell_stuck, wait_until_writable
+from monitor.unwritten import tell_refused, tell_stuck, wait_until_writable
 from monitor.wiring import opened
 
 log = logging.getLogger("monitor.service")
@@ -48,10 +49,20 @@ JOB = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}  # late
 
 
 async def run(config: Config, secrets: Mapping[str, str]) -> int:
-    """Until SIGTERM or SIGINT. Returns the exit code: 1 when the database cannot be used, and everybody was told."""
+    """Until SIGTERM or SIGINT. Returns the exit code: 1 when the database cannot be used, and everybody was told. Raises
+    UnsuitableDatabaseError for one of another version, when everybody was told.
+    """
     stop = asyncio.Event()
     for warning in advice.warnings(config, secrets):
         log.warning("%s", warning)
+    try:
+        return await _run(config, secrets, stop)
+    except UnsuitableDatabaseError as refusal:
+        await _rest(stop, await tell_refused(config, secrets, utc_now, refusal))
+        raise
+
+
+async def _run(config: Config, secrets: Mapping[str, str], stop: asyncio.Event) -> int:
     if not await wait_until_writable(config, secrets, utc_now):
         return 1
     try:

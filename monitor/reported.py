@@ -28,10 +28,10 @@ class Reported:
         runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         self._files = tuple(folder / name for folder in (*([Path(runtime)] if runtime else []), data, Path(tempfile.gettempdir())))
 
-    def due(self, routes: Iterable[str], words: Iterable[str], now: datetime) -> list[str]:
-        """The routes that have to be told: in the last quarter of an hour they were not, or not of all these posts."""
+    def due(self, routes: Iterable[str], words: Iterable[str], now: datetime, again: timedelta = AGAIN) -> list[str]:
+        """The routes that have to be told: within `again` before now they were not, or not of all these posts."""
         last, told = self._last(), _hashes(words)
-        return [r for r in routes if not (r in last and timedelta() <= now - last[r][0] < AGAIN and told <= last[r][1])]
+        return [r for r in routes if not (r in last and timedelta() <= now - last[r][0] < again and told <= last[r][1])]
 
     def told(self, routes: Iterable[str], words: Iterable[str], now: datetime) -> bool:
         """These were; whether that could be kept anywhere."""

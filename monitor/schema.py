@@ -1,4 +1,4 @@
-"""The database's shape. The only module that imports sqlite_utils, and only when a migration is due.
+"""The database's shape, and every step by which it came to be.
 
 Times are ISO 8601 in UTC with microseconds, so that they sort as text.
 """
@@ -8,35 +8,26 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from monitor import private, record
-from monitor.connection import Connection
+from monitor import record
 
-if TYPE_CHECKING:
-    from sqlite_utils import Database
-
-    Step = Callable[[Database], None]
-
-PATIENT = 3_000  # milliseconds that a write waits for another process
-
-_SET = "hijack-monitor"
-_steps: dict[str, Step] = {}
+Step = str | Callable[[sqlite3.Connection], None]
 
 
-def _migrations(*, name: str) -> Callable[[Step], Step]:
-    """A step of the shape's history, in the order of this file. A name that was ever released stays as it is."""
+def take(connection: sqlite3.Connection, step: Step) -> None:
+    """Inside a transaction: all steps that a database lacks are one."""
+    if isinstance(step, str):
+        run(connection, step)
+    else:
+        step(connection)
 
-    def add(step: Step) -> Step:
-        assert name not in _steps, f"two migrations are called {name}"
-        _steps[name] = step
-        return step
 
-    return add
+def run(connection: sqlite3.Connection, statements: str) -> None:
+    """Each ends with a semicolon at the end of its line. Not `executescript`, which commits before it begins."""
+    for statement in statements.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
 
 
 _FIRST = """
@@ -90,15 +81,75 @@ CREATE TABLE audit(
 """
 
 
-@_migrations(name="0001_first")
-def _first(db: Database) -> None:
-    for statement in _FIRST.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
+def _first(db: sqlite3.Connection) -> None:
+    run(db, _FIRST)
     db.execute("INSERT INTO meta VALUES('install', ?), ('revision', '0')", [secrets.token_hex(4)])
 
 
-_SECOND = """
+def _post_digests(db: sqlite3.Connection) -> None:
+    """From now on the chain says of each post what was seen and decided; of those that are there, as they are now."""
+    last = db.execute("SELECT hash FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+    previous = last[0] if last else ""
+    columns = "account, id, version, post, verdict, evidence, rulebook, seen_at"
+    for account, identifier, version, post, verdict, evidence, rulebook, seen_at in db.execute(
+        f"SELECT {columns} FROM posts ORDER BY rowid"  # noqa: S608 - ours
+    ):  # row by row: years of posts are more than a small machine has memory
+        said = {"version": version, "upgraded": True, **record.digests(post, verdict, evidence, rulebook)}
+        row = [seen_at, "monitor", "post judged", f"{account}/{identifier}", json.dumps(said, ensure_ascii=False, sort_keys=True)]
+        linked = record.link(previous, row)
+        db.execute(
+            "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, ?, ?)", [*row, previous, linked]
+        )
+        previous = linked
+
+
+_REPLACING = """
+ALTER TABLE approved ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE approved ADD COLUMN replaces INT NOT NULL DEFAULT 0;
+"""
+_IN_FORCE = """
+CREATE UNIQUE INDEX approved_in_force ON approved(external_id, source, account) WHERE withdrawn_at IS NULL AND after = 0;
+CREATE INDEX approved_external ON approved(external_id);
+CREATE INDEX approved_after ON approved(after) WHERE after != 0;
+"""
+
+
+def _replacing(db: sqlite3.Connection) -> None:
+    """An external id is unique among what is in force of one plan, no longer for ever: what was withdrawn may be registered again.
+
+    SQLite takes a constraint away only with its table: https://sqlite.org/lang_altertable.html#otheralter.
+    """
+    run(db, _REPLACING)
+    made = db.execute("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'approved'").fetchone()[0]
+    indexes = db.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'approved' AND sql IS NOT NULL").fetchall()
+    for old, new in (("CREATE TABLE approved(", "CREATE TABLE approved_anew("), ("external_id TEXT UNIQUE", "external_id TEXT")):
+        assert old in made
+        made = made.replace(old, new)
+    db.execute(made)
+    db.execute("INSERT INTO approved_anew SELECT * FROM approved")
+    db.execute("DROP TABLE approved")
+    db.execute("ALTER TABLE approved_anew RENAME TO approved")
+    for (index,) in indexes:
+        db.execute(index)
+    run(db, _IN_FORCE)
+
+
+def _own_ids(db: sqlite3.Connection) -> None:
+    """Each account of a row is registered by the row's own id; all but the first had their account glued behind it.
+
+    Where that id is already in force for the account, the older registration keeps what it was called.
+    """
+    query = "SELECT id, external_id, account FROM approved WHERE external_id LIKE '%@%:%:%'"
+    for number, external_id, account in db.execute(query).fetchall():
+        platform, realm, _ = account.split(":", 2)
+        if own := external_id.rpartition(f"@{platform}:{realm}:")[0]:  # behind it the account's id, or its handle
+            db.execute("UPDATE OR IGNORE approved SET external_id = ? WHERE id = ?", [own, number])
+
+
+# In the order in which a database takes those that it lacks. What a step does stays as it is once it was released under its name.
+STEPS: dict[str, Step] = {
+    "0001_first": _first,
+    "0002_pictures_threads_context": """
 ALTER TABLE approved ADD COLUMN pictures TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE approved ADD COLUMN after INT NOT NULL DEFAULT 0;
 ALTER TABLE approved ADD COLUMN part INT NOT NULL DEFAULT 0;
@@ -108,17 +159,8 @@ ALTER TABLE approved ADD COLUMN author TEXT NOT NULL DEFAULT '';
 ALTER TABLE posts ADD COLUMN context TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE posts ADD COLUMN words TEXT;
 ALTER TABLE accounts ADD COLUMN habits TEXT;
-"""
-
-
-@_migrations(name="0002_pictures_threads_context")
-def _second(db: Database) -> None:
-    for statement in _SECOND.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-
-
-_THIRD = """
+""",
+    "0003_people_routes_silences": """
 ALTER TABLE incidents ADD COLUMN since TEXT;
 ALTER TABLE incidents ADD COLUMN held_until TEXT;
 ALTER TABLE incidents ADD COLUMN holder TEXT NOT NULL DEFAULT '';
@@ -145,17 +187,8 @@ CREATE TABLE votes(
 UPDATE incidents SET held_until = acknowledged_at WHERE state = 'acknowledged';
 CREATE INDEX audit_subject ON audit(subject);
 CREATE INDEX incidents_unresolved ON incidents(id) WHERE state != 'resolved';
-"""
-
-
-@_migrations(name="0003_people_routes_silences")
-def _third(db: Database) -> None:
-    for statement in _THIRD.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-
-
-_FOURTH = """
+""",
+    "0004_streams_spending_oddities": """
 CREATE TABLE billed(
   day TEXT NOT NULL, kind TEXT NOT NULL, resource TEXT NOT NULL, PRIMARY KEY(day, kind, resource)
 ) STRICT, WITHOUT ROWID;
@@ -165,38 +198,16 @@ CREATE TABLE oddities(
 ) STRICT;
 ALTER TABLE accounts ADD COLUMN told_by TEXT NOT NULL DEFAULT '';
 CREATE INDEX posts_edited ON posts(account, json_extract(post, '$.root_id'));
-"""
-
-
-@_migrations(name="0004_streams_spending_oddities")
-def _fourth(db: Database) -> None:
-    for statement in _FOURTH.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-
-
-_SEVENTH = """
+""",
+    "0007_posts": """
 CREATE TABLE unseen_versions(
   account TEXT NOT NULL, id TEXT NOT NULL, version INT NOT NULL, versions INT NOT NULL, root TEXT NOT NULL, noticed_at TEXT NOT NULL,
   PRIMARY KEY(account, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX posts_id ON posts(id);
-"""
-
-
-@_migrations(name="0007_posts")
-def _seventh(db: Database) -> None:
-    for statement in _SEVENTH.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-
-
-@_migrations(name="0008_pictures")
-def _eighth(db: Database) -> None:
-    db.execute("ALTER TABLE approved ADD COLUMN alt TEXT NOT NULL DEFAULT '[]'")
-
-
-_TENTH = """
+""",
+    "0008_pictures": "ALTER TABLE approved ADD COLUMN alt TEXT NOT NULL DEFAULT '[]'",
+    "0010_approvals": """
 ALTER TABLE approved ADD COLUMN registered_by TEXT NOT NULL DEFAULT '';
 ALTER TABLE approved ADD COLUMN registrant TEXT NOT NULL DEFAULT '';
 ALTER TABLE approved ADD COLUMN via TEXT NOT NULL DEFAULT '';
@@ -215,199 +226,43 @@ CREATE TABLE announcements(
   revision INT NOT NULL DEFAULT 0, stale INT NOT NULL DEFAULT 1, last_error TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX announcements_due ON announcements(next_at) WHERE stale = 1;
-"""
-
-
-@_migrations(name="0010_approvals")
-def _tenth(db: Database) -> None:
-    for statement in _TENTH.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-
-
-@_migrations(name="0013_posts_in_the_audit_chain")
-def _thirteenth(db: Database) -> None:
-    """From now on the chain says of each post what was seen and decided; of those that are there, as they are now."""
-    last = db.execute("SELECT hash FROM audit ORDER BY id DESC LIMIT 1").fetchone()
-    previous = last[0] if last else ""
-    columns = "account, id, version, post, verdict, evidence, rulebook, seen_at"
-    for account, identifier, version, post, verdict, evidence, rulebook, seen_at in db.execute(
-        f"SELECT {columns} FROM posts ORDER BY rowid"  # noqa: S608 - ours
-    ).fetchall():
-        said = {"version": version, "upgraded": True, **record.digests(post, verdict, evidence, rulebook)}
-        row = [seen_at, "monitor", "post judged", f"{account}/{identifier}", json.dumps(said, ensure_ascii=False, sort_keys=True)]
-        linked = record.link(previous, row)
-        db.execute(
-            "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, ?, ?)", [*row, previous, linked]
-        )
-        previous = linked
-
-
-_SLACK = """
+""",
+    "0013_posts_in_the_audit_chain": _post_digests,
+    "0011_slack": """
 ALTER TABLE silences ADD COLUMN waits INT NOT NULL DEFAULT 0;
 ALTER TABLE silences ADD COLUMN asker TEXT NOT NULL DEFAULT '';
 ALTER TABLE silences ADD COLUMN told TEXT NOT NULL DEFAULT '{}';
-"""
-
-
-@_migrations(name="0011_slack")
-def _eleventh(db: Database) -> None:
-    for statement in _SLACK.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-
-
-@_migrations(name="0005_words")
-def _fifth(db: Database) -> None:
-    db.execute("ALTER TABLE approved ADD COLUMN used_near INT NOT NULL DEFAULT 0")
-
-
-_SIXTH = """
+""",
+    "0005_words": "ALTER TABLE approved ADD COLUMN used_near INT NOT NULL DEFAULT 0",
+    "0006_context": """
 ALTER TABLE approved ADD COLUMN shown TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE approved ADD COLUMN most INT NOT NULL DEFAULT 0;
-"""
-
-
-@_migrations(name="0006_context")
-def _sixth(db: Database) -> None:
-    for statement in _SIXTH.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-
-
-_FOURTEENTH = """
+""",
+    "0014_rule_hits": """
 CREATE TABLE rule_hits(rule TEXT PRIMARY KEY, posts INT NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO rule_hits SELECT json_extract(f.value, '$.rule'), count(*) FROM posts, json_each(posts.verdict, '$.findings') f
   WHERE baseline = 0 AND account != 'replay::drill' GROUP BY 1;
-"""
-
-
-@_migrations(name="0014_rule_hits")
-def _fourteenth(db: Database) -> None:
-    for statement in _FOURTEENTH.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-
-
-_SIXTEENTH = """
+""",
+    "0016_first_sight": """
 ALTER TABLE accounts ADD COLUMN known_since TEXT;
 CREATE TABLE first_sights(
   account TEXT NOT NULL, at TEXT NOT NULL, posts INT NOT NULL, accused TEXT NOT NULL, told INT NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX first_sights_untold ON first_sights(account) WHERE told = 0;
-"""
-
-
-@_migrations(name="0016_first_sight")
-def _sixteenth(db: Database) -> None:
-    for statement in _SIXTEENTH.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-
-
-_REPLACING = """
-ALTER TABLE approved ADD COLUMN source TEXT NOT NULL DEFAULT '';
-ALTER TABLE approved ADD COLUMN replaces INT NOT NULL DEFAULT 0;
-"""
-_IN_FORCE = """
-CREATE UNIQUE INDEX approved_in_force ON approved(external_id, source, account) WHERE withdrawn_at IS NULL AND after = 0;
-CREATE INDEX approved_external ON approved(external_id);
-CREATE INDEX approved_after ON approved(after) WHERE after != 0;
-"""
-
-
-@_migrations(name="0020_replacing")
-def _twentieth(db: Database) -> None:
-    """An external id is unique among what is in force of one plan, no longer for ever: what was withdrawn may be registered again.
-
-    SQLite takes a constraint away only with its table: https://sqlite.org/lang_altertable.html#otheralter.
-    """
-    for statement in _REPLACING.split(";\n"):
-        if statement.strip():
-            db.execute(statement)
-    made = db.execute("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'approved'").fetchone()[0]
-    indexes = db.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'approved' AND sql IS NOT NULL").fetchall()
-    for old, new in (("CREATE TABLE approved(", "CREATE TABLE approved_anew("), ("external_id TEXT UNIQUE", "external_id TEXT")):
-        assert old in made
-        made = made.replace(old, new)
-    db.execute(made)
-    db.execute("INSERT INTO approved_anew SELECT * FROM approved")
-    db.execute("DROP TABLE approved")
-    db.execute("ALTER TABLE approved_anew RENAME TO approved")
-    for statement in [*(index for (index,) in indexes), *_IN_FORCE.split(";\n")]:
-        if statement.strip():
-            db.execute(statement)
-
-
-@_migrations(name="0019_alone")
-def _nineteenth(db: Database) -> None:
-    db.execute("ALTER TABLE incidents ADD COLUMN alone INT NOT NULL DEFAULT 0")
-
-
-@_migrations(name="0021_rows_of_several_accounts")
-def _twenty_first(db: Database) -> None:
-    """Each account of a row is registered by the row's own id; all but the first had their account glued behind it.
-
-    Where that id is already in force for the account, the older registration keeps what it was called.
-    """
-    query = "SELECT id, external_id, account FROM approved WHERE external_id LIKE '%@%:%:%'"
-    for number, external_id, account in db.execute(query).fetchall():
-        platform, realm, _ = account.split(":", 2)
-        if own := external_id.rpartition(f"@{platform}:{realm}:")[0]:  # behind it the account's id, or its handle
-            db.execute("UPDATE OR IGNORE approved SET external_id = ? WHERE id = ?", [own, number])
-
-
-def connect(path: Path, patience: int = PATIENT) -> Connection:
-    """Open the file, bring it up to date, and make every commit durable. A write waits `patience` milliseconds for its turn.
-
-    WAL lets the command line read and write beside the daemon; synchronous FULL keeps the last
-    commit through a power cut (WAL with NORMAL does not: https://sqlite.org/pragma.html).
-    """
-    private.folder(path.parent)
-    if not path.exists():
-        private.create(path)  # SQLite gives its journal the mode of the database
-    connection = sqlite3.connect(path, timeout=patience / 1000, isolation_level=None, factory=Connection)
-    connection.row_factory = sqlite3.Row
-    connection.text_factory = lambda text: text.decode("utf-8", "replace")  # one damaged byte must not keep all rows of a query from us
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={patience}"):
-        connection.execute(f"PRAGMA {pragma}")
-    if not _steps.keys() <= applied(connection):
-        _bring_up_to_date(connection)
-    return connection
+""",
+    "0020_replacing": _replacing,
+    "0019_alone": "ALTER TABLE incidents ADD COLUMN alone INT NOT NULL DEFAULT 0",
+    "0021_rows_of_several_accounts": _own_ids,
+}
 
 
 def unknown(connection: sqlite3.Connection) -> list[str]:
     """The steps that this file has taken and we do not know: a newer version of us wrote it."""
-    return sorted(applied(connection) - _steps.keys())
+    return sorted(applied(connection) - STEPS.keys())
 
 
 def applied(connection: sqlite3.Connection) -> set[str]:
     """The steps that this file has taken, from the table in which sqlite_utils writes them down."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'").fetchone() is None:
         return set()
-    return {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", [_SET])}
-
-
-def _bring_up_to_date(connection: sqlite3.Connection) -> None:
-    """Each step and the record of it are one transaction of sqlite_utils."""
-    with _without_numpy():
-        from sqlite_utils import Database, Migrations
-    migrations = Migrations(_SET)
-    for name, step in _steps.items():
-        migrations(name=name)(step)
-    migrations.apply(Database(connection))
-
-
-@contextmanager
-def _without_numpy() -> Iterator[None]:
-    """sqlite_utils loads numpy where it finds it, to store numpy's types. We store none, and a daemon that has
-    compared no picture would hold it for ever: 12 MiB, and 0.1 s of every start.
-    """
-    if "numpy" in sys.modules:
-        yield
-        return
-    sys.modules["numpy"] = None  # type: ignore[assignment]  # Python's own way to say that there is no such module
-    try:
-        yield
-    finally:
-        del sys.modules["numpy"]
+    return {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'hijack-monitor'")}

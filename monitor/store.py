@@ -21,6 +21,7 @@ from monitor import chain, record
 from monitor.announcements import Announcements
 from monitor.connection import OpenFiles, is_busy
 from monitor.damage import Damage
+from monitor.database import PATIENT, connect
 from monitor.hits import Hits
 from monitor.model import (
     NO_CONTEXT,
@@ -38,7 +39,6 @@ from monitor.model import (
 from monitor.pages import Pages
 from monitor.record import stamp
 from monitor.registrations import Registrations
-from monitor.schema import PATIENT, connect
 from monitor.verdict.habits import Habits
 
 GAP = timedelta(seconds=60)  # between two reads; longer is told of

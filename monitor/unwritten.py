@@ -3,6 +3,7 @@
 A database that another process holds is waited for: reading goes on, what would have paged is told after ten seconds, and
 that nothing can be written after fifteen. A full disk, a file that is broken, read-only or replaced is told at once, and ends
 us with exit code 1: systemd starts us again, and `reported` keeps that loop from telling it more than every quarter of an hour.
+A database of a newer version is told hourly, and ends us with 2: it waits for somebody to decide.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import journal
+from monitor import database, journal
 from monitor.assembly import build_routes, http_session
-from monitor.config import Config
+from monitor.config import Config, ConfigError
 from monitor.connection import is_busy
+from monitor.database import UnsuitableDatabaseError
+from monitor.lock import locked
 from monitor.notifiers.interface import Notifier
 from monitor.pages import LAST_RESORT
 from monitor.reported import AGAIN, Reported
@@ -28,6 +31,8 @@ log = logging.getLogger("monitor.unwritten")
 PATIENCE = timedelta(seconds=10)  # with whoever holds the database, while something would page; also between two messages
 QUIET_PATIENCE = timedelta(seconds=15)  # while nothing would
 CHECK_SECONDS = 2.0  # at the start: for about a gigabyte
+EXTEND_SECONDS = 30.0  # within the 120 that systemd is asked for
+REFUSED_AGAIN = timedelta(hours=1)
 REST_SECONDS = 10.0  # before we end when everybody has been told already: a loop of restarts is no help
 _REMEDIES = {  # by the words of SQLite, of the system and of `connection`
     "find and end whoever holds it (`fuser -v {0}`)": ("locked",),
@@ -148,18 +153,20 @@ async def tell_stop(
     return await _report(Reported(config.data_dir), text, words, routes, clock())
 
 
-async def _report(reported: Reported, text: str, words: tuple[str, ...], routes: Mapping[str, Notifier], now: datetime) -> float:
+async def _report(
+    reported: Reported, text: str, words: tuple[str, ...], routes: Mapping[str, Notifier], now: datetime, again: timedelta = AGAIN
+) -> float:  # fmt: skip
     """Tell the routes that were not told lately. Returns how many seconds to wait before we end: none after a report, some when
     there was nothing to tell, and where it cannot be kept that something was told, until it may be told again.
     """
-    due = reported.due(routes, words, now)
+    due = reported.due(routes, words, now, again)
     if not due:
         log.error("%s", text)
         return REST_SECONDS
     told = await tell({name: routes[name] for name in due}, text)
     if told <= {LAST_RESORT} < set(routes):  # the next start tries the others again
         return REST_SECONDS
-    return 0 if reported.told(told, words, now) else AGAIN.total_seconds()
+    return 0 if reported.told(told, words, now) else again.total_seconds()
 
 
 def _names(config: Config) -> str:
@@ -188,13 +195,14 @@ async def tell(routes: Mapping[str, Notifier], text: str) -> set[str]:
 
 async def wait_until_writable(config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime], every: float = 5) -> bool:
     """True once the database can be written. Whoever holds it is waited for, and every route told that nobody watches. With
-    anything else wrong every route is told, and it is False: the caller ends with exit code 1. Raises ConfigError.
+    anything else wrong every route is told, and it is False: the caller ends with exit code 1. An older database is brought up to
+    date first. Raises ConfigError; UnsuitableDatabaseError is one, see `tell_refused`.
     """
     loop = asyncio.get_running_loop()
     begun, quiet_until, ends = loop.time(), 0.0, float("inf")
-    while problem := await asyncio.to_thread(_problem, config, clock()):
+    while problem := await _extending(asyncio.ensure_future(asyncio.to_thread(_problem, config, clock()))):
         error, busy = problem
-        journal.notify(f"EXTEND_TIMEOUT_USEC={120_000_000}\nSTATUS=waiting for the database: {error}")
+        _extend(f"waiting for the database: {error}")
         is_told = loop.time() < quiet_until or (busy and loop.time() - begun < PATIENCE.total_seconds())
         if not is_told and loop.time() < ends:
             rest = await tell_stuck(config, secrets, clock, error)
@@ -206,9 +214,23 @@ async def wait_until_writable(config: Config, secrets: Mapping[str, str], clock:
     return True
 
 
+async def _extending(looking: asyncio.Future[tuple[str, bool] | None], every: float = EXTEND_SECONDS) -> tuple[str, bool] | None:
+    """Years of posts take minutes to bring up to date; systemd must not end us in the middle and begin again."""
+    while not (await asyncio.wait({looking}, timeout=every))[0]:
+        _extend("bringing the database up to date")
+    return await looking
+
+
+def _extend(status: str) -> None:
+    journal.notify(f"EXTEND_TIMEOUT_USEC={120_000_000}\nSTATUS={status}")
+
+
 def _problem(config: Config, now: datetime) -> tuple[str, bool] | None:
-    """Why nothing can be written, and whether that is because somebody else writes."""
+    """Why nothing can be written, and whether that is because somebody else writes. Raises ConfigError."""
     try:
+        if database.is_waiting(config.database, OF_THE_DAEMON):
+            with locked(config.data_dir):  # nobody's database changes under a daemon that runs
+                database.bring_up_to_date(config.database, OF_THE_DAEMON)
         store = Store(config.database, OF_THE_DAEMON)
         try:
             with store.transaction():
@@ -227,6 +249,24 @@ async def tell_stuck(config: Config, secrets: Mapping[str, str], clock: Callable
         f"🔴 hijack-monitor cannot start: {config.database}: {why}. Nobody watches {_names(config)}: look there yourself. "
         f"{remedy(why, config.database)}. Unless it is stopped it begins by itself as soon as it can write"
     )
+    return await _tell_at_start(config, secrets, clock, text, (), AGAIN)
+
+
+async def tell_refused(
+    config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime], refusal: UnsuitableDatabaseError
+) -> float:
+    """We must not use this database. Returns seconds, see `_report`; told hourly at most. Never raises for the configuration."""
+    text = f"🔴 hijack-monitor cannot start: {refusal}. Nobody watches {_names(config)}: look there yourself"
+    try:
+        return await _tell_at_start(config, secrets, clock, text, ("another version",), REFUSED_AGAIN)
+    except ConfigError as error:  # the refusal ends us just the same
+        log.error("nobody was told: %s", error)  # noqa: TRY400 - its words say enough
+        return 0
+
+
+async def _tell_at_start(
+    config: Config, secrets: Mapping[str, str], clock: Callable[[], datetime], text: str, words: tuple[str, ...], again: timedelta
+) -> float:  # fmt: skip
     async with http_session() as session:
         routes = build_routes(config, session, dict(secrets) | {"install_key": "0" * 64}, clock)  # nothing here is sealed with it
-        return await _report(Reported(config.data_dir), text, (), routes, clock())
+        return await _report(Reported(config.data_dir), text, words, routes, clock(), again)

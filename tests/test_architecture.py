@@ -15,7 +15,7 @@ VENDORS = {
     "tweepy": {"monitor/sources/_x_client.py"},
     "slack_sdk": {"monitor/notifiers/slack/api.py"},
     "apscheduler": {"monitor/daemon.py"},
-    "sqlite_utils": {"monitor/schema.py"},
+    "sqlite_utils": {"monitor/database.py"},
     "prometheus_client": {"monitor/metrics.py"},
     "icalendar": {"monitor/foreign/shifts.py"},
     "dateutil": {"monitor/foreign/series.py"},

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from monitor import install_key, private, record, report, signing
+from monitor import database, install_key, private, record, report, signing
 from monitor.cli import main
 from monitor.desk import DeskError
 from monitor.lock import locked
@@ -366,6 +366,7 @@ async def test_posts_judged_before_they_were_part_of_the_chain_are_taken_over_an
                 store.sql.execute("UPDATE audit SET previous = ?, hash = ? WHERE id = ?", [previous, linked, row["id"]])
                 previous = linked
             store.sql.execute("DELETE FROM _sqlite_migrations WHERE name LIKE '0013%'")
+        database.bring_up_to_date(store.path)
         again = Store(store.path)
         assert again.broken_audit() is None
         _, archive = report.export(again, 1, tmp_path, w.clock(), SECRET)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor import oncall, record, schema, standing, steps
+from monitor import database, oncall, record, schema, standing, steps
 from monitor.first_sight import FirstSight
 from monitor.model import Paging
 from monitor.outbox import Outbox
@@ -24,9 +24,7 @@ from monitor.store import Store
 
 def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp_path: Path) -> None:
     old = sqlite3.connect(tmp_path / "monitor.db")
-    first = schema._FIRST.split(";\n")
-    for statement in first:
-        old.execute(statement) if statement.strip() else None
+    schema.run(old, schema._FIRST)
     old.execute("INSERT INTO meta VALUES('install', 'abc'), ('revision', '1')")
     old.execute("CREATE TABLE _sqlite_migrations(migration_set TEXT, name TEXT, applied_at TEXT, PRIMARY KEY(migration_set, name))")
     old.execute("INSERT INTO _sqlite_migrations VALUES('hijack-monitor', '0001_first', '2026-11-01')")
@@ -42,6 +40,7 @@ def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp
     )
     old.commit()
     old.close()
+    database.bring_up_to_date(tmp_path / "monitor.db")
     store = Store(tmp_path / "monitor.db")
     one = record.approved(store.sql.execute("SELECT * FROM approved").fetchone())
     assert (one.text, one.pictures, one.parts, one.conversation) == ("Good news", (), 0, "")
@@ -69,6 +68,7 @@ def test_a_row_of_several_accounts_is_known_by_its_own_id_in_an_older_database_t
         )
     store.sql.execute("DELETE FROM _sqlite_migrations WHERE name = '0021_rows_of_several_accounts'")
     store.close()
+    database.bring_up_to_date(tmp_path / "monitor.db")
     store = Store(tmp_path / "monitor.db")
     assert [row[0] for row in store.sql.execute("SELECT external_id FROM approved ORDER BY id")] == [new for _, _, new in older]
     store.close()

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import desk, drill, health, incidents, metrics, selfcheck, status
+from monitor import database, desk, drill, health, incidents, metrics, selfcheck, status
 from monitor.foreign import shifts
 from monitor.foreign.sandbox import Sandbox
 from monitor.health import Vitals
@@ -510,6 +510,7 @@ async def test_how_often_rules_accused_is_right_after_a_restart_and_an_upgrade(t
         assert 2 in counted.values()
         store.sql.execute("DROP TABLE rule_hits")
         store.sql.execute("DELETE FROM _sqlite_migrations WHERE name = '0014_rule_hits'")
+        database.bring_up_to_date(store.path)
         again = Store(store.path)
         assert again.hits.by_rule() == counted, "an older database is counted once"
         again.close()
