@@ -244,6 +244,13 @@ def lapsed(incident: Incident, now: datetime) -> tuple[Incident, Request] | None
     return again, Request(PageKind.REPEAT, reason, wakes=True, to=(incident.holder,) if incident.holder else ())
 
 
+def limited(incident: Incident, now: datetime, paging: Paging) -> Incident | None:
+    """An acknowledgement of a version in which none ended: from now on it counts for as long as every other."""
+    if incident.state is not State.ACKNOWLEDGED or incident.severity is not Severity.PAGE or incident.held_until:
+        return None
+    return replace(incident, held_until=now + timedelta(minutes=paging.acknowledge_minutes))
+
+
 def unsilenced(incident: Incident, now: datetime, silence: Silence | None) -> tuple[Incident, Request] | None:
     """A silence that ended while the incident is open: now it pages."""
     if incident.silence is None or incident.state is State.RESOLVED or (silence and not silence.ended_by and now < silence.ends_at):

@@ -137,6 +137,10 @@ class Outbox:
 
     def _due(self, incident: Incident, now: datetime) -> bool:
         silence = self._store.silence(incident.silence) if incident.silence else None
+        if ending := incidents.limited(incident, now, self.paging(incident.subject)):
+            self._store.save_incident(ending)
+            self._store.audit(now, "monitor", "acknowledgement ends", f"INC-{incident.id}", until=str(ending.held_until))
+            incident = ending
         changed = incidents.unsilenced(incident, now, silence) or incidents.lapsed(incident, now)
         if changed:
             incident, request = changed

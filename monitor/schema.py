@@ -184,7 +184,6 @@ CREATE TABLE votes(
   incident INT NOT NULL REFERENCES incidents, account TEXT NOT NULL, post TEXT NOT NULL, version INT NOT NULL,
   who TEXT NOT NULL, at TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY(incident, account, post, version, who)
 ) STRICT;
-UPDATE incidents SET held_until = acknowledged_at WHERE state = 'acknowledged';
 CREATE INDEX audit_subject ON audit(subject);
 CREATE INDEX incidents_unresolved ON incidents(id) WHERE state != 'resolved';
 """,

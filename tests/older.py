@@ -1,4 +1,4 @@
-"""Databases as every earlier version left them: the first steps, in the order in which they came to be.
+"""Databases as every earlier version left them: the first steps, in the order in which they came to be, and a night under way.
 
 0.1.0 is not out: no tag, no package. Whoever runs the monitor runs some state of the main branch, so every shape that ever stood
 there counts as released.
@@ -7,12 +7,33 @@ there counts as released.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from monitor import schema
+from monitor.record import stamp
+from monitor.store import Store
 
 CAME = ("0001", "0002", "0003", "0004", "0008", "0010", "0011", "0013", "0005", "0007", "0006", "0014", "0016", "0019", "0020", "0021")
+HELD, DUE = 20, 5  # incidents that somebody has, and pages that nobody has sent
+POSTS = ("account", "id", "version", "kind", "created_at", "seen_at", "post", "severity", "verdict", "rulebook", "baseline")
+ACCOUNT = "x::2244994945"
+
+
+class Known(NamedTuple):
+    """What the old version had read of the account: up to where, and a post as it was written down."""
+
+    cursor: str
+    post: dict[str, Any]
+
+
+def known(store: Store) -> Known:
+    """As this monitor knows it."""
+    (post,) = store.sql.execute("SELECT * FROM posts").fetchall()
+    return Known(store.account(ACCOUNT, "acme")["cursor"], {name: post[name] for name in POSTS})
 
 
 def steps(count: int) -> list[str]:
@@ -31,3 +52,54 @@ def make(path: Path, count: int) -> None:
         for name in steps(count):
             schema.take(old, schema.STEPS[name])
             old.execute("INSERT INTO _sqlite_migrations(migration_set, name, applied_at) VALUES('hijack-monitor', ?, '2026-11-01')", [name])
+
+
+def fill(path: Path, count: int, now: datetime, receipts: Sequence[str], known: Known) -> None:
+    """Twenty incidents that somebody took 25 minutes ago, as many told a minute ago as there are other receipts, one silenced where there
+    are silences, and five whose page is due.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        add = _Adding(old, now)
+        add.row("accounts", key=ACCOUNT, handle="acme", first_seen=add.ago(90), last_ok=add.ago(0.1), cursor=known.cursor)
+        for account in (ACCOUNT, *(f"x::{number}" for number in range(1, 31))):
+            add.row("posts", **(known.post | {"account": account}))
+        for receipt in receipts[:HELD]:
+            held = {"held_until": add.ago(-5), "since": add.ago(30), "holder": "U01ALICE"} if count >= 3 else {}
+            taken = {"acknowledged_by": "alice", "acknowledged_at": add.ago(25)}
+            add.page(add.incident("acknowledged", told=26, **taken, **held), "sent", receipt)
+        for receipt in receipts[HELD:]:
+            add.page(add.incident("open", told=1), "sent", receipt)
+        for _ in range(DUE):
+            add.page(add.incident("open", told=0), "ready")
+        if count >= 3:
+            silence = add.row(
+                "silences", account="", words="gm", reason="a campaign", who="carla", starts_at=add.ago(50), ends_at=add.ago(-60)
+            )
+            add.incident("open", told=50, silence=silence)
+
+
+class _Adding:
+    def __init__(self, sql: sqlite3.Connection, now: datetime) -> None:
+        self._sql, self._now, self._count = sql, now, 0
+
+    def ago(self, minutes: float) -> str:
+        return stamp(self._now - timedelta(minutes=minutes)) or ""
+
+    def row(self, table: str, **values: Any) -> int:
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        return int(self._sql.execute(f"INSERT INTO {table}({names}) VALUES({marks})", list(values.values())).lastrowid or 0)
+
+    def incident(self, state: str, told: float, **more: Any) -> int:
+        self._count += 1
+        return self.row(
+            "incidents", subject=f"x::{100 + self._count}", name="@acme on X", severity=3, headline="Unapproved post", reason="nobody registered it",
+            opened_at=self.ago(max(told, 1)), last_at=self.ago(max(told, 1)), state=state, posts=1, hosts="[]", skeletons="[]",
+            **({"acknowledged_by": ""} | more), resolved_by="", cause="", last_paged_at=self.ago(told), pages=1, steps=0,
+        )  # fmt: skip
+
+    def page(self, incident: int, state: str, receipt: str = "") -> None:
+        sent = {"sent_at": self.ago(1), "receipt": receipt} if receipt else {}
+        self.row(
+            "pages", key=f"abc:inc{incident}:root:0:slack", incident=incident, route="slack", kind="root", reason="first of this incident",
+            mentions='["S0SOCIAL"]', state=state, created_at=self.ago(1), next_at=self.ago(1), **sent,
+        )  # fmt: skip

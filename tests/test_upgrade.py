@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -23,13 +24,19 @@ from monitor import config as configuration
 from monitor.cli import main
 from monitor.connection import Connection
 from monitor.database import UnsuitableDatabaseError
-from monitor.model import CAUSES
+from monitor.model import CAUSES, Paging, State
+from monitor.outbox import Outbox
 from monitor.service import utc_now
 from monitor.store import OF_THE_DAEMON, Store
 from monitor.unwritten import tell_refused, wait_until_writable
 from tests import older
-from tests.conftest import SECRETS, World, world
+from tests.conftest import SECRETS, START, World, world
 from tests.test_unwritten import beside
+
+KNOWN = older.Known("1", {
+    "account": older.ACCOUNT, "id": "1", "version": 1, "kind": "post", "created_at": "", "seen_at": "2026-11-21T02:00:00.000000+00:00",
+    "post": "{}", "severity": 0, "verdict": "{}", "rulebook": "", "baseline": 1,
+})  # fmt: skip
 
 
 def test_every_shape_that_stood_on_the_main_branch_is_tried() -> None:
@@ -57,6 +64,54 @@ def columns(sql: sqlite3.Connection) -> dict[str, list[str]]:
         for name in names
         for pragma in (["table_xinfo"] if not name.startswith(("sqlite_autoindex", "idx")) else ["index_info"])
     }
+
+
+@pytest.mark.parametrize("count", range(1, len(older.CAME) + 1))
+def test_what_was_open_due_acknowledged_or_silenced_stays_so_through_an_upgrade(tmp_path: Path, count: int) -> None:
+    older.make(tmp_path / "monitor.db", count)
+    older.fill(tmp_path / "monitor.db", count, START, [str(n) for n in range(older.HELD + 3)], KNOWN)
+    database.bring_up_to_date(tmp_path / "monitor.db")
+    with closing(Store(tmp_path / "monitor.db")) as store:
+        outbox = Outbox(store, Paging(("slack",)))
+        due = [page.key for page in store.pages.undelivered()]
+        assert len(due) == older.DUE
+        for second in (0, 1, 60):
+            assert outbox.due(START + timedelta(seconds=second)) == 0
+        assert [page.key for page in store.pages.undelivered()] == due
+        assert not store.broken_audit()
+        minutes = 5 if count >= 3 else 30
+        outbox.due(START + timedelta(minutes=minutes, seconds=-1))
+        assert sum(i.state is State.ACKNOWLEDGED for i in store.unresolved()) == older.HELD
+        outbox.due(START + timedelta(minutes=minutes))
+        held = [i for i in store.unresolved() if i.acknowledged_by]
+        assert len(held) == older.HELD
+        assert {i.state for i in held} == {State.OPEN}, "an acknowledgement of before ends like any other"
+
+
+@pytest.mark.parametrize("count", [1, 3, len(older.CAME)])
+async def test_after_an_upgrade_exactly_the_pages_that_were_due_go_out(tmp_path: Path, count: int) -> None:
+    async with world(tmp_path / "one") as w:
+        known = older.known(w.service.store)
+    sent = [w.slack.post_as_bot("told by the old version", {}, ours=True).ts for _ in range(older.HELD + 3)]
+    path = tmp_path / "two" / "data" / "monitor.db"
+    older.make(path, count)
+    older.fill(path, count, w.clock(), sent, known)
+    database.bring_up_to_date(path)
+    before, begun = len(w.slack.messages), w.clock()
+    async with world(tmp_path / "two", beside=w) as v:
+        await v.run(15)
+        pages = [m for m in list(v.slack.messages.values())[before:] if m.wakes]
+        assert len(pages) == older.DUE
+        held = [i for i in v.service.store.unresolved() if i.state is State.ACKNOWLEDGED]
+        assert len(held) == older.HELD
+        minutes = 5 if count >= 3 else 30
+        ends = [i.held_until - begun for i in held if i.held_until]
+        assert all(timedelta(0) <= e - timedelta(minutes=minutes) < timedelta(minutes=1) for e in ends)
+        assert len(ends) == older.HELD
+        v.clock.move(minutes * 60 + 60)
+        await v.run(0.5)
+        asked = "SELECT count(*) FROM pages WHERE reason LIKE '%still on it?%' AND kind = 'repeat'"
+        assert v.service.store.sql.execute(asked).fetchone()[0] == older.HELD, "it ends like any other"
 
 
 @pytest.mark.parametrize("count", [1, len(older.CAME) - 1])
