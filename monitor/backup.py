@@ -154,11 +154,7 @@ def _is_backup(path: Path) -> bool:
 
 def _owner(path: Path) -> str:
     """The installation that a backup says it is of; empty where it says none."""
-    try:
-        with closing(copies.opened(path, "mode=ro&immutable=1")) as sql:
-            found = copies.described(sql)
-    except sqlite3.Error:
-        return ""
+    found = copies.told_by(path)
     return found.install if found else ""
 
 

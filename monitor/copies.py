@@ -22,10 +22,12 @@ from datetime import datetime
 from pathlib import Path
 
 import monitor
-from monitor import chain, record, schema
+from monitor import chain, record
 from monitor.config import ConfigError
+from monitor.database import look, refuse
 
 SPARED = 100_000_000  # bytes left on the daemon's own disk, below which it pages that its disk is full
+KEPT = 2  # copies from before an upgrade
 SAID = "copy"  # under which a copy says what it is
 _PATIENCE = 3.0  # seconds for whoever holds the database altogether
 _JOURNAL, _ROLLBACK = 18, b"\x01\x01"  # where the header says how a file is journalled: https://sqlite.org/fileformat.html
@@ -50,20 +52,25 @@ class Copy:
 
 
 @contextmanager
-def checked_copy(database: Path, folder: Path, now: datetime) -> Iterator[tuple[Path, Copy]]:
+def checked_copy(
+    database: Path, folder: Path, now: datetime, *, as_it_is: bool = False, spared: int = SPARED
+) -> Iterator[tuple[Path, Copy]]:
     """A copy in `folder` that passed every check and is on the disk. It is gone afterwards, unless `publish` gave it a name.
+    With `as_it_is` also one of a database whose rows somebody changed. `spared` bytes stay free on the daemon's disk.
 
     Raises CopyError, and ConfigError where there is no database of ours. The daemon's writes wait for none of it.
     """
-    if not database.exists():
-        raise ConfigError(f"{database}: there is no database yet: start the daemon once, or name another configuration with --config")
     try:
+        shape = look(database)
+        if shape is None:
+            raise ConfigError(f"{database}: there is no database yet: start the daemon once, or name another configuration with --config")
+        refuse(database, shape)
         for place in (folder, database.parent):  # where a copy for a pipe is made
             clear(place)
         with _unfinished(folder) as (path, descriptor):
-            _leave_room(database, folder)
+            _leave_room(database, folder, spared)
             _fill(database, path, descriptor, now)
-            found = examined(path)
+            found = examined(path, as_it_is=as_it_is)
             os.fsync(descriptor)
             yield path, found
     except (OSError, sqlite3.Error) as error:
@@ -108,9 +115,9 @@ def rename_only(made: Path, target: Path) -> None:
         raise OSError(number, os.strerror(number), str(target))
 
 
-def examined(path: Path) -> Copy:
+def examined(path: Path, *, as_it_is: bool = False) -> Copy:
     """What a finished copy says of itself. Raises CopyError for one that is damaged, newer than we are, or no copy of ours, and
-    OSError for one that cannot be read; writes nothing.
+    OSError for one that cannot be read; writes nothing. See `checked_copy` for `as_it_is`.
     """
     with path.open("rb") as file:
         file.seek(_JOURNAL)
@@ -121,24 +128,26 @@ def examined(path: Path) -> Copy:
             )
     try:
         with closing(opened(path, "mode=ro&immutable=1")) as sql:
-            return _checked(path, sql)
+            return _checked(path, sql, as_it_is=as_it_is)
     except sqlite3.Error as error:
         raise CopyError(f"{path}: the copy is damaged ({error})") from error
 
 
-def _checked(path: Path, sql: sqlite3.Connection) -> Copy:
+def _checked(path: Path, sql: sqlite3.Connection, *, as_it_is: bool) -> Copy:
     found = sql.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise CopyError(f"the copy is damaged ({found}), and so may be the database: `hijack-monitor status` says how it is")
-    if wrong := sql.execute("PRAGMA foreign_key_check").fetchone():
-        raise CopyError(f"the copy is damaged (a row of {wrong[0]} refers to none of {wrong[2]}), and so may be the database")
-    if (number := chain.broken(sql)) is not None:
-        raise CopyError(f"the audit chain is broken at row {number}: somebody changed the database")
+    if not as_it_is:
+        if wrong := sql.execute("PRAGMA foreign_key_check").fetchone():
+            raise CopyError(f"the copy is damaged (a row of {wrong[0]} refers to none of {wrong[2]}), and so may be the database")
+        if (number := chain.broken(sql)) is not None:
+            raise CopyError(f"the audit chain is broken at row {number}: somebody changed the database")
     copy = described(sql)
     if copy is None or copy.rows != _rows(sql):
         raise CopyError(f"{path}: it was changed since it was made, or `hijack-monitor backup` did not make it")
-    if newer := schema.unknown(sql):
-        raise CopyError(f"{path}: version {copy.version} made it ({', '.join(newer)}), this is {monitor.__version__}: use it with that one")
+    shape = look(path)
+    if shape and (why := shape.refusal()):
+        raise CopyError(f"{path}: {why}: use it with that one")
     return copy
 
 
@@ -191,40 +200,34 @@ def _unfinished(folder: Path) -> Iterator[tuple[Path, int]]:
         os.close(descriptor)
 
 
-def _leave_room(database: Path, folder: Path) -> None:
+def _leave_room(database: Path, folder: Path, spared: int) -> None:
     """The disk that the daemon writes to must not be filled by a copy of what it wrote."""
     if folder.stat().st_dev != database.stat().st_dev:
         return
     wal = database.with_name(f"{database.name}-wal")
     needed = database.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
     free = shutil.disk_usage(folder).free
-    if free < needed + SPARED:
+    if free < needed + spared:
         raise CopyError(
             f"{folder}: {free / 1e6:.0f} MB are free, and a copy takes up to {needed / 1e6:.0f} MB of the disk that the daemon writes to,"
-            f" of which {SPARED / 1e6:.0f} MB have to stay free: name a folder on another disk, or make room"
+            f" of which {spared / 1e6:.0f} MB have to stay free: name a folder on another disk, or make room"
         )
 
 
 def _fill(database: Path, path: Path, descriptor: int, now: datetime) -> None:
     """One step: a copy in several begins again after every write. The copy is nobody else's, so that it needs no lock and no journal."""
     with closing(opened(database, "mode=rw")) as source, closing(opened(path, "mode=rw&nolock=1")) as copy:
-        if not schema.applied(source):
-            raise ConfigError(f"{database}: found no database of hijack-monitor, expected the one in [monitor] data_dir")
-        if newer := schema.unknown(source):
-            raise ConfigError(
-                f"{database}: a newer version of hijack-monitor wrote it ({', '.join(newer)}), this is {monitor.__version__}:"
-                " run the command of that version"
-            )
         copy.execute("PRAGMA journal_mode=OFF")
         copy.execute("PRAGMA synchronous=OFF")
         source.backup(copy, pages=-1, progress=_in_one)
     os.pwrite(descriptor, _ROLLBACK, _JOURNAL)  # it is one file, and can be read where nothing can be written
+    shape = look(path)
     with closing(opened(path, "mode=rw&nolock=1")) as copy:
         copy.execute("PRAGMA journal_mode=OFF")
         copy.execute("PRAGMA synchronous=OFF")
         about = {
             "version": monitor.__version__,
-            "schema": max(schema.applied(copy)),
+            "schema": max(shape.applied) if shape else "",
             "install": copy.execute("SELECT value FROM meta WHERE key = 'install'").fetchone()[0],
             "at": record.stamp(now),
             "rows": _rows(copy),
@@ -243,3 +246,54 @@ def _rows(sql: sqlite3.Connection) -> dict[str, int]:
     named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_%' ESCAPE '\\'"
     tables = sorted(name for (name,) in sql.execute(named) if name != "meta")
     return {name: int(sql.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]) for name in tables}  # noqa: S608 - a table's own name
+
+
+# --- before an upgrade -------------------------------------------------------------------------------
+
+
+def keep_before(database: Path, target: Path, now: datetime) -> None:
+    """The copy that the older version can be started with again, as `target` or behind that name a number: what another build kept
+    under it stays. None is made where we were killed since, and nothing was written. The last two of this installation stay.
+
+    The daemon lives with rows that somebody changed, so that they keep no upgrade from it. Raises CopyError.
+    """
+    others = [path for path in database.parent.iterdir() if _is_from_before(path, database)]
+    if any(_is_the_same(database, path) for path in others):
+        return
+    with checked_copy(database, database.parent, now, as_it_is=True, spared=0) as (made, copy):
+        name, number = target, 1
+        while os.path.lexists(name):
+            number += 1
+            name = target.with_name(f"{target.name}-{number}")
+        publish(made, name)
+    mine = sorted(((old.at, path) for path in others if (old := told_by(path)) and old.install == copy.install), reverse=True)
+    for _, path in mine[KEPT - 1 :]:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _is_from_before(path: Path, database: Path) -> bool:
+    """By its name, with a version. What somebody named otherwise is not ours to look at or delete."""
+    named = re.fullmatch(rf"{re.escape(database.name)}\.before-[0-9][0-9A-Za-z.+]*(-[0-9]+)?", path.name)
+    return named is not None and not path.is_symlink() and path.is_file()
+
+
+def _is_the_same(database: Path, path: Path) -> bool:
+    """Whether a good copy holds what the database does: every start and every second of a daemon is noted in `meta`, every act has its row."""
+    try:
+        examined(path, as_it_is=True)
+        with closing(opened(database, "mode=rw")) as now, closing(opened(path, "mode=ro&immutable=1")) as then:
+            noted = f"SELECT key, value FROM meta WHERE key != '{SAID}' ORDER BY key"  # noqa: S608 - a constant
+            alike = look(database) == look(path) and _rows(now) == _rows(then)
+            return alike and now.execute(noted).fetchall() == then.execute(noted).fetchall()
+    except (CopyError, sqlite3.Error, OSError):
+        return False
+
+
+def told_by(path: Path) -> Copy | None:
+    """What a file says of the copy that it is, unchecked."""
+    try:
+        with closing(opened(path, "mode=ro&immutable=1")) as sql:
+            return described(sql)
+    except sqlite3.Error:
+        return None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PATIENT = 3_000  # milliseconds that a write waits for another process
 MIN_READER = "0.1.0"  # the oldest version that understands what this one writes; raised with what an older one would misread
-COPIES = 1  # for which there must be room on the disk before the steps
+COPIES = 2  # for which there must be room on the disk before the steps: one is kept, and the steps write up to as much
 _SET = "hijack-monitor"
 _OF_SQLITE = ("-wal", "-shm", "-journal")
 
@@ -237,7 +237,8 @@ def _need_room(path: Path) -> None:
     if free < size * COPIES:
         raise OSError(
             errno.ENOSPC,
-            f"No space left for the copy that is kept before an upgrade: it takes {size >> 20} MiB, and {free >> 20} MiB are free",
+            f"No space left for the copy that is kept before an upgrade, and the upgrade: they take {size * COPIES / 1e6:,.0f} MB,"
+            f" and {free / 1e6:,.0f} MB are free",
         )
 
 

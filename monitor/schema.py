@@ -253,15 +253,3 @@ CREATE INDEX first_sights_untold ON first_sights(account) WHERE told = 0;
     "0019_alone": "ALTER TABLE incidents ADD COLUMN alone INT NOT NULL DEFAULT 0",
     "0021_rows_of_several_accounts": _own_ids,
 }
-
-
-def unknown(connection: sqlite3.Connection) -> list[str]:
-    """The steps that this file has taken and we do not know: a newer version of us wrote it."""
-    return sorted(applied(connection) - STEPS.keys())
-
-
-def applied(connection: sqlite3.Connection) -> set[str]:
-    """The steps that this file has taken, from the table in which sqlite_utils writes them down."""
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'").fetchone() is None:
-        return set()
-    return {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'hijack-monitor'")}

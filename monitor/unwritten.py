@@ -13,12 +13,14 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from monitor import database, journal
 from monitor.assembly import build_routes, http_session
 from monitor.config import Config, ConfigError
 from monitor.connection import is_busy
+from monitor.copies import CopyError, keep_before
 from monitor.database import UnsuitableDatabaseError
 from monitor.lock import locked
 from monitor.notifiers.interface import Notifier
@@ -40,6 +42,7 @@ _REMEDIES = {  # by the words of SQLite, of the system and of `connection`
     "let the monitor's user write {0} and its folder": ("readonly", "Read-only", "unable to open", "Permission denied"),
     "stop the monitor, put a good copy in the place of {0}, remove {0}-wal and {0}-shm and start it": (
         "malformed",
+        "damaged",
         "not a database",
         "was open",
         "I/O error",
@@ -230,7 +233,7 @@ def _problem(config: Config, now: datetime) -> tuple[str, bool] | None:
     try:
         if database.is_waiting(config.database, OF_THE_DAEMON):
             with locked(config.data_dir):  # nobody's database changes under a daemon that runs
-                database.bring_up_to_date(config.database, OF_THE_DAEMON)
+                database.bring_up_to_date(config.database, OF_THE_DAEMON, partial(keep_before, now=now))
         store = Store(config.database, OF_THE_DAEMON)
         try:
             with store.transaction():
@@ -238,8 +241,8 @@ def _problem(config: Config, now: datetime) -> tuple[str, bool] | None:
             found = store.malformed(CHECK_SECONDS)
         finally:
             store.close()
-    except (sqlite3.Error, OSError) as error:
-        return str(error), is_busy(error)
+    except (sqlite3.Error, OSError, CopyError) as error:
+        return str(error), is_busy(error.__cause__ or error)
     return (f"database disk image is malformed: {found}", False) if found else None
 
 

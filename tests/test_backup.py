@@ -20,12 +20,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from monitor import backup, chain, checkpoints, copies, schema
+from monitor import backup, chain, checkpoints, copies
 from monitor import config as configuration
 from monitor.cli import main
 from monitor.config import Config, ConfigError
 from monitor.copies import CopyError
+from monitor.database import UnsuitableDatabaseError, look
 from monitor.store import Store
+from tests import older
 from tests.conftest import world
 from tests.test_cli import CONFIG
 
@@ -277,7 +279,7 @@ def test_a_copy_that_was_changed_or_was_made_by_cp_is_none(config: Config) -> No
         sql.execute("INSERT INTO evidence VALUES('a', '', x'00')")
         sql.execute("INSERT INTO _sqlite_migrations(migration_set, name, applied_at) VALUES('hijack-monitor', '9001_tomorrow', '')")
         sql.commit()
-    with pytest.raises(CopyError, match=r"version 0.1.0 made it \(9001_tomorrow\)"):
+    with pytest.raises(CopyError, match=r"hijack-monitor 0\.1\.0 wrote it, .* does not know its step 9001_tomorrow"):
         copies.examined(file)
     for size in (file.stat().st_size - 4096, 100, 20, 0):
         os.truncate(file, size)
@@ -408,28 +410,27 @@ def test_a_writer_that_holds_the_database_delays_no_copy_and_only_the_note_is_mi
     copies.examined(_out(config) / "b.db")
 
 
-def test_an_older_database_is_copied_as_it_is_and_a_newer_one_refused_without_a_write(config: Config) -> None:
-    other = configuration.load(config.path)
-    old = config.path.parent / "data" / "old"
-    old.mkdir()
-    with closing(sqlite3.connect(old / "monitor.db")) as sql:
-        sql.executescript(schema._FIRST)
-        sql.executescript(
-            "INSERT INTO meta VALUES('install', 'abc'), ('revision', '1');"
-            "CREATE TABLE _sqlite_migrations(migration_set TEXT, name TEXT, applied_at TEXT, PRIMARY KEY(migration_set, name));"
-            "INSERT INTO _sqlite_migrations VALUES('hijack-monitor', '0001_first', '2026-11-01');"
-        )
-        other = Config(other.path, other.file, old, other.company, other.paging)
-        made = backup.make(other, str(_out(config)), None, "carla", NOW)
-        assert (made.copy.schema, made.copy.install, made.said) == ("0001_first", "abc", ())
-        assert sql.execute("SELECT count(*) FROM _sqlite_migrations").fetchone() == (1,), "it was not brought up to date"
-        sql.execute("INSERT INTO _sqlite_migrations VALUES('hijack-monitor', '9001_tomorrow', '2027-11-01')")
+@pytest.mark.parametrize("count", [1, len(older.CAME) - 1])
+def test_an_older_database_is_copied_as_it_is_and_a_newer_one_refused_without_a_write(tmp_path: Path, count: int) -> None:
+    file, out = tmp_path / "hijack-monitor.toml", tmp_path / "out"
+    file.write_text(CONFIG.format(folder=tmp_path))
+    out.mkdir()
+    config = configuration.load(file)
+    older.make(config.database, count)
+    said = _run(config, "backup", str(out / "b.db"))
+    assert (said.exit_code, f"schema {max(older.steps(count))}" in said.output, "warning" in said.output) == (0, True, False), said.output
+    copies.examined(out / "b.db")
+    shape = look(config.database)
+    assert shape
+    assert len(shape.applied) == count, "it was not brought up to date"
+    with closing(sqlite3.connect(config.database)) as sql:
+        sql.execute("INSERT INTO _sqlite_migrations(migration_set, name, applied_at) VALUES('hijack-monitor', '9001_tomorrow', '')")
         sql.commit()
-    before = (old / "monitor.db").read_bytes()
-    with pytest.raises(ConfigError, match=r"a newer version of hijack-monitor wrote it \(9001_tomorrow\), this is 0.1.0"):
-        backup.make(other, str(_out(config) / "b.db"), None, "carla", NOW)
-    assert (old / "monitor.db").read_bytes() == before
-    assert _names(_out(config)) == [FIRST]
+    before = config.database.read_bytes()
+    with pytest.raises(UnsuitableDatabaseError, match="9001_tomorrow"):
+        backup.make(config, str(out / "c.db"), None, "carla", NOW)
+    assert config.database.read_bytes() == before
+    assert _names(out) == ["b.db"]
 
 
 def test_without_a_database_of_ours_it_says_what_to_do(config: Config, tmp_path: Path) -> None:
@@ -439,7 +440,7 @@ def test_without_a_database_of_ours_it_says_what_to_do(config: Config, tmp_path:
     other.data_dir.mkdir()
     with closing(sqlite3.connect(other.database)) as sql:
         sql.execute("CREATE TABLE anything(a)")
-    with pytest.raises(ConfigError, match="found no database of hijack-monitor"):
+    with pytest.raises(ConfigError, match="none of hijack-monitor's"):
         backup.make(other, str(_out(config)), None, "carla", NOW)
     assert _names(_out(config)) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -19,10 +20,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from monitor import __version__, daemon, database, schema, unwritten
+from monitor import __version__, chain, copies, daemon, database, schema, unwritten
 from monitor import config as configuration
 from monitor.cli import main
 from monitor.connection import Connection
+from monitor.copies import CopyError
 from monitor.database import UnsuitableDatabaseError
 from monitor.model import CAUSES, Paging, State
 from monitor.outbox import Outbox
@@ -30,7 +32,7 @@ from monitor.service import utc_now
 from monitor.store import OF_THE_DAEMON, Store
 from monitor.unwritten import tell_refused, wait_until_writable
 from tests import older
-from tests.conftest import SECRETS, START, World, world
+from tests.conftest import SECRETS, START, World, wait_for, world
 from tests.test_unwritten import beside
 
 KNOWN = older.Known("1", {
@@ -114,6 +116,101 @@ async def test_after_an_upgrade_exactly_the_pages_that_were_due_go_out(tmp_path:
         assert v.service.store.sql.execute(asked).fetchone()[0] == older.HELD, "it ends like any other"
 
 
+# --- the copy that is kept -----------------------------------------------------------------------------
+
+
+async def test_run_keeps_a_checked_copy_that_the_older_version_can_use_and_sends_what_was_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 5
+    async with world(tmp_path / "one") as w:
+        config = beside(w, tmp_path)
+        older.make(config.database, count)
+        older.fill(config.database, count, utc_now(), [], KNOWN)
+        with closing(sqlite3.connect(config.database)) as sql:
+            before = list(sql.iterdump())
+        running = asyncio.create_task(daemon.run(config, SECRETS))
+        assert await wait_for(lambda: sum(m.wakes for m in list(w.slack.messages.values())) >= older.DUE)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == 0
+    (path,) = config.data_dir.glob("monitor.db.before-*")
+    assert path.name == f"monitor.db.before-{__version__}"
+    assert copies.examined(path).schema == max(older.steps(count))
+    assert path.stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(path)) as sql:
+        assert {row[0] for row in sql.execute("SELECT name FROM _sqlite_migrations")} == set(older.steps(count))
+        assert sql.execute("SELECT count(*) FROM pages WHERE state = 'ready'").fetchone()[0] == older.DUE
+        sql.execute("DELETE FROM meta WHERE key = 'copy'")
+        assert list(sql.iterdump()) == before
+    monkeypatch.setattr(database, "STEPS", {name: schema.STEPS[name] for name in older.steps(count)})
+    with pytest.raises(UnsuitableDatabaseError, match=f"put the copy {path} in its place"):
+        database.connect(config.database)
+    database.connect(path).close()
+
+
+def kept(path: Path, moment: int) -> list[str]:
+    """The copies there are after one more upgrade."""
+    copies.keep_before(path, path.with_name(f"{path.name}.before-{__version__}"), START + timedelta(hours=moment))
+    return sorted(one.name.removeprefix(f"{path.name}.before-") for one in path.parent.glob("*.before-*"))
+
+
+def acted(path: Path, what: str) -> None:
+    with closing(sqlite3.connect(path)) as sql:
+        sql.execute("INSERT INTO meta VALUES('beat', ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", [what])
+        sql.commit()
+
+
+def test_the_last_two_copies_stay_and_none_is_overwritten_or_made_twice(tmp_path: Path) -> None:
+    path = tmp_path / "monitor.db"
+    older.make(path, 5)
+    theirs = [tmp_path / f"monitor.db.before-{name}" for name in (__version__, "summer", "0.0.8-wal")]
+    for one in theirs:
+        one.write_text("somebody's own")
+    names = sorted(one.name.removeprefix("monitor.db.before-") for one in theirs)
+    assert kept(path, 0) == sorted([*names, f"{__version__}-2"])
+    assert kept(path, 1) == sorted([*names, f"{__version__}-2"]), "nothing was written since"
+    acted(path, "a daemon ran")
+    assert kept(path, 2) == sorted([*names, f"{__version__}-2", f"{__version__}-3"])
+    acted(path, "and again")
+    assert kept(path, 3) == sorted([*names, f"{__version__}-3", f"{__version__}-4"])
+    acted(path, "after the clock was set back")
+    assert kept(path, -9) == sorted([*names, f"{__version__}-2", f"{__version__}-4"]), "the one that was just made stays"
+    assert [one.read_text() for one in theirs] == ["somebody's own"] * 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE audit SET actor = 'nobody' WHERE id = 1",
+        "INSERT INTO votes VALUES(9, 'x::1', '1', 1, 'U1', '', '')",
+    ],
+)
+def test_rows_that_somebody_changed_keep_no_daemon_from_its_upgrade(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "monitor.db"
+    older.make(path, len(older.CAME) - 1)
+    with closing(sqlite3.connect(path)) as sql:
+        chain.append(sql, START, "carla", "began", "acme", {})
+        sql.execute(change)
+        sql.commit()
+    assert kept(path, 0) == [__version__]
+    with pytest.raises(CopyError):
+        copies.examined(tmp_path / f"monitor.db.before-{__version__}")
+
+
+async def test_an_upgrade_whose_copy_is_not_good_is_told_and_nothing_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unwritten, "REST_SECONDS", 0.0)
+    async with world(tmp_path / "one") as w:
+        config = beside(w, tmp_path)
+        older.make(config.database, 5)
+        with closing(sqlite3.connect(config.database)) as sql:
+            sql.executescript("PRAGMA writable_schema = ON; UPDATE sqlite_master SET rootpage = 3 WHERE name = 'posts_recent'")
+        with unchanged(config.database):
+            assert not await wait_until_writable(config, SECRETS, w.clock, every=0.01)
+        (told,) = [m.text for m in w.slack.messages.values() if "cannot start" in m.text]
+        assert "the copy is damaged" in told
+        assert "Stop the monitor, put a good copy in the place of" in told
+
+
 @pytest.mark.parametrize("count", [1, len(older.CAME) - 1])
 def test_a_command_leaves_an_older_database_to_the_daemon(tmp_path: Path, count: int) -> None:
     file = configured(tmp_path)
@@ -182,15 +279,13 @@ async def test_a_row_that_no_step_expects_is_told_and_nothing_changed(tmp_path: 
                 " VALUES('nobody', 'post', '', '', '', '', '', '7@x::2', 1)"
             )
             sql.commit()
-        with unchanged(config.database):
+        with unchanged(config.database, besides=f"monitor.db.before-{__version__}"):
             assert not await wait_until_writable(config, SECRETS, w.clock, every=0.01)
         (told,) = [m.text for m in w.slack.messages.values() if "cannot start" in m.text]
         assert "it cannot be brought up to date (ValueError: " in told
 
 
 async def test_systemd_waits_while_the_database_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
-
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
         listening.setblocking(False)
@@ -264,14 +359,14 @@ def upgraded_until(path: Path, moment: int) -> bool:
 
 
 @contextmanager
-def unchanged(path: Path) -> Iterator[None]:
-    """Nothing is written: not the file nor its WAL, and no file comes or goes but those that belong to no database."""
+def unchanged(path: Path, besides: str = "lock") -> Iterator[None]:
+    """Nothing is written: not the file nor its WAL, and no file comes or goes `besides` one and those that belong to no database."""
 
     def there() -> dict[str, str]:
         files = [
             one
             for one in path.parent.iterdir()
-            if one.name not in ("lock", "install_key", f"{path.name}-shm") and not one.name.endswith(".reported")
+            if one.name not in ("lock", "install_key", besides, f"{path.name}-shm") and not one.name.endswith(".reported")
         ]
         digests = {one.name: hashlib.sha256(one.read_bytes()).hexdigest() for one in files}
         return digests | ({"-shm": ""} if path.with_name(f"{path.name}-shm").exists() else {})
