@@ -274,7 +274,12 @@ def hostile(book: Rules, queue: Queue) -> None:
 
 def loading() -> None:
     """Rules, start, memory."""
-    print(f"{'packaged rules loaded and compiled':<62} {statistics.median(times(rulebook.load, [[]] * 7)) * 1e3:17.0f} ms   (limit 300 ms)")
+
+    def anew(folders: list[Path]) -> rulebook.Rulebook:
+        rulebook._made_of.cache_clear()
+        return rulebook.load(folders)
+
+    print(f"{'packaged rules loaded and compiled':<62} {statistics.median(times(anew, [[]] * 7)) * 1e3:17.0f} ms   (limit 300 ms)")
     command = [sys.executable, "-m", "monitor", "--help"]
     start = statistics.median(times(lambda c: subprocess.run(c, check=True, capture_output=True), [command] * 7))
     bare = statistics.median(times(lambda c: subprocess.run(c, check=True), [[sys.executable, "-c", "pass"]] * 7))
