@@ -71,15 +71,17 @@ class Registrations:
         return int(self._sql.execute(query, [external_id, account]).fetchone()[0] or 0)
 
     def thread(self, first: ApprovedPost) -> list[ApprovedPost]:
-        """A registration with the parts that come after it, in order."""
+        """A registration with the parts that come after it, in order: each is registered after the one before it."""
         parts = [first]
-        while found := self._read(self._sql.execute("SELECT * FROM approved WHERE after = ? AND after != 0", [parts[-1].id])):
+        while found := self._read(self._sql.execute("SELECT * FROM approved WHERE after = ?1 AND id > ?1 ORDER BY id", [parts[-1].id])):
             parts.append(found[0])
         return parts
 
     def first(self, part: ApprovedPost) -> ApprovedPost:
         """The registration that a thread begins with, as far as it can be read; of anything else itself."""
-        while part.after and (before := self._read(self._sql.execute("SELECT * FROM approved WHERE id = ?", [part.after]))):
+        while part.after and (
+            before := self._read(self._sql.execute("SELECT * FROM approved WHERE id = ? AND id < ?", [part.after, part.id]))
+        ):
             part = before[0]
         return part
 

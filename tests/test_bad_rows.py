@@ -85,6 +85,19 @@ async def test_a_registration_that_cannot_be_read_approves_nothing_and_stops_not
     desk.store.close()
 
 
+@pytest.mark.parametrize("after", [1, 2])
+async def test_a_thread_that_runs_in_a_circle_has_an_end(tmp_path: Path, after: int) -> None:
+    async with world(tmp_path) as w:
+        for text in ("One of the thread.", "Two of the thread."):
+            w.register(text)
+        store = w.service.store
+        store.sql.execute("UPDATE approved SET after = 1 WHERE id = 2")
+        store.sql.execute("UPDATE approved SET after = ? WHERE id = 1", [after])
+        first, second = sorted(store.registrations.to_come(w.clock()), key=lambda one: one.id)
+        assert [one.id for one in store.registrations.thread(first)] == [1, 2]
+        assert store.registrations.first(second).id == 1
+
+
 async def test_a_damaged_registration_and_a_hijack_at_once(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.register("Fees fall on Monday.")
