@@ -182,9 +182,8 @@ def last(store: Store) -> tuple[datetime, str] | None:
     return max(filter(None, (noted, (copy.at, "this database is a copy from then") if copy else None)), default=None)
 
 
-def _noted(found: dict[str, Any]) -> tuple[datetime, str] | None:
-    at = record.moment(found["at"])
-    return (at, "a pipe" if found["where"] == PIPE else str(found["where"])) if at else None
+def _noted(found: dict[str, Any]) -> tuple[datetime, str]:
+    return record.utc(found["at"]), "a pipe" if found["where"] == PIPE else str(found["where"])
 
 
 def words(store: Store, now: datetime) -> str:

@@ -20,16 +20,16 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import monitor
 from monitor import chain, record
 from monitor.config import ConfigError
-from monitor.database import look, refuse
+from monitor.database import PATIENT, look, refuse
 
 SPARED = 100_000_000  # bytes left on the daemon's own disk, below which it pages that its disk is full
 KEPT = 2  # copies from before an upgrade
 SAID = "copy"  # under which a copy says what it is
-_PATIENCE = 3.0  # seconds for whoever holds the database altogether
 _JOURNAL, _ROLLBACK = 18, b"\x01\x01"  # where the header says how a file is journalled: https://sqlite.org/fileformat.html
 _UNFINISHED = re.compile(r"\.hijack-monitor-[0-9a-f]{16}\.part")
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}  # of a file system that has no hard links
@@ -84,13 +84,13 @@ def publish(made: Path, target: Path) -> None:
         _name(made, target)
     except FileExistsError:
         raise CopyError(f"{target} is already there, and nothing is ever overwritten: name another file, or a folder") from None
-    made.unlink(missing_ok=True)
-    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems sync no folder
+    with contextlib.suppress(OSError):  # it has its name: some network file systems sync no folder, and what is left is cleared later
+        made.unlink(missing_ok=True)
+        descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _name(made: Path, target: Path) -> None:
@@ -162,16 +162,14 @@ def said(text: str) -> Copy | None:
     return record.remembered(text, _copy, None)
 
 
-def _copy(found: dict[str, object]) -> Copy | None:
-    at, rows = record.moment(str(found["at"])), found["rows"]
-    if at is None or not isinstance(rows, dict):
-        return None
-    return Copy(str(found["version"]), str(found["schema"]), str(found["install"]), at, {str(k): int(v) for k, v in rows.items()})
+def _copy(found: dict[str, Any]) -> Copy:
+    rows = {str(table): int(count) for table, count in found["rows"].items()}
+    return Copy(str(found["version"]), str(found["schema"]), str(found["install"]), record.utc(found["at"]), rows)
 
 
 def opened(path: Path, how: str) -> sqlite3.Connection:
     """A connection that makes no file, migrates nothing and has no transactions of its own. Raises sqlite3.Error."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=_PATIENCE, isolation_level=None)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=PATIENT / 1000, isolation_level=None)
 
 
 def clear(folder: Path) -> None:

@@ -205,11 +205,7 @@ def _opened(path: Path, patience: int) -> Connection:
     return connection
 
 
-def _no_copy(_: Path, __: Path) -> None:
-    """Nothing is kept to go back to."""
-
-
-def bring_up_to_date(path: Path, patience: int = PATIENT, keep_copy: Callable[[Path, Path], object] = _no_copy) -> None:
+def bring_up_to_date(path: Path, keep_copy: Callable[[Path, Path], object], patience: int = PATIENT) -> None:
     """The daemon's start: an older database takes the steps that it lacks, in one transaction, and is then known by our version.
     `keep_copy` is given the database and the name of the copy that the old version can be started with again; what it raises
     keeps the database as it is. Nobody else may run on it. Raises UnsuitableDatabaseError, OSError for a full disk, sqlite3.Error.

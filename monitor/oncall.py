@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -42,11 +42,8 @@ def _kept(store: Store) -> _Seen | None:
 
 def _seen(found: Any) -> _Seen | None:
     first, *more = found["said"]
-    return _Seen((str(first), *map(str, more)), _moment(found["at"]), _moment(found["nobody_since"]) if found["nobody_since"] else None)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    since = found["nobody_since"]
+    return _Seen((str(first), *map(str, more)), record.utc(found["at"]), record.utc(since) if since else None)
 
 
 def said(store: Store) -> tuple[str, ...]:
@@ -102,7 +99,7 @@ class Schedule:
         self.trouble = ""
         found = await self._read(await self._fetched(), now)
         if found is None:
-            old = record.remembered(self._store.kept("schedule"), lambda kept: (_moment(kept[0]), str(kept[1])), None)
+            old = record.remembered(self._store.kept("schedule"), lambda kept: (record.utc(kept[0]), str(kept[1])), None)
             good = old is not None and timedelta() <= now - old[0] <= STALE
             found = await self._read(old[1].encode("utf-8", "replace"), now, keep=False) if old and good else None
         names = [one for one in found or () if isinstance(one, str)]

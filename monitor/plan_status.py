@@ -133,33 +133,9 @@ _NO_NAMES = (
     " не никто никогда потом позже нет ні ніхто"
 )
 _NOBODY = frozenset(_NO_NAMES.split()) | {word for word in STATES if len(word) > 2}
-_PARTICLES = [
-    "von",
-    "van",
-    "der",
-    "den",
-    "de",
-    "da",
-    "do",
-    "di",
-    "del",
-    "della",
-    "la",
-    "le",
-    "el",
-    "bin",
-    "ben",
-    "al",
-    "and",
-    "und",
-    "et",
-    "y",
-    "e",
-    "i",
-    "och",
-    "og",
-    "en",
-]
+_PARTICLES = frozenset(
+    _words("von, van, der, den, de, da, do, di, del, della, la, le, el, bin, ben, al, and, und, et, y, e, i, och, og, en")
+)
 _SIGNATURES = re.compile(r"[,;/&+\n]+")
 _BRACKETS = re.compile(r"\([^()]*\)")
 _FOREIGN = re.compile(r"[^\w\s.'’@,;/&+()-]")  # a sign that stands in no name, like ✗ or a colon

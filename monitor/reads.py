@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -296,7 +296,7 @@ def told(text: str) -> tuple[tuple[State, ...], int]:
 
 def _state(row: list[Any]) -> State:
     read, about, name, tried_at, since, read_at, failures, said = row
-    return State(read, about, str(name), _stamped(tried_at), _moment(since), _moment(read_at), int(failures), str(said))
+    return State(read, about, str(name), record.utc(tried_at), _moment(since), _moment(read_at), int(failures), str(said))
 
 
 def _read_again(read: Read, states: list[State], now: datetime) -> str:
@@ -319,8 +319,4 @@ def _stamp(when: datetime | None) -> str | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    return _stamped(text) if text else None
-
-
-def _stamped(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return record.utc(text) if text else None

@@ -51,6 +51,11 @@ def moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
+def utc(text: str) -> datetime:
+    """A time that was kept beside what `stamp` writes, in UTC whatever it says. Raises ValueError for what is none."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 

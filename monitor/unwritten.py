@@ -99,7 +99,7 @@ class Unwritten:
         return not self._spoke_at and not (self._quiet_at and timedelta() <= now - self._quiet_at < AGAIN)
 
     def over(self, write: Callable[[str], object]) -> bool:
-        """Something was written; whether nothing could be before. Where that was told, `write` is given the gap in words."""
+        """Something was written; whether nothing could be before. Where telling it was tried, `write` is given the gap."""
         if self._since is None:
             return False
         if self._tried_at:
@@ -233,7 +233,7 @@ def _problem(config: Config, now: datetime) -> tuple[str, bool] | None:
     try:
         if database.is_waiting(config.database, OF_THE_DAEMON):
             with locked(config.data_dir):  # nobody's database changes under a daemon that runs
-                database.bring_up_to_date(config.database, OF_THE_DAEMON, partial(keep_before, now=now))
+                database.bring_up_to_date(config.database, partial(keep_before, now=now), OF_THE_DAEMON)
         store = Store(config.database, OF_THE_DAEMON)
         try:
             with store.transaction():

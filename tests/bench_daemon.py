@@ -1,6 +1,7 @@
 """`make bench`, third part: the real daemon under `run`, in a process of its own, in real time.
 
 A hundred posts a second for a minute through the Activity stream; and what the process holds with a thousand accounts.
+`python -m tests.bench_daemon 3600 10` is an hour of ten posts a second alone.
 """
 
 from __future__ import annotations
@@ -104,15 +105,23 @@ async def holding(accounts: int) -> float:
         return d.resident()
 
 
-def main() -> None:
-    """Both."""
-    posts, lags, memory = asyncio.run(flood(60, 100))
+def flooded(seconds: int, rate: int, title: str) -> None:
+    """How soon, how many and how much."""
+    posts, lags, memory = asyncio.run(flood(seconds, rate))
     p99 = sorted(lags)[int(len(lags) * 0.99)]
-    print(
-        f"{'100 posts a second for a minute, post to verdict':<62} median {statistics.median(lags) * 1e3:10.0f} ms   p99 {p99 * 1e3:10.0f} ms"
-    )
+    print(f"{title + ', post to verdict':<62} median {statistics.median(lags) * 1e3:10.0f} ms   p99 {p99 * 1e3:10.0f} ms")
     print(f"{'  the worst (limit 1 s); judged of posted':<62} {max(lags) * 1e3:17.0f} ms   {len(lags):,} / {posts:,}")
-    print(f"{'  memory before, then every ten seconds':<62} {' '.join(f'{m:.0f}' for m in memory)} MiB")
+    every = max(1, len(memory) // 60)
+    print(f"{f'  memory before, then every {10 * every} s':<62} {' '.join(f'{m:.0f}' for m in [*memory[:-1:every], memory[-1]])} MiB")
+
+
+def main() -> None:
+    """Both, or the flood alone for so many seconds at so many posts a second."""
+    if sys.argv[1:]:
+        seconds, rate = map(int, sys.argv[1:])
+        flooded(seconds, rate, f"{rate} posts a second for {seconds:,} s")
+        return
+    flooded(60, 100, "100 posts a second for a minute")
     print(f"{'daemon with 1,000 accounts, resident (limit 200 MiB)':<62} {asyncio.run(holding(1_000)):17.0f} MiB")
 
 

@@ -17,13 +17,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from monitor import database, install_key, private, record, report, signing
+from monitor import install_key, private, record, report, signing
 from monitor.cli import main
 from monitor.desk import DeskError
 from monitor.lock import locked
 from monitor.model import Human
 from monitor.report_check import verify
 from monitor.store import Store
+from tests import older
 from tests.conftest import World, world
 from tests.notifiers.test_slack import CORPUS
 
@@ -366,7 +367,7 @@ async def test_posts_judged_before_they_were_part_of_the_chain_are_taken_over_an
                 store.sql.execute("UPDATE audit SET previous = ?, hash = ? WHERE id = ?", [previous, linked, row["id"]])
                 previous = linked
             store.sql.execute("DELETE FROM _sqlite_migrations WHERE name LIKE '0013%'")
-        database.bring_up_to_date(store.path)
+        older.upgrade(store.path)
         again = Store(store.path)
         assert again.broken_audit() is None
         _, archive = report.export(again, 1, tmp_path, w.clock(), SECRET)

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor import database, oncall, record, schema, standing, steps
+from monitor import oncall, record, schema, standing, steps
 from monitor.first_sight import FirstSight
 from monitor.model import Paging
 from monitor.outbox import Outbox
 from monitor.reads import Reads
 from monitor.store import Store
+from tests import older
 
 
 def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp
     )
     old.commit()
     old.close()
-    database.bring_up_to_date(tmp_path / "monitor.db")
+    older.upgrade(tmp_path / "monitor.db")
     store = Store(tmp_path / "monitor.db")
     one = record.approved(store.sql.execute("SELECT * FROM approved").fetchone())
     assert (one.text, one.pictures, one.parts, one.conversation) == ("Good news", (), 0, "")
@@ -55,12 +56,12 @@ def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp
 
 def test_a_row_of_several_accounts_is_known_by_its_own_id_in_an_older_database_too(tmp_path: Path) -> None:
     store = Store(tmp_path / "monitor.db")
-    older = [
+    rows = [
         ("7", "x::1", "7"), ("7@x::2", "x::2", "7"), ("8@x::@acme2", "x::2", "8"), ("me@acme@x::3", "x::3", "me@acme"),
         ("me@acme", "x::1", "me@acme"), ("9@mastodon:a.example:2", "mastodon:a.example:2", "9"), ("a@b:c:d", "x::1", "a@b:c:d"),
         ("5", "x::2", "5"), ("5@x::2", "x::2", "5@x::2"),
     ]  # fmt: skip
-    for external_id, account, _ in older:
+    for external_id, account, _ in rows:
         store.sql.execute(
             "INSERT INTO approved(account, kind, text, not_before, not_after, approved_by, created_at, external_id, revision)"
             " VALUES(?, 'post', '', '', '', '', '', ?, 1)",
@@ -68,9 +69,9 @@ def test_a_row_of_several_accounts_is_known_by_its_own_id_in_an_older_database_t
         )
     store.sql.execute("DELETE FROM _sqlite_migrations WHERE name = '0021_rows_of_several_accounts'")
     store.close()
-    database.bring_up_to_date(tmp_path / "monitor.db")
+    older.upgrade(tmp_path / "monitor.db")
     store = Store(tmp_path / "monitor.db")
-    assert [row[0] for row in store.sql.execute("SELECT external_id FROM approved ORDER BY id")] == [new for _, _, new in older]
+    assert [row[0] for row in store.sql.execute("SELECT external_id FROM approved ORDER BY id")] == [new for _, _, new in rows]
     store.close()
 
 

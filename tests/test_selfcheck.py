@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import database, desk, drill, health, incidents, metrics, selfcheck, status
+from monitor import desk, drill, health, incidents, metrics, selfcheck, status
 from monitor.foreign import shifts
 from monitor.foreign.sandbox import Sandbox
 from monitor.health import Vitals
@@ -28,6 +28,7 @@ from monitor.simulator import x as stand_in
 from monitor.sources import x as source
 from monitor.store import Store
 from monitor.verdict.rules import Rules
+from tests import older
 from tests.conftest import CONFIG, START, World, world
 from tests.receivers import Receiver
 
@@ -510,7 +511,7 @@ async def test_how_often_rules_accused_is_right_after_a_restart_and_an_upgrade(t
         assert 2 in counted.values()
         store.sql.execute("DROP TABLE rule_hits")
         store.sql.execute("DELETE FROM _sqlite_migrations WHERE name = '0014_rule_hits'")
-        database.bring_up_to_date(store.path)
+        older.upgrade(store.path)
         again = Store(store.path)
         assert again.hits.by_rule() == counted, "an older database is counted once"
         again.close()

@@ -51,7 +51,7 @@ def test_every_shape_that_stood_on_the_main_branch_is_tried() -> None:
 @pytest.mark.parametrize("count", range(1, len(older.CAME) + 1))
 def test_an_older_database_becomes_what_a_new_one_is(tmp_path: Path, count: int) -> None:
     older.make(tmp_path / "old.db", count)
-    database.bring_up_to_date(tmp_path / "old.db")
+    older.upgrade(tmp_path / "old.db")
     with closing(Store(tmp_path / "old.db")) as old, closing(Store(tmp_path / "new.db")) as new:
         assert columns(old.sql) == columns(new.sql)
         assert [old.kept(name) for name in ("version", "min_reader")] == [__version__, database.MIN_READER]
@@ -72,7 +72,7 @@ def columns(sql: sqlite3.Connection) -> dict[str, list[str]]:
 def test_what_was_open_due_acknowledged_or_silenced_stays_so_through_an_upgrade(tmp_path: Path, count: int) -> None:
     older.make(tmp_path / "monitor.db", count)
     older.fill(tmp_path / "monitor.db", count, START, [str(n) for n in range(older.HELD + 3)], KNOWN)
-    database.bring_up_to_date(tmp_path / "monitor.db")
+    older.upgrade(tmp_path / "monitor.db")
     with closing(Store(tmp_path / "monitor.db")) as store:
         outbox = Outbox(store, Paging(("slack",)))
         due = [page.key for page in store.pages.undelivered()]
@@ -98,7 +98,7 @@ async def test_after_an_upgrade_exactly_the_pages_that_were_due_go_out(tmp_path:
     path = tmp_path / "two" / "data" / "monitor.db"
     older.make(path, count)
     older.fill(path, count, w.clock(), sent, known)
-    database.bring_up_to_date(path)
+    older.upgrade(path)
     before, begun = len(w.slack.messages), w.clock()
     async with world(tmp_path / "two", beside=w) as v:
         await v.run(15)
@@ -261,10 +261,10 @@ def test_a_copy_is_kept_before_the_first_step_and_one_that_fails_keeps_the_datab
         raise OSError("the copy is malformed")
 
     with unchanged(path), pytest.raises(OSError, match="malformed"):
-        database.bring_up_to_date(path, keep_copy=fail)
+        database.bring_up_to_date(path, fail)
     assert asked == [(path, tmp_path / f"monitor.db.before-{__version__}")]
-    database.bring_up_to_date(path)
-    database.bring_up_to_date(path, keep_copy=fail)
+    older.upgrade(path)
+    database.bring_up_to_date(path, fail)
     assert len(asked) == 1, "there is nothing to do"
 
 
@@ -322,7 +322,7 @@ def test_killed_at_any_moment_of_an_upgrade_the_database_is_the_old_one_or_the_n
                 assert was_killed
                 assert list(sql.iterdump()) == before
         ended += "old " if shape.missing else "new "
-        database.bring_up_to_date(path)
+        older.upgrade(path)
         Store(path).close()
     assert killed > 5
     assert ended.endswith("new ")
@@ -349,7 +349,7 @@ def upgraded_until(path: Path, moment: int) -> bool:
 
         try:
             database._opened = watched
-            database.bring_up_to_date(path)
+            older.upgrade(path)
         finally:
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
@@ -425,7 +425,7 @@ def test_a_look_at_a_newer_database_writes_nothing_however_it_was_left(
     path = tmp_path / "monitor.db"
     left(path, change)
     with unchanged(path):
-        for use in (Store, database.bring_up_to_date):
+        for use in (Store, older.upgrade):
             with pytest.raises(UnsuitableDatabaseError, match=r"hijack-monitor 9\.2\.0 wrote it, and this is"):
                 use(path)
 
@@ -465,7 +465,7 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
         sql.execute("CREATE TABLE meta(key, value)")
         sql.execute("INSERT INTO meta VALUES('version', '9.2.0')")
         sql.commit()
-    for use in (Store, database.bring_up_to_date):
+    for use in (Store, older.upgrade):
         with unchanged(tmp_path / "monitor.db"), pytest.raises(UnsuitableDatabaseError, match="none of hijack-monitor's"):
             use(tmp_path / "monitor.db")
 

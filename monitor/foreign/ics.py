@@ -19,7 +19,7 @@ _TAKEN = {
 _NAME = re.compile(r"[A-Za-z0-9-]{1,60}(?=[;:])")
 _QUOTED = r'"(?:[^"]|"(?![;:,]))*"(?=[;:,])'  # a quotation mark inside: CN="Ben "the pager" Lee"
 _PARAMETER = re.compile(rf';([A-Za-z0-9-]{{1,60}})=((?:{_QUOTED}|[^";:,]*)(?:,(?:{_QUOTED}|[^";:,]*))*)')
-_SPOILT = (
+_SPOILT = {
     "ATTENDEE",
     "ORGANIZER",
     "RECURRENCE-ID",
@@ -27,7 +27,7 @@ _SPOILT = (
     "RDATE",
     "DTSTAMP",
     "LAST-MODIFIED",
-)  # whoever reads these asks whether they are whole
+}  # whoever reads these asks whether they are whole
 
 
 @dataclass(frozen=True)
