@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -72,13 +72,23 @@ def remembered(text: str, read: Callable[[Any], T], otherwise: T) -> T:
 
 def dump(noun: Item | Profile) -> str:
     """A noun as JSON; times as `stamp`."""
-    return json.dumps({"noun": type(noun).__name__, **asdict(noun)}, default=_plain, ensure_ascii=False)
+    return _JSON.encode({"noun": type(noun).__name__, **_values(noun)})
 
 
-def _plain(value: object) -> str:
+def _values(noun: Any) -> dict[str, Any]:
+    """The fields of a frozen noun; of those within it the encoder asks by itself."""
+    return {name: getattr(noun, name) for name in noun.__slots__}
+
+
+def _plain(value: object) -> str | dict[str, Any]:
     if isinstance(value, datetime):
         return stamp(value) or ""
+    if is_dataclass(value):
+        return _values(value)
     raise TypeError(f"{type(value).__name__} has no stored form")
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, default=_plain)
 
 
 def item(text: str) -> Item:
@@ -115,9 +125,7 @@ def profile(text: str) -> Profile:
 
 def dump_verdict(verdict: Verdict) -> str:
     """A verdict as JSON, its match with its kind."""
-    data = asdict(verdict)
-    data["match"]["kind"] = type(verdict.match).__name__
-    return json.dumps(data, ensure_ascii=False)
+    return _JSON.encode({**_values(verdict), "match": {**_values(verdict.match), "kind": type(verdict.match).__name__}})
 
 
 def verdict(text: str) -> Verdict:
@@ -156,7 +164,7 @@ def _finding(data: dict[str, Any]) -> Finding:
 
 def dump_context(context: Context) -> str:
     """What else was known, as JSON."""
-    return json.dumps(asdict(context), ensure_ascii=False)
+    return _JSON.encode(_values(context))
 
 
 def context(text: str) -> Context:

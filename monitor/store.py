@@ -45,7 +45,6 @@ GAP = timedelta(seconds=60)  # between two reads; longer is told of
 OF_THE_DAEMON = 250  # milliseconds that its event loop waits for whoever writes
 A_TURN = 0.002  # seconds after each transaction of a command: SQLite has no queue, and the daemon asks every few milliseconds at most
 HELD = 500  # milliseconds: nothing of ours writes for so long
-_LAST_INCIDENT, _MOST_INCIDENTS = "last incident", 10**12
 IMPATIENT = 50  # milliseconds, for whoever did not let go meanwhile
 
 
@@ -234,15 +233,16 @@ class Store:
         item, version = kept.post, self._version(kept.post)
         item = replace(item, version=version) if isinstance(item, Unreadable) else item
         kind = item.kind if isinstance(item, Post) else Kind.PROFILE if isinstance(item, ProfileChange) else "unreadable"
+        post, verdict = record.dump(item), record.dump_verdict(kept.verdict)
         self.sql.execute(
             "INSERT INTO posts(account, id, version, kind, created_at, seen_at, post, severity, verdict, rulebook,"
             " evidence, baseline, incident, context) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [item.account, item.id, version, str(kind), stamp(item.created_at), stamp(kept.seen_at), record.dump(item),
-             int(kept.verdict.severity), record.dump_verdict(kept.verdict), kept.rulebook, kept.evidence,
+            [item.account, item.id, version, str(kind), stamp(item.created_at), stamp(kept.seen_at), post,
+             int(kept.verdict.severity), verdict, kept.rulebook, kept.evidence,
              kept.baseline, kept.incident, record.dump_context(kept.context)],
         )  # fmt: skip
         self.hits.count(item.account, kept.verdict, baseline=kept.baseline)
-        said = record.digests(record.dump(item), record.dump_verdict(kept.verdict), kept.evidence, kept.rulebook)
+        said = record.digests(post, verdict, kept.evidence, kept.rulebook)
         self.audit(kept.seen_at, "monitor", "post judged", f"{item.account}/{item.id}", version=version, **said)
 
     def _version(self, item: Item) -> int:
@@ -353,24 +353,15 @@ class Store:
         return [record.incident(r) for r in rows]
 
     def save_incident(self, one: Incident) -> int:
-        """Insert (id 0) or update; returns the id, which is never that of one that has left. A second open one per subject is refused
-        by the index.
-        """
+        """Insert (id 0) or update; returns the id. A second open one per subject is refused by the index."""
         columns = record.incident_row(one)
         if one.id:
             changes = ", ".join(f"{c} = ?" for c in columns)
             self.sql.execute(f"UPDATE incidents SET {changes} WHERE id = ?", [*columns.values(), one.id])  # noqa: S608
             return one.id
-        number = self.last_incident() + 1
-        self.keep(_LAST_INCIDENT, str(number))
-        names, marks = ", ".join(columns), ", ?" * len(columns)
-        self.sql.execute(f"INSERT INTO incidents(id, {names}) VALUES(?{marks})", [number, *columns.values()])
-        return number
-
-    def last_incident(self) -> int:
-        """The highest number that an incident has had."""
-        kept = record.remembered(self.kept(_LAST_INCIDENT), lambda number: min(int(number), _MOST_INCIDENTS), 0)
-        return max(kept, int(self.sql.execute("SELECT coalesce(max(id), 0) FROM incidents").fetchone()[0]))
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        statement = f"INSERT INTO incidents({names}) VALUES({marks})"
+        return int(self.sql.execute(statement, list(columns.values())).lastrowid or 0)
 
     def note_posts(self, incident: int, page: int) -> list[Kept]:
         """The posts that this NOTE tells of: those no note told yet, now claimed by it."""
