@@ -21,7 +21,7 @@ from monitor.incidents import mentions, next_due
 from monitor.model import Page, PageKind, Severity, State
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
 from monitor.outbox import Outbox
-from monitor.pages import FAR, LAST_RESORT
+from monitor.pages import FAR, LAST_RESORT, not_taken
 from monitor.reads import Reads
 from monitor.responses import Responses
 from monitor.steps import move
@@ -34,7 +34,6 @@ LOOKS_SECONDS = (3, 7)  # after an unknown outcome: look at 3 s, again 7 s later
 UNREADABLE_SECONDS, UNREADABLE_LOOKS = 5, 6  # then a page is sent again: twice is better than never
 BURST = 4  # messages at once to one channel; then one a second (Slack's limit)
 MOST_AT_ONCE = 8  # a route
-_NOT_TAKEN = "not accepted "
 DELETED = "the earlier message was deleted"
 LOUD = (PageKind.ROOT, PageKind.REPEAT)
 ANCHORED = (*LOUD, PageKind.SYNC)  # an edit replaces the anchor of the message too
@@ -153,7 +152,7 @@ class Pager:
         chain = (*paging.fallback, LAST_RESORT) if wakes else (LAST_RESORT,)  # a notice wakes nobody by another way
         route = chain[chain.index(page.route) + 1] if page.route in chain else chain[0]
         later = None if route == LAST_RESORT else now + timedelta(seconds=paging.fallback_seconds)
-        reason = page.reason if page.reason.startswith(_NOT_TAKEN) else f"{_NOT_TAKEN}by {page.route}: {page.reason}"
+        reason = not_taken(page.route, page.reason)
         self._store.pages.enqueue(page.incident, route, page.kind, reason, now, page.mentions, None, later, page.step)
 
     # --- one page ----------------------------------------------------------------------------------

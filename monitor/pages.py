@@ -1,20 +1,24 @@
 """The pages: what has to reach a channel, and how far it has come. Rows of the store.
 
 A page is one message for one route. Its key is its step and its route, so that the same step is
-never twice on a route, whoever asks for it.
+never twice on a route, whoever asks for it. Steps are counted on the incident, so that no name comes back when pages leave.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from datetime import datetime, timedelta
 
-from monitor import record
+from monitor import chain, record
 from monitor.model import Page, PageKind
 from monitor.record import stamp
 
+log = logging.getLogger("monitor.pages")
+
 LAST_RESORT = "stderr"
+_NOT_TAKEN = "not accepted "
 FAR = timedelta(minutes=30)  # nothing is ever put off for longer: a later time is from before the clock was set back
 _MOST_REASONS = 590  # characters of a note: Slack is shown 600
 UNFINISHED = "('ready', 'sending', 'unknown')"
@@ -45,17 +49,36 @@ class Pages:
             earlier = self._overtaken(incident, route, mentions)
             fallback_at = min(filter(None, (earlier, fallback_at)), default=None)
         step = step or self.next_step(incident, kind)
-        self._sql.execute(
-            "INSERT OR IGNORE INTO pages(key, incident, route, kind, reason, mentions, created_at, next_at,"
-            " fallback_at, step) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [f"{step}:{route}", incident, route, kind.value, reason, json.dumps(mentions), stamp(now), stamp(next_at or now),
-             stamp(fallback_at), step],
-        )  # fmt: skip
+        while not self._added(
+            f"{step}:{route}", incident, route, kind.value, reason, json.dumps(mentions), stamp(now), stamp(next_at or now),
+            stamp(fallback_at), step,
+        ):  # fmt: skip
+            if self._is_known(f"{step}:{route}", incident, reason):
+                return
+            taken, step = step, self.next_step(incident, kind)
+            log.error("another page is already named %s:%s: this one is %s:%s", taken, route, step, route)
+            chain.append(self._sql, now, "monitor", "page renamed", f"INC-{incident}", {"taken": f"{taken}:{route}", "step": step})
+
+    def _added(self, *values: object) -> bool:
+        columns = "key, incident, route, kind, reason, mentions, created_at, next_at, fallback_at, step"
+        marks = ", ".join("?" * len(values))
+        statement = f"INSERT INTO pages({columns}) VALUES({marks}) ON CONFLICT(key) DO NOTHING"
+        return bool(self._sql.execute(statement, values).rowcount)
+
+    def _is_known(self, key: str, incident: int, reason: str) -> bool:
+        """Whether the page of this key says the same: a route is handed it by several others, and a note that waits gains more."""
+        row = self._sql.execute("SELECT incident, reason FROM pages WHERE key = ?", [key]).fetchone()
+        return row["incident"] == incident and _bare(reason) in row["reason"]
 
     def next_step(self, incident: int, kind: PageKind) -> str:
-        """A name, for ever and everywhere, of the next thing to be said of an incident."""
-        number = self._sql.execute("SELECT count(*) FROM pages WHERE incident = ?", [incident]).fetchone()[0]
-        return f"{self._install}:inc{incident}:{kind}:{number}"
+        """A name, for ever and everywhere, of the next thing to be said of an incident. Raises LookupError where there is none."""
+        counted = "UPDATE incidents SET next_step = next_step + 1 WHERE id = ? RETURNING next_step"
+        while row := self._sql.execute(counted, [incident]).fetchone():
+            step = f"{self._install}:inc{incident}:{kind}:{row[0] - 1}"
+            if not self._sql.execute("SELECT 1 FROM pages WHERE key BETWEEN ? AND ?", [f"{step}:", f"{step};"]).fetchone():
+                return step
+            log.error("the counter of INC-%d is behind its pages: one is already named %s", incident, step)
+        raise LookupError(f"there is no INC-{incident}")
 
     def _overtaken(self, incident: int, route: str, mentions: tuple[str, ...]) -> datetime | None:
         """After an outage people get one page about how it is now, not one for every five minutes of it.
@@ -225,6 +248,16 @@ class Pages:
             [stamp(now + timedelta(seconds=1))],
         )
         return done.rowcount
+
+
+def not_taken(by: str, reason: str) -> str:
+    """What another route is told of a page: who was the first that did not take it."""
+    return reason if reason.startswith(_NOT_TAKEN) else f"{_NOT_TAKEN}by {by}: {reason}"
+
+
+def _bare(reason: str) -> str:
+    """What was to be said before a route did not take it."""
+    return reason.partition(": ")[2] if reason.startswith(_NOT_TAKEN) else reason
 
 
 _LOUDNESS = {"root": 0, "repeat": 1, "note": 2, "evidence": 2, "runbook": 2, "sync": 3}

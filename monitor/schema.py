@@ -6,6 +6,7 @@ Times are ISO 8601 in UTC with microseconds, so that they sort as text.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import sqlite3
 from collections.abc import Callable
@@ -146,6 +147,19 @@ def _own_ids(db: sqlite3.Connection) -> None:
             db.execute("UPDATE OR IGNORE approved SET external_id = ? WHERE id = ?", [own, number])
 
 
+_NAMED_STEP = re.compile(r"[^:]*:inc[0-9]+:[a-z]+:([0-9]{1,15}):")  # how a page's key begins
+
+
+def _counted_steps(db: sqlite3.Connection) -> None:
+    """What is said of an incident is counted on it, from behind the highest number that one of its pages has."""
+    db.execute("ALTER TABLE incidents ADD COLUMN next_step INT NOT NULL DEFAULT 0")
+    behind: dict[int, int] = {}
+    for incident, key in db.execute("SELECT incident, key FROM pages"):
+        if found := _NAMED_STEP.match(key):
+            behind[incident] = max(behind.get(incident, 0), int(found[1]) + 1)
+    db.executemany("UPDATE incidents SET next_step = ? WHERE id = ?", [(number, incident) for incident, number in behind.items()])
+
+
 # In the order in which a database takes those that it lacks. What a step does stays as it is once it was released under its name.
 STEPS: dict[str, Step] = {
     "0001_first": _first,
@@ -252,4 +266,5 @@ CREATE INDEX first_sights_untold ON first_sights(account) WHERE told = 0;
     "0020_replacing": _replacing,
     "0019_alone": "ALTER TABLE incidents ADD COLUMN alone INT NOT NULL DEFAULT 0",
     "0021_rows_of_several_accounts": _own_ids,
+    "0022_counted_steps": _counted_steps,
 }

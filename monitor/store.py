@@ -45,6 +45,7 @@ GAP = timedelta(seconds=60)  # between two reads; longer is told of
 OF_THE_DAEMON = 250  # milliseconds that its event loop waits for whoever writes
 A_TURN = 0.002  # seconds after each transaction of a command: SQLite has no queue, and the daemon asks every few milliseconds at most
 HELD = 500  # milliseconds: nothing of ours writes for so long
+_LAST_INCIDENT, _MOST_INCIDENTS = "last incident", 10**12
 IMPATIENT = 50  # milliseconds, for whoever did not let go meanwhile
 
 
@@ -353,15 +354,24 @@ class Store:
         return [record.incident(r) for r in rows]
 
     def save_incident(self, one: Incident) -> int:
-        """Insert (id 0) or update; returns the id. A second open one per subject is refused by the index."""
+        """Insert (id 0) or update; returns the id, which is never that of one that has left. A second open one per subject is refused
+        by the index.
+        """
         columns = record.incident_row(one)
         if one.id:
             changes = ", ".join(f"{c} = ?" for c in columns)
             self.sql.execute(f"UPDATE incidents SET {changes} WHERE id = ?", [*columns.values(), one.id])  # noqa: S608
             return one.id
-        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-        statement = f"INSERT INTO incidents({names}) VALUES({marks})"
-        return int(self.sql.execute(statement, list(columns.values())).lastrowid or 0)
+        number = self.last_incident() + 1
+        self.keep(_LAST_INCIDENT, str(number))
+        names, marks = ", ".join(columns), ", ?" * len(columns)
+        self.sql.execute(f"INSERT INTO incidents(id, {names}) VALUES(?{marks})", [number, *columns.values()])
+        return number
+
+    def last_incident(self) -> int:
+        """The highest number that an incident has had."""
+        kept = record.remembered(self.kept(_LAST_INCIDENT), lambda number: min(int(number), _MOST_INCIDENTS), 0)
+        return max(kept, int(self.sql.execute("SELECT coalesce(max(id), 0) FROM incidents").fetchone()[0]))
 
     def note_posts(self, incident: int, page: int) -> list[Kept]:
         """The posts that this NOTE tells of: those no note told yet, now claimed by it."""

@@ -17,7 +17,25 @@ from monitor import database, schema
 from monitor.record import stamp
 from monitor.store import Store
 
-CAME = ("0001", "0002", "0003", "0004", "0008", "0010", "0011", "0013", "0005", "0007", "0006", "0014", "0016", "0019", "0020", "0021")
+CAME = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0008",
+    "0010",
+    "0011",
+    "0013",
+    "0005",
+    "0007",
+    "0006",
+    "0014",
+    "0016",
+    "0019",
+    "0020",
+    "0021",
+    "0022",
+)
 HELD, DUE = 20, 5  # incidents that somebody has, and pages that nobody has sent
 POSTS = ("account", "id", "version", "kind", "created_at", "seen_at", "post", "severity", "verdict", "rulebook", "baseline")
 ACCOUNT = "x::2244994945"

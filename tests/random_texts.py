@@ -11,10 +11,10 @@ from monitor.verdict.vocabulary import SIZES
 LANGUAGES = ("en", "de", "es", "ru", "ja", "ar")
 _WEIGHTS = (70, 8, 8, 4, 7, 3)
 _SYLLABLES = {
-    "de": ["ver", "ge", "an", "en", "schlüß", "auf", "be", "un", "ter", "lich", "keit", "ung", "heit", "zu", "mög", "groß", "ein", "stä", "dung", "wer"],
-    "es": ["cion", "es", "ta", "do", "ma", "ña", "qui", "er", "in", "por", "ción", "tes", "ra", "bre", "año", "com", "par", "el", "lo", "nué"],
-    "ru": ["про", "при", "ста", "на", "ение", "не", "ть", "ко", "ро", "по", "ли", "сть", "вер", "го", "ны", "ми", "ре", "ва", "да", "ще"],
-    "ar": ["ال", "من", "في", "ون", "ات", "تم", "كا", "مر", "لا", "سي", "عن", "هذ", "بي", "ما", "يت", "حس", "قد", "رو"],
+    "de": "ver ge an en schlüß auf be un ter lich keit ung heit zu mög groß ein stä dung wer",
+    "es": "cion es ta do ma ña qui er in por ción tes ra bre año com par el lo nué",
+    "ru": "про при ста на ение не ть ко ро по ли сть вер го ны ми ре ва да ще",
+    "ar": "ال من في ون ات تم كا مر لا سي عن هذ بي ما يت حس قد رو",
 }
 _DRAWN = 200_000  # words of each language, drawn once: a text is a piece of them
 
@@ -24,7 +24,7 @@ class Texts:
 
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
-        known = {"en": _english(dice)} | {name: _made(dice, parts) for name, parts in _SYLLABLES.items()}
+        known = {"en": _english(dice)} | {name: _made(dice, parts.split()) for name, parts in _SYLLABLES.items()}
         self._drawn = {name: _drawn(dice, of) for name, of in known.items()}
 
     def language(self) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from monitor import backup, chain, checkpoints, copies
+from monitor import backup, chain, checkpoints, copies, schema
 from monitor import config as configuration
 from monitor.cli import main
 from monitor.config import Config, ConfigError
@@ -110,7 +110,7 @@ def test_a_backup_is_one_checked_file_for_its_owner_that_says_what_wrote_it(conf
     assert (made.where, made.size, made.sha256) == (str(file), file.stat().st_size, hashlib.sha256(file.read_bytes()).hexdigest())
     copy = copies.examined(file)
     assert copy == made.copy
-    assert (copy.version, copy.schema, copy.at) == ("0.1.0", "0021_rows_of_several_accounts", NOW)
+    assert (copy.version, copy.schema, copy.at) == ("0.1.0", max(schema.STEPS), NOW)
     assert (copy.rows["evidence"], copy.rows["audit"]) == (1, 1), "what stands in the -wal is in it"
     with closing(Store(config.database)) as store:
         assert copy.install == store.install
@@ -127,7 +127,7 @@ def test_the_command_says_what_it_copied_and_where_the_key_lies_that_is_not_in_i
     (name,) = _names(_out(config))
     for words in (
         str(_out(config) / name),
-        "version 0.1.0, schema 0021",
+        f"version 0.1.0, schema {max(schema.STEPS)}",
         "0 posts, 0 registrations",
         f"{config.data_dir}/install_key: not in",
     ):

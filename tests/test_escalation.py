@@ -10,7 +10,7 @@ import pytest
 
 from monitor import silences
 from monitor.desk import DeskError
-from monitor.model import Human, PageKind, State
+from monitor.model import Human, Incident, PageKind, Severity, State
 from monitor.outbox import Outbox
 from tests.conftest import CONFIG, World, world
 
@@ -345,3 +345,49 @@ async def test_the_same_step_is_never_twice_on_a_route(tmp_path: Path) -> None:
             w.service.store.pages.enqueue(1, "slack", PageKind.REPEAT, "again", w.clock(), step=step)
         assert sum(p.step == step for p in w.service.store.pages.of(1)) == 1
         assert box.paging("x::1").routes == ("slack",)
+
+
+async def test_a_page_that_left_gives_its_name_to_no_other(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        store = w.service.store
+        used = [page.key for page in store.pages.of(1)]
+        with store.transaction():
+            store.sql.execute("DELETE FROM pages WHERE incident = 1 AND kind != 'root'")
+            store.pages.enqueue(1, "slack", PageKind.NOTE, "what is said next", w.clock())
+        key = store.pages.of(1)[-1].key
+        assert key not in used
+        await w.run(1)
+        assert sum("what is said next" in m.text for m in w.slack.messages.values()) == 1
+
+
+async def test_another_page_under_a_known_name_gets_the_next_one_and_still_goes_out(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        store = w.service.store
+        root = store.pages.of(1)[0]
+        with store.transaction():
+            store.pages.enqueue(1, "slack", PageKind.REPEAT, "nobody has it", w.clock(), ("S0SOCIAL",), step=root.step)
+        assert store.sql.execute("SELECT count(*) FROM audit WHERE action = 'page renamed' AND subject = 'INC-1'").fetchone()[0] == 1
+        assert len({page.step for page in store.pages.of(1)}) == len({page.key for page in store.pages.of(1)})
+        await w.run(1)
+        assert any("nobody has it" in m.text and m.wakes for m in w.slack.messages.values())
+
+
+async def test_a_counter_that_is_behind_its_pages_names_nothing_twice(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await hijack(w)
+        store = w.service.store
+        used = {page.step for page in store.pages.of(1)}
+        store.sql.execute("UPDATE incidents SET next_step = 0")
+        assert not used & {store.pages.next_step(1, kind) for kind in (PageKind.ROOT, PageKind.NOTE, PageKind.SYNC) for _ in range(3)}
+
+
+async def test_the_number_of_an_incident_that_left_is_not_given_again(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        store = w.service.store
+        one = Incident(0, "x::1", "@acme on X", Severity.PAGE, "Unapproved post", "nobody", w.clock(), w.clock())
+        with store.transaction():
+            number = store.save_incident(one)
+            store.sql.execute("DELETE FROM incidents WHERE id = ?", [number])
+            assert store.save_incident(one) == number + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -256,13 +257,9 @@ async def test_every_page_is_written_before_it_is_sent(tmp_path: Path) -> None:
 async def test_a_database_refuses_a_second_open_incident_of_one_account(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await _hijack(w)
-        with pytest.raises(sqlite3.IntegrityError):
-            w.service.store.sql.execute(
-                "INSERT INTO incidents SELECT 99, subject, name, severity, headline, reason, opened_at, last_at, state, posts, hosts,"
-                " skeletons, previous, acknowledged_by, acknowledged_at, resolved_by, resolved_at, cause, last_paged_at, pages, steps, since, held_until, holder, outcome,"
-                " silence, alone"
-                " FROM incidents"
-            )
+        store = w.service.store
+        with pytest.raises(sqlite3.IntegrityError), store.transaction():
+            store.save_incident(replace(store.unresolved()[0], id=0))
 
 
 async def test_a_row_that_cannot_be_read_is_set_aside_and_pages_and_stops_no_other(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from monitor import oncall, record, schema, standing, steps
 from monitor.first_sight import FirstSight
-from monitor.model import Paging
+from monitor.model import PageKind, Paging
 from monitor.outbox import Outbox
 from monitor.reads import Reads
 from monitor.store import Store
@@ -73,6 +74,27 @@ def test_a_row_of_several_accounts_is_known_by_its_own_id_in_an_older_database_t
     store = Store(tmp_path / "monitor.db")
     assert [row[0] for row in store.sql.execute("SELECT external_id FROM approved ORDER BY id")] == [new for _, _, new in rows]
     store.close()
+
+
+def test_steps_of_an_older_database_are_counted_from_behind_its_highest(tmp_path: Path) -> None:
+    path = tmp_path / "monitor.db"
+    older.make(path, count := older.CAME.index("0022"))
+    older.fill(
+        path,
+        count,
+        datetime(2026, 11, 1, tzinfo=UTC),
+        ["1"],
+        older.Known("", dict.fromkeys(older.POSTS, "0") | {"version": 1, "severity": 0, "baseline": 0}),
+    )
+    with closing(sqlite3.connect(path)) as old:
+        old.execute("UPDATE pages SET key = 'abc:inc' || incident || ':note:41:slack:C1' WHERE incident = 1")
+        old.execute("UPDATE pages SET key = 'a name of nobody' WHERE incident = 2")
+        old.commit()
+    older.upgrade(path)
+    with closing(Store(path)) as store:
+        counted = dict(store.sql.execute("SELECT id, next_step FROM incidents ORDER BY id").fetchall())
+        assert counted == {1: 42, 2: 0} | dict.fromkeys(range(3, older.DUE + 2), 1) | {older.DUE + 2: 0}
+        assert store.pages.next_step(1, PageKind.NOTE).endswith(":inc1:note:42")
 
 
 def test_a_database_that_is_up_to_date_needs_no_sqlite_utils_and_a_new_one_no_numpy(tmp_path: Path) -> None:
