@@ -54,7 +54,7 @@ class Announcer:
     """`tick` may be called at any time and as often as one likes. Without a channel the journal is told."""
 
     def __init__(self, store: Store, clock: Callable[[], datetime], channel: Channel | None) -> None:
-        self._store, self._clock, self._channel = store, clock, channel
+        self._store, self._clock, self.channel = store, clock, channel
         self._growing: dict[str, _Growing] = {}
         self._revision = 0
         self._sent_at: datetime | None = None
@@ -104,15 +104,15 @@ class Announcer:
 
     async def _said(self, one: Announcement, now: datetime) -> tuple[str, str]:
         first = one.registrations[0] if one.registrations else None
-        if self._channel is None or first is None:
+        if self.channel is None or first is None:
             if not one.receipt and first:
                 many = f" and {one.count - 1} more" if one.count > 1 else ""
                 log.warning("#%d%s registered by %s from %s", first.id, many, first.registrant or "somebody", first.via or "somewhere")
             return "", "the journal"
         if not one.receipt:
-            return await self._channel.say(one, now)
+            return await self.channel.say(one, now)
         if one.channel:
-            await self._channel.correct(one, now)
+            await self.channel.correct(one, now)
         return one.channel, one.receipt
 
     def _refused(self, one: Announcement, error: NotifierError) -> None:

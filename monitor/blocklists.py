@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from monitor.foreign.bounds import ForeignError
 from monitor.foreign.sandbox import Sandbox
@@ -37,6 +38,11 @@ class Blocklists:
     _known: dict[Path, Listing] = field(default_factory=dict)
     _broken: dict[Path, str] = field(default_factory=dict)
     _tried: dict[Path, tuple[int, int]] = field(default_factory=dict)  # when it was changed, and its size
+
+    def moved(self, paths: tuple[Path, ...], stale_days: float) -> Blocklists:
+        """These lists, with what is known of those that are among ours."""
+        kept: tuple[dict[Path, Any], ...] = (self._known, self._broken, self._tried)
+        return Blocklists(paths, stale_days, *({p: one[p] for p in paths if p in one} for one in kept))
 
     def __bool__(self) -> bool:
         return bool(self._known)

@@ -83,6 +83,12 @@ class Collector:
         watch.others = self.watches
         self.rounds.join(watch.account.key, self.clock())
 
+    def leave(self, key: str) -> None:
+        """Watch it no more: what is on its way from it is not judged, for verdicts no longer refer to it."""
+        self.watches.pop(key).intake.retired = True
+        self.rounds.leave(key)
+        self.newest.forget(key)
+
     def stepped(self, by: timedelta) -> None:
         """The clock was set."""
         for watch in self.watches.values():
@@ -107,6 +113,8 @@ class Collector:
         """Whether the stream is open, tells of this account, and a poll has been made since it was opened."""
         listener = self.listener
         if listener is None or listener.open_since is None or listener.proof(key) is None or self._is_doubted(key):
+            return False
+        if key not in self.watches:
             return False
         return (
             self.watches[key].intake.polled_at is not None
@@ -286,6 +294,8 @@ class Collector:
         for number, (key, face) in enumerate(faces.found.items()):
             if number % 100 == 99:
                 await asyncio.sleep(0)  # ten thousand accounts must not keep a stream waiting
+            if key not in self.watches:  # taken out of the configuration meanwhile
+                continue
             if not isinstance(face, Profile):
                 log.warning("profile not visible: %s", face, extra={"account": key})
                 self.rounds.hurry(key)  # a second endpoint says whether it is gone
@@ -298,7 +308,7 @@ class Collector:
                 else:
                     intake.accept_profile(shown[key], faces.bodies)
         await self._look_at_pinned(pinned, shown, faces.bodies, failed)
-        for key in shown:
+        for key in shown.keys() & self.watches.keys():
             with self._alone(key, failed):
                 await self.newest.named(self.watches[key], faces.newest.get(key, ""))
         self._note_profiles(watches, faces, failed)
@@ -325,8 +335,8 @@ class Collector:
     ) -> None:  # fmt: skip
         """Profiles that pin a post of which nothing is on record: it may be older than our watch. All others were judged before."""
         for start in range(0, len(pinned), 100):
-            some = dict(list(pinned.items())[start : start + 100])
-            originals = await self.watches[next(iter(some))].originals(tuple(some.values()))
+            some = {key: post for key, post in list(pinned.items())[start : start + 100] if key in self.watches}
+            originals = await self.watches[next(iter(some))].originals(tuple(some.values())) if some else {}
             for key, identifier in some.items():
                 mine = originals.get(identifier)
                 with self._alone(key, failed):

@@ -108,6 +108,11 @@ def load(path: Path) -> Config:
         file = File.model_validate(data)
     except pydantic.ValidationError as error:
         raise ConfigError(f"{path}: {explain(error, File, dict(FORMS.values()))}") from error
+    return made(path, file)
+
+
+def made(path: Path, file: File) -> Config:
+    """The file in the words of `model`. Raises ConfigError for what the shapes of its tables alone cannot say."""
     _check(path, file)
     paging = _paging(file)
     ours, shorteners = (tuple(map(own_domain, written)) for written in (file.company.domains, file.company.shorteners))
@@ -137,7 +142,6 @@ def _steps(steps: list[Step]) -> tuple[tuple[float, tuple[str, ...]], ...]:
 
 
 def _check(path: Path, file: File) -> None:
-    """What the shapes alone cannot say."""
     seen: set[tuple[str, str]] = set()
     for number, account in enumerate(file.accounts):
         key = (account.platform, account.handle.lower())

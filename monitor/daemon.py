@@ -125,7 +125,7 @@ async def _helpers(service: Service, secrets: Mapping[str, str]) -> Any:
             if service.config.file.metrics:
                 from monitor import metrics
 
-                figures = metrics.Figures(service.store, service.clock, service.check, service.reads, service.config.prices)
+                figures = metrics.Figures(service.store, service.clock, service.check, service.reads, lambda: service.config.prices)
                 starting.append(background.begin(_serve_figures(figures, service, stack), "figures"))
             starting.append(background.begin(_open_streams(service, secrets), "streams"))
             starting += [background.begin(collector.hear(), f"hearing {name}") for name, collector in service.collectors.items()]
@@ -226,12 +226,12 @@ def schedule(scheduler: Any, service: Service) -> None:
         _health: HEALTH_SECONDS,
         service.look_at_lists: LISTS_SECONDS,
         service.look_at_journal: JOURNAL_SECONDS,
+        service.drill_if_due: DRILL_SECONDS,
     }
     file = service.config.file
     every |= {service.look_at_slack: SLACK_SECONDS} if service.front else {}
     every |= {service.beat: service.deadman.every} if service.deadman else {}
     every |= {service.look_at_schedule: file.oncall.refresh_minutes * 60} if file.oncall else {}
-    every |= {service.drill_if_due: DRILL_SECONDS} if file.drill else {}
     if vision.installed():
         every[service.look_into_pictures] = PICTURES_SECONDS
     if service.config.file.slack:

@@ -98,7 +98,7 @@ class Deadman:
     def __init__(
         self, options: Mapping[str, Any], secrets: Mapping[str, str], session: aiohttp.ClientSession, install: str, alive: Alive | None
     ) -> None:  # fmt: skip
-        self._session, self._install, self._alive = session, install, alive
+        self._session, self._install, self.alive = session, install, alive
         self.address = Address(secrets["deadman_url"]) if secrets.get("deadman_url") else None
         name = str(options.get("opsgenie_heartbeat") or "")
         self._genie_key = secrets.get("opsgenie_key", "")
@@ -119,7 +119,7 @@ class Deadman:
             lines = [f"while all is well {well.shown}", f"otherwise {wrong.shown if wrong else 'nothing, so that it notices our silence'}"]
             lines += [f"at the start {start.shown}"] if start else []
         lines += [f"while all is well GET {self._genie}"] if self._genie else []
-        lines += ["while all is well the alert HijackMonitorAlive to Alertmanager"] if self._alive else []
+        lines += ["while all is well the alert HijackMonitorAlive to Alertmanager"] if self.alive else []
         return [f"{line}, every {self.every:g} s" if line.startswith("while") else line for line in lines]
 
     async def start(self) -> None:
@@ -138,9 +138,9 @@ class Deadman:
         await self._ping(self.address.success(f"anchor {anchor}" if anchor else "") if self.address else None)
         if self._genie:
             await self._ask("GET", self._genie, {"Authorization": f"GenieKey {self._genie_key}"}, "")
-        if self._alive:
+        if self.alive:
             try:
-                await self._alive(self._install, 3 * self.every)
+                await self.alive(self._install, 3 * self.every)
             except Exception as error:  # noqa: BLE001 - the absence says enough
                 log.warning("Alertmanager did not take the sign of life: %s", error)
 

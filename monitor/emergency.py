@@ -30,7 +30,7 @@ class Emergency:
         self, config: Config, store: Store, outbox: Outbox, pager: Pager, clock: Callable[[], datetime], wake: Callable[[], object],
         words: Callable[[], tuple[str, ...]],
     ) -> None:  # fmt: skip
-        self._config, self._store, self._outbox, self._pager, self._clock = config, store, outbox, pager, clock
+        self.config, self._store, self._outbox, self._pager, self._clock = config, store, outbox, pager, clock
         self._wake, self._words = wake, words
         self.unwritten = Unwritten(store.path, pager.notifiers, clock)
         self.broken = ""  # why we have to end
@@ -81,6 +81,10 @@ class Emergency:
         """Nothing can be written any more."""
         self._stop_once(f"cannot write to {self._store.path} ({why})", remedy(why, self._store.path))
 
+    def halfway(self, error: Exception) -> None:
+        """Something that must not fail did, and nobody knows what is in force: systemd starts the whole of it."""
+        self._stop_once(f"cannot go on after half a reload ({type(error).__name__})", REMEDY_OF_FAULTS)
+
     def _stop_once(self, problem: str, remedy: str) -> None:
         if not self.closing and not self._shouting and not self.broken:
             log.critical("%s", problem)
@@ -89,7 +93,7 @@ class Emergency:
             task.add_done_callback(self._shouting.discard)
 
     async def _stop(self, problem: str, remedy: str) -> None:
-        self.rest = await tell_stop(self._config, problem, remedy, self._words(), self._pager.notifiers(), self._clock)
+        self.rest = await tell_stop(self.config, problem, remedy, self._words(), self._pager.notifiers(), self._clock)
         self.broken = problem
         self._wake()
 

@@ -45,6 +45,7 @@ class Reading:
     told: datetime | None = None  # when a stream or a search last proved that it would show a post
     second_look: str = ""  # what another endpoint says of an account that cannot be read: "seen", "gone", "failed" or nothing yet
     unseen: tuple[str, datetime] | None = None  # the newest post by its profile, which no read has shown since then
+    wanted: datetime | None = None  # since when we have wanted to read it
 
     @property
     def platform(self) -> str:
@@ -59,7 +60,7 @@ def limit(poll_seconds: float) -> timedelta:
 
 def blind(reading: Reading, now: datetime, started: datetime, poll_seconds: float) -> str:
     """Why the account counts as unwatched, or an empty string. Fresh is what a poll, a stream or a search has proven."""
-    since = max(t for t in (reading.last_ok, reading.told, started) if t)
+    since = max(t for t in (reading.last_ok, reading.told, reading.wanted, started) if t)
     at_once = reading.trouble in _AT_ONCE and reading.failures > 0
     often = reading.failures >= _FEW and (reading.second_look == "failed" or reading.trouble == "rejected")
     confirmed = reading.failures >= _CONFIRMED and reading.second_look == "gone"
@@ -73,7 +74,7 @@ def blind(reading: Reading, now: datetime, started: datetime, poll_seconds: floa
 
 def half_blind(reading: Reading, now: datetime, started: datetime) -> str:
     """Why only a stream or a search still shows what the account posts, or an empty string."""
-    polled = max(t for t in (reading.last_ok, started) if t)
+    polled = max(t for t in (reading.last_ok, reading.wanted, started) if t)
     return _why(reading) if reading.failures and now - polled > _HALF else ""
 
 
@@ -249,7 +250,7 @@ class Vitals:
     stream: str = ""  # why nothing tells of posts by itself although something should
     stream_seconds: float = 0  # for how long
     missed_by_stream: int = 0  # posts of the last hour
-    rules: str = ""  # why the rules in the files are not those that judge
+    rules: str = ""  # why the configuration and rules in the files are not those in force
     nobody_on_call_seconds: float = 0  # for how long the schedule has named nobody whom the channel knows
     step: float = 0  # by how much the clock was set a short while ago; forward also when the machine slept
     well: Mapping[str, datetime] = field(
@@ -280,7 +281,7 @@ OVER = {
     "blind:slack": "Slack can be used again",
     "blind:buttons": "Buttons work again",
     "blind:connections": "All connections are ours again",
-    "blind:rules": "The rules of the files judge again",
+    "blind:rules": "The configuration and rules of the files are in force again",
     "blind:engine": "Known posts are judged rightly again",
     "blind:drill": "A drill was acknowledged",
     "blind:backup": "There is a good backup again",
@@ -378,7 +379,11 @@ def _say_of_people(v: Vitals, say: Callable[..., None]) -> None:
 
 def _say_of_reading(v: Vitals, say: Callable[..., None]) -> None:
     if v.rules:
-        say("rules", "Rules were not reloaded", f"the old rules still judge: mend the file and reload once more. {v.rules}")
+        say(
+            "rules",
+            "Configuration was not reloaded",
+            f"the old one is still in force, rules included: mend the file and reload once more. {v.rules}",
+        )
     if abs(v.skew) > _SKEWED:
         reason = f"it is {abs(v.skew):.0f} s {'behind' if v.skew > 0 else 'ahead of'} X's: whatever says when something happened is wrong by that. Mend NTP"
         say("clock", "The clock is wrong", reason)

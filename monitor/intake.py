@@ -93,6 +93,7 @@ class Intake:
         self.unseen = False  # whether what was taken in last names versions of posts that nobody has judged
         self._first: _First | None = None  # what the batch is of an account that was never read before
         self._told_missed = 0  # the incident in which it was said that not everything is read yet
+        self.retired = False  # taken out of the configuration: what still comes is not judged
 
     async def accept(self, batch: Batch) -> tuple[Item, ...]:
         """Judge and write down everything new in a batch, in slices; returns it, but for a baseline. Accepting it twice changes nothing.
@@ -121,8 +122,8 @@ class Intake:
             begun = min(since or self.began, self.began)
             batch = replace(batch, items=tuple(i for i in batch.items if i.created_at > begun or getattr(i, "kind", "") in OWN_KINDS))
         self._first, self._hashed, self.unseen, self._overdue = first, {}, False, None if first else batch.overdue
-        waiting, new, piece, paged, told = deque(batch.items), list[Item](), Slice(), False, self._told_missed
-        while True:
+        waiting, new, piece, paged, told, now = deque(batch.items), list[Item](), Slice(), False, self._told_missed, self._clock()
+        while not self.retired:
             before, now = len(new), self._clock()
             with self._store.transaction():
                 self._judge.refresh(now)
@@ -355,6 +356,8 @@ class Intake:
         A `brief` change was told and is no longer to be seen: it is judged, and the profile, if any was seen, stays as it is.
         `pinned` is the pinned post, where it had to be asked for.
         """
+        if self.retired:
+            return
         try:
             self._accept_profile(profile, bodies, self._clock(), brief, pinned)
             self.unwritten = {words: item for words, item in self.unwritten.items() if not isinstance(item, ProfileChange)}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
 import sqlite3
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from monitor import words
@@ -39,48 +40,77 @@ from monitor.verdict.shown_links import lengthened
 log = logging.getLogger("monitor.judging")
 
 
-class Judge:
-    """The queue, the rules and who we are, kept current; verdicts come from the pure `judge`."""
+@dataclass(frozen=True)
+class Basis:
+    """What a verdict refers to: the rules, who we are, what one person's registration is worth, and whose posts they are."""
 
-    def __init__(self, store: Store, company: Company, rulebook: Rulebook, approving: Approving = ONE_IS_ENOUGH) -> None:
-        self._store, self.company, self.rulebook, self._approving = store, company, rulebook, approving
-        self._queue, self._revision = Queue((), approving, words.load()), 0
-        self.lists = Blocklists()
-        self._accounts: tuple[Account, ...] = ()
-        self.digest = ""
+    company: Company
+    rulebook: Rulebook
+    approving: Approving = ONE_IS_ENOUGH
+    accounts: tuple[Account, ...] = ()
 
-    def know(self, accounts: tuple[Account, ...], now: datetime) -> None:
-        """Judge posts of these accounts. Raises sqlite3.Error, and then judges as before."""
-        self._adopt(self.rulebook, accounts, now)
-
-    def take(self, rulebook: Rulebook, now: datetime) -> None:
-        """Judge by these rules from now on. Raises sqlite3.Error, and then judges as before."""
-        self._adopt(rulebook, self._accounts, now)
-
-    def knows(self, accounts: tuple[Account, ...]) -> bool:
-        """Whether these are the accounts that verdicts refer to."""
-        return bool(self.digest) and self._accounts == accounts
-
-    def _adopt(self, rulebook: Rulebook, accounts: tuple[Account, ...], now: datetime) -> None:
-        """What a verdict refers to is kept for ever, so it is written down before the first verdict refers to it."""
-        context = json.dumps(
+    @functools.cached_property
+    def written(self) -> str:
+        """All of it as JSON."""
+        return json.dumps(
             {
-                "rules": {str(s.path.name): s.file.model_dump() for s in rulebook.sources},
+                "rules": {str(s.path.name): s.file.model_dump() for s in self.rulebook.sources},
                 "company": asdict(self.company),
-                "accounts": [asdict(a) for a in accounts],
-                "approvals": asdict(self._approving),
+                "accounts": [asdict(a) for a in self.accounts],
+                "approvals": asdict(self.approving),
                 "words": words.version(),
             },
             sort_keys=True,
         )
-        digest = hashlib.sha256(context.encode()).hexdigest()
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of what is written."""
+        return hashlib.sha256(self.written.encode()).hexdigest()
+
+
+class Judge:
+    """The queue, the rules and who we are, kept current; verdicts come from the pure `judge`."""
+
+    def __init__(self, store: Store, company: Company, rulebook: Rulebook, approving: Approving = ONE_IS_ENOUGH) -> None:
+        self._store, self.basis = store, Basis(company, rulebook, approving)
+        self._queue, self._revision = Queue((), approving, words.load()), 0
+        self.lists = Blocklists()
+        self.digest = ""  # of the basis, once it is written down
+
+    @property
+    def company(self) -> Company:
+        """Who we are."""
+        return self.basis.company
+
+    @property
+    def rulebook(self) -> Rulebook:
+        """The rules that judge."""
+        return self.basis.rulebook
+
+    def know(self, accounts: tuple[Account, ...], now: datetime) -> None:
+        """Judge posts of these accounts. Raises sqlite3.Error, and then judges as before."""
+        basis = replace(self.basis, accounts=accounts)
+        self.write(basis, now)
+        self.use(basis)
+
+    def knows(self, accounts: tuple[Account, ...]) -> bool:
+        """Whether these are the accounts that verdicts refer to."""
+        return bool(self.digest) and self.basis.accounts == accounts
+
+    def write(self, basis: Basis, now: datetime) -> None:
+        """What a verdict refers to is kept for ever, so it is written down before the first verdict refers to it. Raises sqlite3.Error."""
         with self._store.transaction():
-            self._store.keep_rulebook(digest, context, now)
-        self.rulebook, self._accounts, self.digest = rulebook, accounts, digest
+            self._store.keep_rulebook(basis.digest, basis.written, now)
+
+    def use(self, basis: Basis) -> None:
+        """Judge by what is written down."""
+        self.basis, self.digest = basis, basis.digest
+        self._queue.approving = basis.approving
 
     def start_over(self) -> None:
         """Forget the queue: what it took over may belong to a transaction that was rolled back."""
-        self._queue, self._revision = Queue((), self._approving, words.load()), 0
+        self._queue, self._revision = Queue((), self.basis.approving, words.load()), 0
 
     @property
     def revision(self) -> int:
@@ -117,7 +147,7 @@ class Judge:
 
     def accounts(self, platform: str) -> tuple[Account, ...]:
         """Ours that are watched there."""
-        return tuple(a for a in self._accounts if a.platform == platform)
+        return tuple(a for a in self.basis.accounts if a.platform == platform)
 
     def context(self, item: Item, account: Account) -> Context:
         """What else is known. Never raises: without it a post is judged all the same."""

@@ -49,7 +49,7 @@ class Listener:
         self.ready, self._room = asyncio.Event(), asyncio.Event()
         self._room.set()
         self.next_at = self._prepare_at = clock()
-        self._asked = self._named = 0  # accounts, which only become more
+        self._asked = self._named = frozenset[str]()  # keys of accounts
         self._begun, self._is_prepared = clock(), False
         self._why: SourceError | None = None
         self.open_since: datetime | None = None
@@ -162,9 +162,10 @@ class Listener:
         if self._preparing is not None and self._preparing.done():
             self._prepared(now)
         accounts = self._accounts()
-        due = now >= self._prepare_at or self._prepare_at - now > AGAIN or len(accounts) != self._asked
+        keys = frozenset(a.key for a in accounts)
+        due = now >= self._prepare_at or self._prepare_at - now > AGAIN or keys != self._asked
         if self._preparing is None and due and accounts:
-            self._named = len(accounts)
+            self._named = keys
             self._preparing = asyncio.create_task(self._stream.prepare(accounts))
 
     def _prepared(self, now: datetime) -> None:

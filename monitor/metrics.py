@@ -28,7 +28,7 @@ class Figures(Collector):
     """Figures of the store and of the daemon. Real incidents and drills are told apart."""
 
     def __init__(
-        self, store: Store, clock: Callable[[], datetime], check: SelfCheck, going: Reads, prices: Mapping[str, float] = spending.PRICES
+        self, store: Store, clock: Callable[[], datetime], check: SelfCheck, going: Reads, prices: Callable[[], Mapping[str, float]] = lambda: spending.PRICES
     ) -> None:  # fmt: skip
         self._store, self._clock, self.check, self._reads, self._prices = store, clock, check, going, prices
 
@@ -79,7 +79,7 @@ class Figures(Collector):
         for row in self._store.sql.execute("SELECT kind, sum(resources) FROM spending GROUP BY kind"):
             read.add_metric([row[0]], row[1])
         yield read
-        bill = spending.bill(observed.days(self._store), self._prices, self._clock())
+        bill = spending.bill(observed.days(self._store), self._prices(), self._clock())
         for name, said, value in (
             ("today", "Spent this UTC day.", bill.today), ("month", "Spent this month.", bill.month),
             ("month_forecast", "What this month will come to.", bill.forecast),

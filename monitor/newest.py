@@ -49,6 +49,10 @@ class Newest:
             one.since = self._clock()  # the clock was set back
         return (one.id, one.since) if one else None
 
+    def forget(self, key: str) -> None:
+        """It is watched no more."""
+        self._unseen.pop(key, None)
+
     async def named(self, watch: Watch, newest: str) -> None:
         """The profile names this post as the newest, or none."""
         key, now = watch.account.key, self._clock()

@@ -28,7 +28,7 @@ class Outbox:
 
     def __init__(self, store: Store, paging: Paging, special: dict[str, Paging] | None = None) -> None:
         self._store = store
-        self._paging = paging
+        self.usual = paging
         self.special = special if special is not None else {}
         self.oncall: tuple[str, ...] = ()
         self.unreached: Callable[[tuple[str, ...]], frozenset[str]] = lambda _: frozenset()  # on these routes: see `Paging.nobody`
@@ -41,7 +41,7 @@ class Outbox:
 
         That Slack is broken is told elsewhere; about everything else that is ours, the usual way.
         """
-        chosen = self.special.get(incidents.account_of(subject), self._paging)
+        chosen = self.special.get(incidents.account_of(subject), self.usual)
         if nobody := self.unreached(chosen.routes):
             chosen = replace(chosen, nobody=nobody)
         if subject.startswith(_BROKEN):

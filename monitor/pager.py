@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -122,6 +122,13 @@ class Pager:
         """The channels by name."""
         return {name: route.notifier for name, route in self._routes.items()}
 
+    def take(self, notifiers: Mapping[str, Notifier]) -> None:
+        """Send by these from now on. What is on its way ends as it began; pages of a route that is no more go to another one."""
+        routes = {name: self._routes.get(name) or _Route(notifier) for name, notifier in notifiers.items()}
+        for name, notifier in notifiers.items():
+            routes[name].notifier = notifier
+        self._routes = routes
+
     async def settle(self) -> None:
         """Wait until nothing is being sent. For stopping, and for tests."""
         while self._sending:
@@ -150,6 +157,8 @@ class Pager:
         paging = self._outbox.paging(incident.subject)
         wakes = incident.severity is Severity.PAGE and (incident.silence is None or incident.pages > 0)
         chain = (*paging.fallback, LAST_RESORT) if wakes else (LAST_RESORT,)  # a notice wakes nobody by another way
+        if page.route not in self._routes:  # taken out of the configuration: where its pages go now
+            chain = tuple(r for r in (*paging.routes, *chain) if r == LAST_RESORT or not self._store.pages.is_there(page.step, r))
         route = chain[chain.index(page.route) + 1] if page.route in chain else chain[0]
         later = None if route == LAST_RESORT else now + timedelta(seconds=paging.fallback_seconds)
         reason = not_taken(page.route, page.reason)

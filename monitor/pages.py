@@ -70,6 +70,10 @@ class Pages:
         row = self._sql.execute("SELECT incident, reason FROM pages WHERE key = ?", [key]).fetchone()
         return row["incident"] == incident and _bare(reason) in row["reason"]
 
+    def is_there(self, step: str, route: str) -> bool:
+        """Whether this step has been written down for this route."""
+        return self._sql.execute("SELECT 1 FROM pages WHERE key = ?", [f"{step}:{route}"]).fetchone() is not None
+
     def next_step(self, incident: int, kind: PageKind) -> str:
         """A name, for ever and everywhere, of the next thing to be said of an incident. Raises LookupError where there is none."""
         counted = "UPDATE incidents SET next_step = next_step + 1 WHERE id = ? RETURNING next_step"

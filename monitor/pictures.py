@@ -50,7 +50,7 @@ class Pictures:
     """Fetches from the platform's own media hosts and from nowhere else; follows no redirect."""
 
     def __init__(self, session: aiohttp.ClientSession, hosts: Iterable[str], sandbox: Sandbox, reads: Reads) -> None:
-        self._session, self._hosts, self.sandbox, self._reads = session, frozenset(hosts), sandbox, reads
+        self._session, self.hosts, self.sandbox, self._reads = session, frozenset(hosts), sandbox, reads
 
     async def compared(self, post: Post) -> Post:
         """The post with each picture's hash or the doubt about it. Never raises, takes seconds at most."""
@@ -73,7 +73,7 @@ class Pictures:
             raise PictureError("the platform gives no address for it")
         url = urlsplit(media.url)
         loopback = url.hostname == "127.0.0.1"
-        if url.netloc not in self._hosts or (url.scheme != "https" and not loopback):
+        if url.netloc not in self.hosts or (url.scheme != "https" and not loopback):
             raise PictureError("it does not lie on the platform's media hosts")
         try:
             found = await self._tried(media.url)

@@ -49,6 +49,18 @@ class Rounds:
         wait = timedelta(seconds=spread)
         self._places[key] = _Place(now + wait, wait)
 
+    def leave(self, key: str) -> None:
+        """Read it no more."""
+        self._places.pop(key, None)
+
+    def pace(self, fast: float, slow: float, now: datetime) -> None:
+        """Read more or less often from now on."""
+        if (fast, max(fast, slow)) == (self.fast, self.slow):
+            return
+        self.fast, self.slow = fast, max(fast, slow)
+        for place in self._places.values():
+            place.due_at = min(place.due_at, now + timedelta(seconds=fast))
+
     def hurry(self, key: str) -> None:
         """Read it as soon as it may be."""
         if key in self._places:
@@ -111,7 +123,9 @@ class Rounds:
 
     def read(self, key: str, now: datetime, *, covered: bool, again_at: datetime | None = None) -> None:
         """It has been read, well or badly."""
-        place = self._places[key]
+        place = self._places.get(key)
+        if place is None:  # it was taken out of the configuration meanwhile
+            return
         place.reading, place.read_at = False, now
         place.due_at = again_at or now + timedelta(seconds=self.slowly() if covered else self.fast)
         place.wait = max(timedelta(), place.due_at - now)

@@ -322,14 +322,15 @@ class SelfCheck:
 
 
 def reading(
-    row: record.Row, key: str, name: str, told: datetime | None = None, second_look: str = "", unseen: tuple[str, datetime] | None = None
-) -> Reading:
+    row: record.Row, key: str, name: str, told: datetime | None = None, second_look: str = "", unseen: tuple[str, datetime] | None = None,
+    wanted: datetime | None = None,
+) -> Reading:  # fmt: skip
     """How reading an account has gone, from its row and from what only the daemon knows. An account whose row cannot be read is not watched."""
     try:
         since, until = record.moment(row["gap_from"]), record.moment(row["gap_to"])
         return Reading(
             key, name, record.moment(row["last_ok"]), record.moment(row["failing_since"]), row["failures"], row["last_error"] or "",
-            row["error_kind"] or "", row["good"], (since, until) if since and until else None, row["missed"], told, second_look, unseen,
+            row["error_kind"] or "", row["good"], (since, until) if since and until else None, row["missed"], told, second_look, unseen, wanted,
         )  # fmt: skip
     except ValueError:
         return Reading(key, name, None, None, 3, "its row in the database is damaged", "rejected", 0)

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from monitor import desk, drill, health, incidents, journal, lookup, selfcheck, silences, standing
+from monitor import desk, drill, health, incidents, journal, lookup, safe, selfcheck, silences, standing
+from monitor.background import OneAtATime
 from monitor.checkpoints import Checkpoints
 from monitor.collector import Collector, listen
 from monitor.config import Config, ConfigError
@@ -21,13 +22,14 @@ from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
 from monitor.model import Account
 from monitor.notifiers.slack.front import Front
+from monitor.notifiers.slack.replies import Office
 from monitor.observed import Observed
 from monitor.oncall import Schedule, said
 from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pictures import Pictures
 from monitor.reads import BLOCK_LIST, PROFILE, SCHEDULE, Reads
-from monitor.reloading import Reloading
+from monitor.reloading import Reloading, forget
 from monitor.selfcheck import LOOK, SelfCheck
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source, SourceError
@@ -81,8 +83,11 @@ class Service:
     collectors: dict[str, Collector] = field(default_factory=dict)
     steps: Steps = field(default_factory=Steps)
     balance: float | None = None
+    office: Office | None = None
+    wanted: dict[str, datetime] = field(default_factory=dict)  # since when an account that came later is, by platform and handle
+    catching_up: OneAtATime = field(default_factory=OneAtATime)  # with a configuration that was reloaded
     emergency: Emergency = field(init=False)
-    rules: Reloading = field(init=False)
+    reloading: Reloading = field(init=False)
     sight: FirstSight = field(init=False)
     checkpoints: Checkpoints = field(init=False)
     x_settings: incoming.Settings | None = None
@@ -91,10 +96,9 @@ class Service:
     _swept: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.rules = Reloading(self.config, self.judge)
         self.checkpoints = Checkpoints(self.store.sql, self.store.path)
         self.sight = FirstSight(self.store, self.clock, self.accounts, self.outbox)
-        self.check.parts["rules"] = lambda now: health.said("rules", self.rules.why, now)
+        self.check.parts["rules"] = lambda now: health.said("rules", self.reloading.why, now)
         self.emergency = Emergency(self.config, self.store, self.outbox, self.pager, self.clock, self.wake.set, self._not_written)
 
     @property
@@ -119,6 +123,7 @@ class Service:
             log.warning("the clock was set by %+.1f s, or the machine slept", step.by.total_seconds())
         if step.by < timedelta():
             move(self, step.by, "started", "_told_at")
+            self.wanted = {name: when + step.by for name, when in self.wanted.items()}
         for collector in self.collectors.values():
             collector.stepped(step.by)
         self.pager.stepped(step.by)
@@ -149,6 +154,7 @@ class Service:
         """
         self.pager.recover()
         standing.forget_notes(self.store)
+        forget(self.store)
         standing.expect(self.reads, self.config, self.store)
         self.balance = standing.balance(self.store)
         self.pending = list(self.config.file.accounts)
@@ -161,10 +167,10 @@ class Service:
 
     def _may_come(self) -> bool:
         """Whether waiting helps to learn any id that is not known."""
-        return any(self.refused[_name(t)].helps_to_wait for t in self.pending)
+        return any(_name(t) not in self.refused or self.refused[_name(t)].helps_to_wait for t in self.pending)
 
     def _why(self, table: AccountTable) -> str:
-        return f"@{table.handle}: its id could not be looked up: {self.refused[_name(table)]}"
+        return f"@{table.handle}: its id could not be looked up: {self.refused.get(_name(table), 'nobody has been asked yet')}"
 
     async def look_up(self) -> list[Watch]:
         """Resolve handles to ids, pin them, watch them; returns the new watches.
@@ -178,7 +184,7 @@ class Service:
             ids = {t.handle: t.id or self.store.pinned(platform, t.handle) or "" for t in tables}
             unknown = tuple(handle for handle, identifier in ids.items() if not identifier)
             found = await lookup.ids(self.sources[platform], unknown) if unknown else {}
-            for table in tables:
+            for table in [t for t in tables if t in self.pending]:  # others may have been looked up, or taken out, meanwhile
                 identifier = ids[table.handle] or found[table.handle]
                 if isinstance(identifier, SourceError):
                     self.refused[_name(table)] = identifier
@@ -191,6 +197,12 @@ class Service:
         if not self.judge.knows(self.accounts()):
             self.judge.know(self.accounts(), self.clock())
         return self.watches[known:]
+
+    def await_ids(self, tables: Iterable[AccountTable]) -> None:
+        """These are to be looked up, and no others; whoever has waited before has gone on waiting."""
+        before, now = {_name(t): self.wanted.get(_name(t), self.started) for t in self.pending}, self.clock()
+        self.pending = list(tables)
+        self.wanted = {name: before.get(name, now) for name in map(_name, self.pending)}
 
     def _watch(self, table: AccountTable, identifier: str) -> None:
         account = lookup.pinned(self.store, self.config, table, identifier, self.clock())
@@ -297,8 +309,8 @@ class Service:
         """Open or close the incidents about our own blindness, then tell systemd how it goes. Never raises: no part stops another."""
         now, check = self.clock(), self.check
         try:
-            if check.part("reloading rules", lambda: self.rules.again(now)):
-                check.forget_engine()
+            if check.part("reloading", lambda: self.reloading.again(now)):
+                self.catch_up()
             check.part("the engine", lambda: check.try_engine(self.config.company, self.judge.rulebook.rules, now=now))
             written = check.part(LOOK, self._look)
             check.part("first sights", self.sight.tick)
@@ -349,10 +361,11 @@ class Service:
             account, collector = watch.account, self.collectors[watch.account.platform]
             row = self.store.account(account.key, account.handle)
             told, unseen = collector.proof(account.key), collector.newest.unseen(account.key)
-            yield selfcheck.reading(row, account.key, account.name, told, watch.second_look, unseen)
+            yield selfcheck.reading(row, account.key, account.name, told, watch.second_look, unseen, watch.intake.began)
         for table in self.pending:
             name = self.config.account(table, "").name
-            yield health.Reading(_name(table), name, None, self.started, 1, self._why(table), "")
+            since = self.wanted.get(_name(table), self.started)
+            yield health.Reading(_name(table), name, None, since, 1, self._why(table), "", wanted=since)
 
     def audit(self) -> tuple[str, ...]:
         """Why whoever waits outside must not be told that all is well."""
@@ -399,7 +412,8 @@ class Service:
     def status(self) -> str:
         """One line for systemctl status."""
         open_now = self.store.unresolved()
-        return f"watching {len(self.watches)} account(s), {len(open_now)} open incident(s)"
+        said = f"; configuration NOT reloaded: {self.reloading.why}" if self.reloading.why else ""
+        return f"watching {len(self.watches)} account(s), {len(open_now)} open incident(s){safe.for_log(said, 500)}"
 
     async def look_at_lists(self) -> None:
         """Read block lists that changed, beside everything else; say once what is wrong with one."""
@@ -429,11 +443,20 @@ class Service:
         """Acknowledgements from the channels."""
         await self.pager.listen()
 
+    def catch_up(self) -> None:
+        """What a configuration that was reloaded wants looked up or read. What is begun too late here, the schedule does."""
+        if not self.catching_up.busy:
+            self.catching_up.begin(self._catch_up(), "catching up with the configuration")
+
+    async def _catch_up(self) -> None:
+        await self.look_up()
+        await self.look_at_lists()
+
     def reload(self) -> None:
-        """SIGHUP: the rules whole, or not at all."""
+        """SIGHUP: the configuration whole, or not at all."""
         journal.notify(f"RELOADING=1\nMONOTONIC_USEC={int(asyncio.get_running_loop().time() * 1e6)}")
-        if self.rules.reload(self.clock()):
-            self.check.forget_engine()
+        if self.reloading.reload(self.clock()):
+            self.catch_up()
         journal.notify("READY=1")  # whatever came of it: systemd must not wait for the end of a reload
         with contextlib.suppress(sqlite3.Error):
             journal.notify("STATUS=" + self.status())

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from monitor import backup, drill, lock, observed, oncall, reads, record, safe, show, spending
+from monitor import backup, drill, lock, observed, oncall, reads, record, reloading, safe, show, spending
 from monitor import standing as collecting
 from monitor.config import Config
 from monitor.health import Reading, blind, limit
@@ -91,6 +91,8 @@ def standing(store: Store, config: Config, now: datetime, lists: Iterable[str] =
     wrong += [f"page {p.key} not accepted by {p.route} for {(now - p.created_at).total_seconds():.0f} s" for p in late]
     wrong += [f"block list {note}" for note in lists]
     wrong += [f"{what}: not read: {why}" for what, why in collecting.notes(store).items() if not what.startswith("block list")]
+    reload = reloading.told(store)
+    wrong += [f"the configuration was not reloaded, the old one is in force: {reload.refused}"] if reload.refused else []
     unsaid = store.announcements.late(now - timedelta(seconds=60))
     wrong += (
         [f"{unsaid} registration(s) not announced for a minute: Slack does not take them, or the daemon does not run"] if unsaid else []
@@ -100,6 +102,7 @@ def standing(store: Store, config: Config, now: datetime, lists: Iterable[str] =
     bill = spending.bill(observed.days(store), config.prices, now)
     daemon, well = _daemon(store, now, runs=runs)
     notes = [f"INC-{i.id} is {i.state.value}: {i.headline}: {i.name}" for i in silences]
+    notes += [f"these changes of the configuration wait for a restart: {', '.join(reload.waiting)}"] if reload.waiting else []
     duty = oncall.said(store) if config.file.oncall else ()
     notes += [*_how(reading_now), *duty, *_money(bill, config, reading_now), *_oddities(store)]
     return Standing(daemon, runs, lines, _reads(states, now), [*([] if well else [daemon]), *wrong], notes, dataclasses.asdict(bill))

@@ -59,6 +59,10 @@ class Watch:
         with store.transaction():
             store.account(account.key, account.handle)
 
+    def become(self, account: Account) -> None:
+        """It is configured otherwise from now on; its id is the same."""
+        self.account = self.intake.account = self.closer.account = account
+
     async def poll(self) -> Batch | None:
         """One read. A failure is written down and says when to try again."""
         row, begun = self._store.account(self.account.key, self.account.handle), self._clock()
@@ -174,6 +178,8 @@ class Watch:
 
     def vanished(self, identifier: str, said: str = "") -> None:
         """A post that only its id is known of, or what a stream `said` of it: somebody is told, because nobody knows what it was."""
+        if self.intake.retired:
+            return
         now = self._clock()
         shown = f"the stream told of it as “{said}”: whether that was all of it, nobody knows" if said else "nobody knows what it said"
         where = "was told of by the stream" if said else "was the newest by its profile"

@@ -7,7 +7,8 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -18,6 +19,7 @@ from monitor.assembly import block_lists, build_edge, build_routes, http_session
 from monitor.collector import Collector, rounds_of
 from monitor.config import Config, ConfigError, checked, options
 from monitor.deadman import Deadman
+from monitor.fitting import Fitting, alive, furnish
 from monitor.foreign.sandbox import Sandbox
 from monitor.judging import Judge
 from monitor.noted import Noted
@@ -28,6 +30,7 @@ from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pictures import Pictures
 from monitor.reads import BLOCK_LIST, Reads
+from monitor.reloading import Reloading
 from monitor.selfcheck import SelfCheck
 from monitor.service import Service, utc_now
 from monitor.sources import interface as incoming
@@ -67,8 +70,11 @@ async def opened(config: Config, secrets: Mapping[str, str], clock: Callable[[],
             )
             check.parts["the clock"] = made.steps.vitals
             check.tells_of_profile = made.tells_of_profile
-            check.parts["backups"] = lambda now: backup.vitals(store, now, config.file.backup.warn_hours)
-            check.parts["reading"] = lambda now: standing.vitals(config, store, seen, made.collectors, made.balance, made.started, now)
+            check.parts["backups"] = lambda now: backup.vitals(store, now, made.config.file.backup.warn_hours)
+            check.parts["reading"] = lambda now: standing.vitals(made.config, store, seen, made.collectors, made.balance, made.started, now)
+            check.parts["drills"] = partial(_drills, made)
+            fitting = Fitting(made, lambda new: build_routes(new, session, secrets, clock))
+            made.reloading = Reloading(store, lambda: made.config, fitting, made.emergency.halfway)
             held = made.emergency.cannot_write
             try:
                 for name, source in built.items():
@@ -97,7 +103,7 @@ async def _close(made: Service) -> None:
     with contextlib.suppress(sqlite3.Error):
         made.observed.flush()
     with contextlib.suppress(TimeoutError):  # what is still being sent is looked for at the next start
-        await asyncio.wait_for(asyncio.gather(made.pager.settle(), made.sight.settle()), 3)
+        await asyncio.wait_for(asyncio.gather(made.pager.settle(), made.sight.settle(), made.catching_up.settle()), 3)
 
 
 def _with_key(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -106,39 +112,36 @@ def _with_key(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:
 
 
 def _furnish(made: Service, routes: dict[str, Any], session: aiohttp.ClientSession, secrets: Mapping[str, str]) -> None:
-    """What only some configurations have: a front in Slack, a schedule, a dead-man's switch, drills, a first monitor to look at."""
+    """What only some configurations have: a front in Slack, a schedule, a dead-man's switch."""
     config, file = made.config, made.config.file
     made.outbox.reads_pictures = reads_pictures()
     channels = [routes[name] for name in routes if name.split(":")[0] == "slack"]
     slack = channels[0] if channels else None
-    for other in channels[1:]:  # one workspace: who may, and what groups are called, is known once
-        other.people = channels[0].people
     if file.slack and slack:
-        made.front = front = slack.front(_office(made), secrets.get("slack_app_token", ""))
+        made.office = _office(made)
+        made.front = front = slack.front(made.office, secrets.get("slack_app_token", ""))
         made.check.parts["Slack"] = front.vitals
-        made.outbox.runbook = len(slack.runbook) if file.slack.runbook_file else 0
         home = file.slack.channel
         front.targets.wanted = lambda: _wanted(made)
         made.outbox.unreached = lambda names: front.targets.unreached(_channels(names, home))
     made.sight.channel = slack.standing() if slack else None
-    told = slack.announcements(file.approvals.channel, made.store.install, config.approving, made.accounts) if slack else None
-    made.pager.announcer = Announcer(made.store, made.clock, told)
+    made.pager.announcer = Announcer(made.store, made.clock, None)
     if file.oncall:
         url = secrets.get("oncall_url", "") or file.oncall.url
         if not url or not slack:
             raise ConfigError(f"{config.path}: oncall: needs a [slack] table and an address: the secret oncall_url or the key url")
         made.oncall = Schedule(url, made.store, session, slack.people.by_email, made.sandbox, file.oncall.zone)
     if file.deadman:
-        alive = routes["alertmanager"].alive if file.deadman.alertmanager and "alertmanager" in routes else None
         try:
-            made.deadman = Deadman(file.deadman.model_dump(), secrets, session, made.store.install, alive)
+            made.deadman = Deadman(file.deadman.model_dump(), secrets, session, made.store.install, alive(config, routes))
         except ValueError as error:
             raise ConfigError(f"{config.path}: deadman: {error}") from error
-    if file.drill:
-        days = file.drill.every_days
-        made.check.parts["drills"] = lambda now: drill.vitals(made.store, now, days)
-    if file.witness and slack:
-        made.pager.witness, made.outbox.delay = slack.covered, timedelta(seconds=file.witness.after_seconds)
+    furnish(made, routes)
+
+
+def _drills(made: Service, now: datetime) -> Mapping[str, Any]:
+    table = made.config.file.drill
+    return drill.vitals(made.store, now, table.every_days) if table else {"gone": ("drill",)}
 
 
 def _channels(names: tuple[str, ...], home: str) -> list[str]:

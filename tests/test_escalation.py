@@ -88,7 +88,7 @@ async def test_escalate_now_pages_the_next_step_and_takes_the_acknowledgement_ba
 async def test_after_three_rounds_of_the_last_step_the_whole_channel_is_woken(tmp_path: Path) -> None:
     data = CONFIG | {"paging": {"repeat_minutes": 5}}
     async with world(tmp_path, data) as w:
-        w.service.outbox._paging = type(w.service.outbox._paging)(("S0SOCIAL",), 5, (), 60, 30, ("slack",))
+        w.service.outbox.usual = type(w.service.outbox.usual)(("S0SOCIAL",), 5, (), 60, 30, ("slack",))
         await hijack(w)
         await w.run(11 * 60)
         assert not any("<!channel>" in m.words() for m in w.slack.waking())

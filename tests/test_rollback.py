@@ -283,7 +283,7 @@ async def test_rules_that_the_database_does_not_take_judge_nothing(d: Desk) -> N
     other = Account("x", "2", "acmehelp")
     before = d.judge.digest
     with d.held(1), pytest.raises(sqlite3.OperationalError):
-        d.judge.take(book, d.clock())
+        d.judge.write(replace(d.judge.basis, rulebook=book), d.clock())
     with d.held(1), pytest.raises(sqlite3.OperationalError):
         d.judge.know((ACME, other), d.clock())
     assert (d.judge.rulebook, d.judge.digest) == (NOBODY, before)

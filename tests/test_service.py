@@ -298,7 +298,7 @@ async def test_rules_reload_whole_or_not_at_all(tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     rules.mkdir()
     async with world(tmp_path) as w:
-        w.config.file.monitor.rules.append(str(rules))
+        w.config.path.write_text(w.config.path.read_text().replace("[company]", f'rules = ["{rules}"]\n[company]'))
         count = len(w.service.judge.rulebook.sources)
         good = OWN_RULE
         (rules / "own.yaml").write_text(good)
@@ -312,7 +312,7 @@ async def test_rules_reload_whole_or_not_at_all(tmp_path: Path) -> None:
         assert len(w.service.judge.rulebook.sources) == count + 1, "a rule whose own tests fail is no rule"
         await w.run(6)
         (notice,) = w.slack.roots()
-        assert "Rules were not reloaded" in notice.words()
+        assert "Configuration was not reloaded" in notice.words()
         assert "rules/own" in notice.words(), "whoever changed it learns which file"
         (rules / "own.yaml").write_text(good)
         w.service.reload()
@@ -332,7 +332,7 @@ async def test_a_reload_while_another_process_holds_the_database_ends_and_is_don
     async with world(tmp_path) as w:
         w.service.store.sql.execute("PRAGMA busy_timeout = 1")
         before = w.service.judge.digest
-        w.config.file.monitor.rules.append(str(tmp_path / "rules"))
+        w.config.path.write_text(w.config.path.read_text().replace("[company]", f'rules = ["{tmp_path / "rules"}"]\n[company]'))
         (tmp_path / "rules").mkdir()
         (tmp_path / "rules" / "own.yaml").write_text(OWN_RULE)
         other = sqlite3.connect(w.config.database, isolation_level=None)

@@ -48,7 +48,7 @@ class Queue:
     def __init__(
         self, approved: Iterable[ApprovedPost] = (), approving: Approving = ONE_IS_ENOUGH, vocabulary: Vocabulary | None = None
     ) -> None:
-        self._approving, self._vocabulary = approving, vocabulary
+        self.approving, self._vocabulary = approving, vocabulary
         self._entries: dict[int, _Entry] = {}
         self._by_text: dict[str, list[int]] = {}
         self._by_tokens: dict[int, list[int]] = {}
@@ -115,7 +115,7 @@ class Queue:
             if why:
                 doubts.append((why[0], entry.approved.id, why[1]))
                 continue
-            told = (*caveats(entry.approved, post, expected), *fresh(entry.approved, post.created_at, self._approving))
+            told = (*caveats(entry.approved, post, expected), *fresh(entry.approved, post.created_at, self.approving))
             found = Exact(entry.approved.id, media_note(entry.approved, post), caveats=told)
             if not found.caveats:
                 return found
@@ -133,9 +133,9 @@ class Queue:
             if one.kind is Kind.PROFILE and (one.account, one.field) == (change.account, change.field):
                 open_now = not one.withdrawn_at and (not one.used_by or one.used_by == change.root_id)
                 if open_now and one.not_before <= change.seen_at <= one.not_after:
-                    if why := waits(one, self._approving):
+                    if why := waits(one, self.approving):
                         return NoMatch(why[1], one.id, 100)
-                    return Exact(one.id, caveats=fresh(one, change.seen_at, self._approving))
+                    return Exact(one.id, caveats=fresh(one, change.seen_at, self.approving))
         return NoMatch("nobody registered this change")
 
     def pictures_wanted(self, post: Post) -> bool:
@@ -176,7 +176,7 @@ class Queue:
             for number in sorted(self._open.get((post.account, key), ())):
                 one = self._entries[number].approved
                 if not one.withdrawn_at and one.not_before <= post.created_at <= one.not_after:
-                    why = waits(one, self._approving)
+                    why = waits(one, self.approving)
                     if not why:
                         return one
                     if doubts is not None:
@@ -190,7 +190,7 @@ class Queue:
         what = "answers under a registered post" if one.conversation else f"{post.kind}s of @{one.author} are registered"
         what = what if one.conversation or one.author else "the repost of that post is registered"
         # a reply that nobody registered would not even be told: there a young registration excuses nothing
-        told = (*unread_caveats(post), *fresh(one, post.created_at, self._approving)) if post.kind is not Kind.REPLY else ()
+        told = (*unread_caveats(post), *fresh(one, post.created_at, self.approving)) if post.kind is not Kind.REPLY else ()
         return Exact(one.id, what, words=False, caveats=told)
 
     def _near(self, text: str, post: Post, names: frozenset[str]) -> Near | None:
@@ -236,7 +236,7 @@ class Queue:
 
     def _doubt(self, one: ApprovedPost, post: Post) -> tuple[int, str] | None:
         """Why an equal text is not this registration's post: (rank, words), most telling first."""
-        return doubt(one, post) or self._out_of_order(one, post) or waits(one, self._approving)
+        return doubt(one, post) or self._out_of_order(one, post) or waits(one, self.approving)
 
     def _out_of_order(self, one: ApprovedPost, post: Post) -> tuple[int, str] | None:
         before = self._entries.get(one.after)

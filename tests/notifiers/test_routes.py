@@ -441,7 +441,7 @@ async def test_ever_new_domains_do_not_put_the_fallback_off(tmp_path: Path) -> N
     async with chained(tmp_path) as (w, _, hook):
         w.x.post("acme", "We are sold.")
         await w.run(30)
-        w.service.outbox._paging = replace(w.service.outbox._paging, fallback=("webhook",), escalate=(), repeat_minutes=60)
+        w.service.outbox.usual = replace(w.service.outbox.usual, fallback=("webhook",), escalate=(), repeat_minutes=60)
         w.slack.faults.add("html", "postMessage", times=100_000, value=503)
         for number in range(4):
             w.x.post("acme", f"Claim at https://acme-drop{number}.xyz")

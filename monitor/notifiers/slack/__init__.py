@@ -63,6 +63,11 @@ class SlackNotifier:
         """The runbook file, message by message."""
         return runbook_messages(self.look.runbook)
 
+    def renew(self, fresh: SlackNotifier) -> None:
+        """Go on as `fresh` was configured. The token, the channel and what is remembered stay."""
+        self.look, self._broadcast, self._mention = fresh.look, fresh._broadcast, fresh._mention
+        self.people.responders, self.people.approvers = fresh.people.responders, fresh.people.approvers
+
     def front(self, office: Office, app_token: str) -> Front:
         """Where people work with what this channel is told."""
         app = SlackApp(self._api, self.people, self._channel, office, self.seal)
