@@ -181,7 +181,9 @@ async def test_what_cannot_be_used_is_refused_whole_and_told(tmp_path: Path) -> 
     async with world(tmp_path) as w:
         good, running, rules = w.config.path.read_text(), w.service.config, tmp_path / "rules"
         rules.mkdir()
-        (rules / "own.yaml").write_text(OWN_RULE.replace("bananas", "maintenance").replace("status: live", "status: live\neven_if_approved: true"))
+        (rules / "own.yaml").write_text(
+            OWN_RULE.replace("bananas", "maintenance").replace("status: live", "status: live\neven_if_approved: true")
+        )
         for text, words in (
             (good[: len(good) // 2], "hijack-monitor.toml"),
             (good + "[slack]\n", "not TOML"),

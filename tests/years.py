@@ -162,7 +162,7 @@ class _Years:
     def _mix_rules(self) -> None:
         """What verdicts refer to: the rules of the day. Somebody changes something of them every month."""
         domains = (*COMPANY.domains, *(f"{self.dice.randrange(999)}.acme.example" for _ in range(1 + self.dice.randrange(3))))
-        self.judge.company = replace(COMPANY, domains=domains)
+        self.judge.basis = replace(self.judge.basis, company=replace(COMPANY, domains=domains))
         self.judge.know(tuple(one.account for one in self.profiles), self.now)
 
     # --- days -------------------------------------------------------------------------------------
