@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from monitor import install_key, text_files
+from monitor import install_key, retention, text_files
 from monitor.config import Config
 from monitor.model import Company
 from monitor.tables import SlackTable
@@ -53,6 +53,8 @@ def warnings(config: Config, secrets: Mapping[str, str]) -> Iterator[str]:
             f"[witness] needs the secret {install_key.NAME}, the same on both hosts: without it this monitor does not know the first one's"
             " messages and pages everything too"
         )
+    days, watches_x = retention.Days(**config.file.retention.model_dump()), any(a.platform == "x" for a in config.file.accounts)
+    yield from retention.warnings(days, watches_x=watches_x)
     if not config.file.deadman:
         yield "nobody outside notices when this monitor is gone: add [deadman]"
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from monitor import desk, voters
 from monitor.desk import DeskError
-from monitor.model import Human, Post, Severity
+from monitor.model import Human, Post, Redacted, Severity
 from monitor.outbox import Outbox
 from monitor.planning import Plan
 from monitor.record import stamp
@@ -101,7 +101,7 @@ def approve(store: Store, outbox: Outbox, number: int, names: tuple[str, ...], a
                 made.append(_registered(store, kept, approval))
         detail = {"registrations": made, "waiting": [post for post, _ in waiting], "reason": approval.reason, "via": approval.via}
         store.audit(approval.at, approval.who, "approve", f"INC-{number}", voter=approval.voter, **detail)
-        over = all(isinstance(k.post, Post) and _is_approved(store, k) for k in everything)
+        over = all(isinstance(k.post, Post | Redacted) and _is_approved(store, k) for k in everything)
         _tell(outbox, number, approval, waiting, over=over)
         if not made and not waiting:
             raise DeskError(f"INC-{number}: already approved")
@@ -152,11 +152,12 @@ def _votes(store: Store, number: int, kept: Kept, approval: Approval) -> list[st
 
 
 def _external(kept: Kept) -> str:
-    assert isinstance(kept.post, Post)
+    assert isinstance(kept.post, Post | Redacted)
     return f"approved:{kept.post.account}:{kept.post.id}:{kept.post.version}"
 
 
 def _is_approved(store: Store, kept: Kept) -> bool:
+    """Also of a post that was redacted since: that nobody can approve any more."""
     return store.registrations.knows(_external(kept))
 
 

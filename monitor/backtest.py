@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from monitor.model import Company, Finding, Post, ProfileChange
+from monitor.model import Company, Finding, Post, ProfileChange, Redacted
 from monitor.record import stamp
 from monitor.rulebook import Source
 from monitor.store import Kept, Store
@@ -44,11 +44,12 @@ def since(text: str, now: datetime) -> datetime:
 
 
 def replay(store: Store, source: Source, company: Company, start: datetime) -> Iterator[tuple[Kept, Finding | None]]:
-    """Every stored post since `start` with what this rule says of it, whatever its status is."""
+    """Every stored post since `start` whose content is still there, with what this rule says of it, whatever its status is."""
     rules = Rules((source.rule,))
     for kept in _stored(store, start):
-        found = rules.accuse(_subject(kept, company, rules), _about(kept))
-        yield kept, found[0] if found else None
+        if not isinstance(kept.post, Redacted):
+            found = rules.accuse(_subject(kept, company, rules), _about(kept))
+            yield kept, found[0] if found else None
 
 
 def coverage(store: Store, sources: tuple[Source, ...], company: Company, start: datetime) -> list[Coverage]:
@@ -61,6 +62,8 @@ def coverage(store: Store, sources: tuple[Source, ...], company: Company, start:
         for finding in kept.verdict.findings:
             fired[finding.rule] += 1
             last[finding.rule] = kept.post.created_at
+        if isinstance(kept.post, Redacted):
+            continue
         subject = _subject(kept, company, rules)
         for source in sources:
             heard[source.rule.id].update(occurring(source.rule, subject))

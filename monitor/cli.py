@@ -178,7 +178,7 @@ def show_incident(config: Config, number: int, as_json: bool) -> None:  # noqa: 
     store = open_store(config)
     one = store.incident(number)
     if one is None:
-        raise desk.DeskError(f"there is no INC-{number}")
+        raise desk.DeskError(desk.no_incident(store, number))
     show.incident(store, one, as_json=as_json)
 
 

@@ -22,7 +22,7 @@ from monitor.database import UnsuitableDatabaseError
 from monitor.lock import locked
 from monitor.service import Service, utc_now
 from monitor.unwritten import tell_refused, tell_stuck, wait_until_writable
-from monitor.wiring import opened
+from monitor.wiring import opened, pruning
 
 log = logging.getLogger("monitor.service")
 
@@ -42,6 +42,7 @@ PICTURES_SECONDS = 2
 SLACK_SECONDS = 60
 DRILL_SECONDS = 60
 METRICS_SECONDS = 60
+PRUNE_SECONDS = 60
 PULSE_SECONDS = 0.5
 REMEMBER_SECONDS = 60
 EARLY = timedelta(seconds=1)
@@ -227,6 +228,7 @@ def schedule(scheduler: Any, service: Service) -> None:
         service.look_at_lists: LISTS_SECONDS,
         service.look_at_journal: JOURNAL_SECONDS,
         service.drill_if_due: DRILL_SECONDS,
+        pruning(service).tick: PRUNE_SECONDS,
     }
     file = service.config.file
     every |= {service.look_at_slack: SLACK_SECONDS} if service.front else {}

@@ -15,10 +15,13 @@ from monitor.model import (
     ApprovedPost,
     Approving,
     Company,
+    Context,
     Human,
+    Item,
     Kind,
     Post,
     ProfileChange,
+    Redacted,
     Severity,
     Unreadable,
     Verdict,
@@ -321,6 +324,14 @@ def act(store: Store, outbox: Outbox, number: int, human: Human) -> None:
         raise DeskError(refused)
 
 
+def no_incident(store: Store, number: int) -> str:
+    """Why there is none of this number."""
+    row = store.sql.execute(
+        "SELECT at, detail FROM audit WHERE subject = ? AND action = 'incident pruned' ORDER BY id DESC LIMIT 1", [f"INC-{number}"]
+    ).fetchone()
+    return f"INC-{number} was pruned on {row[0][:10]}: {json.loads(row[1])['why']}" if row else f"there is no INC-{number}"
+
+
 def redo_baseline(store: Store, account: Account, who: str, now: datetime) -> None:
     """What the account shows at the next read and we do not know is recorded, not paged."""
     with store.transaction():
@@ -331,8 +342,11 @@ def redo_baseline(store: Store, account: Account, who: str, now: datetime) -> No
 def recompute(store: Store, kept: Kept) -> Verdict:
     """The verdict again, from what is stored: the same a year later.
 
-    Raises DeskError when the rules of that day are not in the store, or it depends on a list of words that is not here any more.
+    Raises DeskError when the post was redacted since, the rules of that day are not in the store, or it depends on a list of words
+    that is not here any more.
     """
+    if isinstance(kept.post, Redacted):
+        raise DeskError(str(kept.post))
     row = store.sql.execute("SELECT context FROM rulebooks WHERE digest = ?", [kept.rulebook]).fetchone()
     if row is None:
         raise DeskError("the rules this post was judged by are not in the store")
@@ -340,19 +354,19 @@ def recompute(store: Store, kept: Kept) -> Verdict:
     book, company, account = _as_it_was(context, kept.post.account)
     queue = Queue(store.registrations.as_of(kept), Approving(**context.get("approvals", {})), words.as_of(context.get("words")))
     try:
-        return _judged(kept, account, company, queue, book.rules)
+        return _judged(kept.post, kept.context, account, company, queue, book.rules)
     except MissingVersionError as error:
         raise DeskError(f"this verdict cannot be computed again: {error}") from error
 
 
-def _judged(kept: Kept, account: Account, company: Company, queue: Queue, rules: Rules) -> Verdict:
-    match kept.post:
+def _judged(item: Item, context: Context, account: Account, company: Company, queue: Queue, rules: Rules) -> Verdict:
+    match item:
         case Post():
-            return judge(kept.post, account, company, queue, rules, kept.context)
+            return judge(item, account, company, queue, rules, context)
         case ProfileChange():
-            return judge_change(kept.post, company, queue, rules, kept.context)
+            return judge_change(item, company, queue, rules, context)
         case Unreadable():
-            return judge_unreadable(kept.post)
+            return judge_unreadable(item)
 
 
 def recomputed(store: Store, kept: Kept) -> str:

@@ -29,7 +29,7 @@ from monitor.model import (
     Unreadable,
     Verdict,
 )
-from monitor.registrations import REMEMBERED
+from monitor.retention import REMEMBERED
 from monitor.rulebook import Rulebook
 from monitor.shown_again import to_ask_for
 from monitor.store import Store

@@ -13,7 +13,7 @@ import statistics
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from monitor.incidents import Event
 from monitor.model import Severity
@@ -96,6 +96,10 @@ class Observed:
     def skew(self) -> float:
         """Seconds by which the platform's clock is ahead of ours: the median of the last answers."""
         return statistics.median(self._offsets) if len(self._offsets) >= 3 else 0.0
+
+    def since_dated(self) -> timedelta | None:
+        """How long ago the platform said what time it is; None before it has three times."""
+        return self.clock() - self.dated_at if self.dated_at and len(self._offsets) >= 3 else None
 
     def flush(self) -> bool:
         """Write it down; whether somebody is told of something. Raises sqlite3.Error; what was not written stays for the next time."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from monitor import advice, assembly, backup, desk, record, rulebook, safe, silences, spending, text_files, vision, wiring, words
+from monitor import advice, assembly, backup, desk, record, retention, rulebook, safe, silences, spending, text_files, vision, wiring, words
 from monitor import drill as drills
 from monitor.collector import Collector
 from monitor.command import progress, watched
@@ -76,6 +76,7 @@ async def _check(config: Config, *, live: bool) -> None:
             if Severity[table.unapproved.quote.upper()] < Severity[table.unapproved.post.upper()]:
                 click.echo(f"warning: @{table.handle}: a quote counts for what a post does: a pasted link makes a quote")
         _say_cost(config, built.store)
+        click.echo(f"kept           {retention.described(retention.Days(**config.file.retention.model_dump()))}")
         for line in backup.described(built.store, datetime.now(UTC), config.file.backup.warn_hours):
             click.echo(safe.clean(line, 500))
         _say_paging(config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -27,11 +27,13 @@ from monitor.model import (
     Post,
     Profile,
     ProfileChange,
+    Redacted,
     Severity,
     Signal,
     Silence,
     Standing,
     State,
+    Stored,
     Unreadable,
     Verdict,
 )
@@ -70,7 +72,7 @@ def remembered(text: str, read: Callable[[Any], T], otherwise: T) -> T:
         return otherwise
 
 
-def dump(noun: Item | Profile) -> str:
+def dump(noun: Stored | Profile) -> str:
     """A noun as JSON; times as `stamp`."""
     return _JSON.encode({"noun": type(noun).__name__, **_values(noun)})
 
@@ -91,9 +93,30 @@ def _plain(value: object) -> str | dict[str, Any]:
 _JSON = json.JSONEncoder(ensure_ascii=False, default=_plain)
 
 
-def item(text: str) -> Item:
-    """The inverse of `dump`."""
+def stored(text: str) -> Stored:
+    """The inverse of `dump`, also of what was redacted since."""
     data = json.loads(text)
+    if data.get("noun") != "Redacted":
+        return _item(data)
+    times = {name: _moment(data[name]) for name in ("created_at", "redacted_at")}
+    return Redacted(**{name: data[name] for name in Redacted.__slots__} | times)
+
+
+def redacted(text: str, kind: str, when: datetime, why: str) -> Redacted:
+    """What is left of a dumped item; of one that was redacted before, the same as then."""
+    one = stored(text)
+    if isinstance(one, Redacted):
+        return one
+    version, root = getattr(one, "version", 1), one.root_id if isinstance(one, Post) else ""  # a profile's holds its new value
+    return Redacted(one.account, one.id, kind, one.created_at, root, version, digest(json.loads(text)), when, why)
+
+
+def item(text: str) -> Item:
+    """The inverse of `dump`. Raises KeyError for what was redacted since."""
+    return _item(json.loads(text))
+
+
+def _item(data: dict[str, Any]) -> Item:
     noun = data.pop("noun")
     if noun == "ProfileChange":
         return ProfileChange(**{**data, "seen_at": _moment(data["seen_at"]), "original": _original(data.get("original"))})
@@ -133,6 +156,28 @@ def verdict(text: str) -> Verdict:
     data = json.loads(text)
     findings = tuple(_finding(f) for f in data["findings"])
     return Verdict(Severity(data["severity"]), data["reason"], _match(data["match"]), findings, tuple(data["hosts"]))
+
+
+def redacted_verdict(text: str, why: str) -> str:
+    """What is left of a dumped verdict: severity, the registration, rules with their versions, and the digest of all of it.
+
+    None of its words may quote the post. `why` takes the place of its reason.
+    """
+    whole = json.loads(text)
+    if "sha256" in whole:
+        return text
+    kept = verdict(text)
+    bare: Match
+    match kept.match:
+        case Exact():
+            bare = replace(kept.match, note="", caveats=())
+        case Near():
+            bare = replace(kept.match, differences=())
+        case NoMatch():
+            bare = replace(kept.match, reason="", differences=())
+    findings = tuple(replace(f, evidence=(), why="", do="") for f in kept.findings)
+    left = json.loads(dump_verdict(Verdict(kept.severity, why, bare, findings)))
+    return json.dumps(left | {"sha256": digest(whole)}, ensure_ascii=False)
 
 
 def digests(post: str, verdict: str, evidence: str | None, rulebook: str) -> dict[str, str | None]:

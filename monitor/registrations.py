@@ -8,18 +8,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from monitor import record
 from monitor.damage import Damage
 from monitor.model import ApprovedPost
 from monitor.record import stamp
+from monitor.retention import REMEMBERED
 
 if TYPE_CHECKING:
     from monitor.store import Kept
-
-REMEMBERED = timedelta(days=120)  # after its window: longer than it explains pages (see verdict.approved)
 
 
 def by_handle(handle: str) -> str:
@@ -124,7 +123,7 @@ class Registrations:
 
     def since(self, revision: int, now: datetime) -> tuple[list[ApprovedPost], int]:
         """Those changed after `revision` whose window is not long over, and the newest revision."""
-        query = "SELECT * FROM approved WHERE revision > ? AND not_after >= ? ORDER BY revision"
+        query = "SELECT * FROM approved WHERE revision > ? AND not_after >= ? AND redacted_at IS NULL ORDER BY revision"
         rows = self._sql.execute(query, [revision, stamp(now - REMEMBERED)]).fetchall()
         return self._read(rows), rows[-1]["revision"] if rows else revision
 
@@ -139,7 +138,7 @@ class Registrations:
         rows = self._sql.execute(
             "SELECT *, (SELECT min(p.rowid) FROM posts p WHERE p.account = a.account AND json_extract(p.post, '$.root_id') = a.used_by"
             " AND json_extract(p.verdict, '$.match.approved') = a.id) AS user"  # whichever of its versions was judged first
-            " FROM approved a WHERE created_at <= ? AND not_after >= ?",
+            " FROM approved a WHERE created_at <= ? AND not_after >= ? AND redacted_at IS NULL",
             [stamp(kept.seen_at), stamp(kept.seen_at - REMEMBERED)],
         ).fetchall()
         out = []

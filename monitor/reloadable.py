@@ -22,6 +22,15 @@ LIVE = {
     "oncall": {"alone_minutes"},
     "drill": {"every_days", "weekday", "hour"},
     "backup": {"warn_hours"},
+    "retention": {
+        "deleted_days",
+        "evidence_days",
+        "posts_days",
+        "registrations_days",
+        "inbox_days",
+        "own_incidents_days",
+        "incidents_days",
+    },
     "witness": {"after_seconds"},
 }  # by table
 COME_AND_GO = {*ROUTES, "drill", "witness"}  # tables that may appear and disappear

@@ -17,9 +17,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitor import desk, private, record, safe, signing
+from monitor import desk, private, record, redaction, safe, signing
 from monitor.incidents import durations
-from monitor.model import Exact, Incident, Near, Page, Post
+from monitor.model import Exact, Incident, Near, Page, Post, Redacted
 from monitor.store import Kept, Store
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d1c1d}
@@ -48,7 +48,7 @@ def gather(store: Store, number: int) -> Dossier:
     """Raises DeskError when there is no such incident."""
     incident = store.incident(number)
     if incident is None:
-        raise desk.DeskError(f"there is no INC-{number}")
+        raise desk.DeskError(desk.no_incident(store, number))
     posts = store.posts("incident = ?", (number,), -1)
     rows = store.sql.execute("SELECT at, actor, action, subject, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{number}"])
     return Dossier(incident, posts, store.pages.of(number), [dict(r) for r in rows], [desk.recomputed(store, k) for k in posts])
@@ -118,11 +118,13 @@ def _chain(store: Store, dossier: Dossier) -> list[dict[str, Any]]:
     """The whole chain: what concerns this incident, its posts and the registrations they matched in full, of the rest the links."""
     ours = {f"INC-{dossier.incident.id}"} | {f"{k.post.account}/{k.post.id}" for k in dossier.posts}
     ours |= {f"#{k.verdict.match.approved}" for k in dossier.posts if isinstance(k.verdict.match, Exact | Near)}
+    bare = {redaction.place(k.post.account, k.post.id, k.post.version) for k in dossier.posts if isinstance(k.post, Redacted)}
+    bare |= {k.evidence[: redaction.SHORT] for k in dossier.posts if k.evidence}
     versions = {(f"{k.post.account}/{k.post.id}", getattr(k.post, "version", 1)) for k in dossier.posts}
 
     def whole(row: Any) -> bool:
         other = row["action"] == "post judged" and (row["subject"], json.loads(row["detail"])["version"]) not in versions
-        return row["subject"] in ours and not other
+        return (row["subject"] in ours and not other) or not bare.isdisjoint(redaction.removed(row["action"], row["detail"]))
 
     rows = store.sql.execute("SELECT * FROM audit ORDER BY id")
     return [dict(r) if whole(r) else {"id": r["id"], "previous": r["previous"], "hash": r["hash"]} for r in rows]
@@ -169,7 +171,7 @@ def html(dossier: Dossier, now: datetime) -> str:
 def _shown(kept: Kept, same: str) -> str:
     e = safe.for_html
     item = kept.post
-    text = item.text if isinstance(item, Post) else record.dump(item)
+    text = item.text if isinstance(item, Post) else str(item) if isinstance(item, Redacted) else record.dump(item)
     gone = f", gone {_when(kept.deleted_at)}" if kept.deleted_at else ""
     return (
         f"<h3>{e(item.id)}, created {_when(item.created_at)}, seen {_when(kept.seen_at)}{gone}</h3><blockquote>{e(text)}</blockquote>"

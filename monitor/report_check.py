@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitor import record, signing
+from monitor import record, redaction, signing
 from monitor.report import CONTENTS, SIGNATURE
 
 MOST_BYTES = 1 << 30  # unpacked
@@ -133,28 +133,38 @@ def _broken_chain(rows: list[dict[str, Any]], contents: dict[str, Any]) -> Itera
         yield f"audit.jsonl: ends after {len(rows)} acts, the contents say {contents['acts']}"
 
 
+def _digests(item: dict[str, Any], verdict: dict[str, Any], *, bare: bool) -> tuple[str, str]:
+    """What was seen and decided; of what was redacted since, as it says of itself."""
+    return (item["sha256"], verdict["sha256"]) if bare else (record.digest(item), record.digest(verdict))
+
+
 def _posts(files: dict[str, bytes], rows: list[dict[str, Any]], contents: dict[str, Any]) -> Iterator[str]:
     """Each post with its act in the chain, each such act with its post, each with its evidence and rules."""
     posts = json.loads(files["posts.json"])
     if len(posts) != contents["posts"]:
         yield f"posts.json: holds {len(posts)} of {contents['posts']} posts"
     judged = {(r["subject"], d["version"]): d for r in rows if r.get("action") == "post judged" for d in [json.loads(r["detail"])]}
+    removed = {place for r in rows if "action" in r for place in redaction.removed(r["action"], r["detail"])}
     here = set()
     for one in posts:
         item = one["post"]
-        known = record.item(json.dumps(item)).id  # a change of the profile is named by its field and its moment
+        known = record.stored(json.dumps(item)).id  # a change of the profile is named by its field and its moment
         place = f"{item['account']}/{known}", int(item.get("version", 1))
         here.add(place)
         act, name = judged.get(place), f"posts.json: {known}"
         if act is None:
             yield f"{name}: the chain has no act of judging it"
             continue
-        if act["post"] != record.digest(item) or act["verdict"] != record.digest(one["verdict"]):
+        bare = item["noun"] == "Redacted"
+        if (act["post"], act["verdict"]) != _digests(item, one["verdict"], bare=bare):
             yield f"{name}: is not what was judged"
+        if bare and redaction.place(item["account"], known, place[1]) not in removed:
+            yield f"{name}: has no content, and the chain has no act of removing it"
         for folder, digest in (("evidence", one["evidence_sha256"]), ("rulebooks", one["rulebook_sha256"])):
             if digest != act[folder.removesuffix("s")]:
                 yield f"{name}: {folder} is another one than was written down"
-            if digest and f"{folder}/{digest}.json" not in files:
+            excused = bare or digest[: redaction.SHORT] in removed if digest else True
+            if not excused and f"{folder}/{digest}.json" not in files:
                 yield f"{name}: {folder}/{digest}.json is missing"
     yield from (
         f"posts.json: {subject}, version {version}, was judged and is not in it"

@@ -160,6 +160,39 @@ def _counted_steps(db: sqlite3.Connection) -> None:
     db.executemany("UPDATE incidents SET next_step = ? WHERE id = ?", [(number, incident) for incident, number in behind.items()])
 
 
+OF_OURSELVES = (  # incidents about the monitor itself, word for word as whoever looks for them writes it: else SQLite does not use the index
+    "(subject = 'replay::drill' OR (subject >= 'blind:' AND subject < 'blind;') OR (subject >= 'drift:' AND subject < 'drift;')"
+    " OR (subject >= 'gap:' AND subject < 'gap;') OR (subject >= 'silence:' AND subject < 'silence;'))"
+)
+_RETENTION = f"""
+ALTER TABLE posts ADD COLUMN redacted_at TEXT;
+CREATE INDEX posts_gone ON posts(deleted_at) WHERE deleted_at IS NOT NULL AND redacted_at IS NULL AND incident IS NULL;
+CREATE INDEX posts_incident_evidence ON posts(evidence) WHERE incident IS NOT NULL AND redacted_at IS NULL;
+CREATE INDEX posts_incident_rulebook ON posts(rulebook) WHERE incident IS NOT NULL AND redacted_at IS NULL;
+CREATE INDEX posts_incident_kept ON posts(seen_at) WHERE incident IS NOT NULL AND redacted_at IS NULL;
+ALTER TABLE approved ADD COLUMN redacted_at TEXT;
+ALTER TABLE approved ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
+CREATE INDEX approved_ended ON approved(not_after, id) WHERE redacted_at IS NULL;
+ALTER TABLE rulebooks ADD COLUMN used_at TEXT;
+CREATE INDEX rulebooks_used ON rulebooks(used_at);
+CREATE INDEX inbox_done ON inbox(done_at) WHERE done_at IS NOT NULL;
+CREATE INDEX incidents_own_over ON incidents(resolved_at) WHERE state = 'resolved' AND {OF_OURSELVES};
+CREATE INDEX incidents_over ON incidents(resolved_at) WHERE state = 'resolved' AND NOT {OF_OURSELVES};
+CREATE TABLE holds(incident INTEGER PRIMARY KEY, who TEXT NOT NULL, at TEXT NOT NULL, reason TEXT NOT NULL) STRICT;
+CREATE TABLE forgotten(
+  account TEXT NOT NULL, id TEXT NOT NULL, at TEXT NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY(account, id)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+def _retention(db: sqlite3.Connection) -> None:
+    """What finds what is old. Rules were in use for as long as posts were judged by them."""
+    run(db, _RETENTION)
+    used = db.execute("SELECT rulebook, max(seen_at) FROM posts GROUP BY rulebook").fetchall()
+    db.execute("UPDATE rulebooks SET used_at = loaded_at")
+    db.executemany("UPDATE rulebooks SET used_at = max(used_at, ?2) WHERE digest = ?1", used)
+
+
 # In the order in which a database takes those that it lacks. What a step does stays as it is once it was released under its name.
 STEPS: dict[str, Step] = {
     "0001_first": _first,
@@ -267,4 +300,5 @@ CREATE INDEX first_sights_untold ON first_sights(account) WHERE told = 0;
     "0019_alone": "ALTER TABLE incidents ADD COLUMN alone INT NOT NULL DEFAULT 0",
     "0021_rows_of_several_accounts": _own_ids,
     "0022_counted_steps": _counted_steps,
+    "0025_retention": _retention,
 }

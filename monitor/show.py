@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from monitor import desk, record, safe
-from monitor.model import ApprovedPost, Incident, Post, ProfileChange
+from monitor.model import ApprovedPost, Incident, Post, ProfileChange, Redacted
 from monitor.store import Kept, Store
 
 Row = Sequence[object]
@@ -110,6 +110,8 @@ def kept_row(kept: Kept) -> Row:
         if isinstance(item, Post)
         else f"{item.field}: {item.before} -> {item.after}"
         if isinstance(item, ProfileChange)
+        else str(item)
+        if isinstance(item, Redacted)
         else item.reason
     )
     return (item.id, when(item.created_at), kept.verdict.severity.word, kept.verdict.reason, text[:300])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor import record
-from monitor.model import Account, Company, Exact, Item, Kind, Original, Post, ProfileChange, Severity, Standing, Unreadable
+from monitor.model import Account, Company, Exact, Item, Kind, Original, Post, ProfileChange, Redacted, Severity, Standing, Unreadable
 from monitor.store import Kept, Store
 
 _WORST_LAST = (Standing.APPROVED, Standing.OLDER, Standing.ACCUSED, Standing.UNAPPROVED)
@@ -50,14 +50,14 @@ def _versions(store: Store, account: Account, identifier: str) -> list[Kept]:
     """Every version on record of the post with this id, of whichever of our accounts on this platform."""
     where = f"{account.platform}:{account.realm}:"
     found = store.posts("id = ? AND substr(account, 1, ?) = ? AND kind != 'profile'", (identifier, len(where), where), 10)
-    roots = {(k.post.account, k.post.root_id) for k in found if isinstance(k.post, Post) and k.post.root_id}
+    roots = {(k.post.account, k.post.root_id) for k in found if isinstance(k.post, Post | Redacted) and k.post.root_id}
     more = [k for key, root in roots for k in store.posts("account = ? AND json_extract(post, '$.root_id') = ?", (key, root), 100)]
     return [*found, *more]
 
 
 def _of(store: Store, kept: Kept) -> Standing:
     post, verdict = kept.post, kept.verdict
-    if isinstance(post, Unreadable | ProfileChange):
+    if isinstance(post, Unreadable | ProfileChange) or (isinstance(post, Redacted) and post.kind in ("unreadable", "profile")):
         return Standing.UNAPPROVED
     planned = isinstance(verdict.match, Exact) and verdict.match.words and verdict.severity is not Severity.PAGE
     if planned or store.registrations.knows(f"approved:{post.account}:{post.id}:{post.version}"):

@@ -32,7 +32,9 @@ from monitor.model import (
     Post,
     Profile,
     ProfileChange,
+    Redacted,
     Silence,
+    Stored,
     Unreadable,
     Verdict,
 )
@@ -53,7 +55,7 @@ IMPATIENT = 50  # milliseconds, for whoever did not let go meanwhile
 class Kept:
     """A post as it was written down: what was seen, when, and what was decided."""
 
-    post: Item
+    post: Stored
     verdict: Verdict
     seen_at: datetime
     incident: int | None
@@ -231,6 +233,7 @@ class Store:
 
     def keep_post(self, kept: Kept) -> None:
         """Write a judged post down. An id already known raises sqlite3.IntegrityError."""
+        assert not isinstance(kept.post, Redacted)  # what was redacted has been written down long ago
         item, version = kept.post, self._version(kept.post)
         item = replace(item, version=version) if isinstance(item, Unreadable) else item
         kind = item.kind if isinstance(item, Post) else Kind.PROFILE if isinstance(item, ProfileChange) else "unreadable"
@@ -293,9 +296,9 @@ class Store:
         where = "account = ? AND json_extract(post, '$.root_id') = ? AND version < ? AND id != ?"
         return self.posts(where, (post.account, post.root_id, post.version, post.id), 10) if post.root_id and post.version > 1 else []
 
-    def is_replaced(self, item: Item) -> bool:
+    def is_replaced(self, item: Stored) -> bool:
         """Whether a newer version of this post was seen: then it was edited, not deleted."""
-        if not isinstance(item, Post):
+        if not isinstance(item, Post | Redacted):
             return False
         where = "SELECT 1 FROM posts WHERE account = ? AND json_extract(post, '$.root_id') = ? AND version > ?"
         return self.sql.execute(where, [item.account, item.root_id or item.id, item.version]).fetchone() is not None
@@ -440,15 +443,15 @@ class Store:
         self.sql.execute("INSERT INTO meta VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", [name, value])
 
     def beat(self, now: datetime) -> None:
-        """A write that proves that writing works, and that drops what was done in channels a month ago."""
+        """A write that proves that writing works."""
         self.keep("beat", stamp(now) or "")
-        self.sql.execute("DELETE FROM inbox WHERE done_at < ? AND kind != 'thread'", [stamp(now - timedelta(days=30))])
 
     # --- rulebooks and audit -----------------------------------------------------------------------
 
     def keep_rulebook(self, digest: str, context: str, now: datetime) -> None:
         """The rules, company and policy that verdicts from now on refer to."""
-        self.sql.execute("INSERT OR IGNORE INTO rulebooks VALUES(?, ?, ?)", [digest, stamp(now), context])
+        columns = "INSERT INTO rulebooks(digest, loaded_at, context, used_at) VALUES(?1, ?2, ?3, ?2)"
+        self.sql.execute(f"{columns} ON CONFLICT(digest) DO UPDATE SET used_at = ?2", [digest, stamp(now), context])
 
     def audit(self, at: datetime, actor: str, action: str, subject: str, **detail: object) -> None:
         """Append to the chain: each row carries the hash of the one before it."""
@@ -467,6 +470,6 @@ def _kept(row: sqlite3.Row) -> Kept:
     seen = record.moment(row["seen_at"])
     assert seen is not None  # NOT NULL in the schema
     return Kept(
-        record.item(row["post"]), record.verdict(row["verdict"]), seen, row["incident"], bool(row["baseline"]),
+        record.stored(row["post"]), record.verdict(row["verdict"]), seen, row["incident"], bool(row["baseline"]),
         record.moment(row["deleted_at"]), row["rulebook"], row["evidence"], record.context(row["context"]),
     )  # fmt: skip

@@ -274,6 +274,21 @@ class BackupTable(Strict):
     warn_hours: float = pydantic.Field(default=48, ge=0, le=87_600)
 
 
+_Days = Annotated[int, pydantic.Field(strict=True, ge=0, le=36_500)]
+
+
+class RetentionTable(Strict):
+    """`[retention]`: how many days everything is kept; 0: without end. See `retention`."""
+
+    deleted_days: _Days = 30
+    evidence_days: _Days = 365
+    posts_days: _Days = 1825
+    registrations_days: _Days = 1825
+    inbox_days: _Days = 90
+    own_incidents_days: _Days = 365
+    incidents_days: _Days = 0
+
+
 class WitnessTable(Strict):
     """`[witness]`: this monitor pages only what the first one has not paged by then."""
 
@@ -301,4 +316,5 @@ class File(Strict):
     drill: DrillTable | None = None
     metrics: MetricsTable | None = None
     backup: BackupTable = BackupTable()
+    retention: RetentionTable = RetentionTable()
     witness: WitnessTable | None = None

@@ -29,8 +29,10 @@ from monitor.oncall import Schedule
 from monitor.outbox import Outbox
 from monitor.pager import Pager
 from monitor.pictures import Pictures
+from monitor.pruning import Pruning
 from monitor.reads import BLOCK_LIST, Reads
 from monitor.reloading import Reloading
+from monitor.retention import Days, distrusted
 from monitor.selfcheck import SelfCheck
 from monitor.service import Service, utc_now
 from monitor.sources import interface as incoming
@@ -104,6 +106,13 @@ async def _close(made: Service) -> None:
         made.observed.flush()
     with contextlib.suppress(TimeoutError):  # what is still being sent is looked for at the next start
         await asyncio.wait_for(asyncio.gather(made.pager.settle(), made.sight.settle(), made.catching_up.settle()), 3)
+
+
+def pruning(made: Service) -> Pruning:
+    """What removes what is old, by the configuration and the rules of the moment."""
+    days = lambda: Days(**made.config.file.retention.model_dump())  # noqa: E731 - one line says it
+    clock = lambda: distrusted(made.observed.skew, made.observed.since_dated(), made.steps.lately())  # noqa: E731 - so does this
+    return Pruning(made.store, days, made.clock, clock, lambda: made.judge.digest, made.emergency.cannot_write)
 
 
 def _with_key(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:

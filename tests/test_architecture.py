@@ -34,7 +34,7 @@ PURE = [
     p
     for p in MODULES
     if p.parent.name in ("model", "verdict")
-    or p.relative_to(ROOT / "monitor") in map(Path, ("incidents.py", "health.py", "reads.py", "safe.py", "record.py"))
+    or p.relative_to(ROOT / "monitor") in map(Path, ("incidents.py", "health.py", "reads.py", "retention.py", "safe.py", "record.py"))
 ]
 PURE_LIBRARIES = (
     "rapidfuzz",

@@ -60,7 +60,7 @@ async def test_a_thousand_posts_of_one_moment_are_all_looked_at_once(tmp_path: P
         for number in range(2_300):
             w.service.store.sql.execute(
                 "INSERT INTO posts SELECT account, ?, version, kind, CASE WHEN ? < 1500 THEN created_at ELSE ? END, seen_at, post, severity,"
-                " verdict, rulebook, evidence, baseline, incident, note, deleted_at, context, words FROM posts WHERE baseline = 1 LIMIT 1",
+                " verdict, rulebook, evidence, baseline, incident, note, deleted_at, context, words, redacted_at FROM posts WHERE baseline = 1 LIMIT 1",
                 [f"x{number}", number, f"2026-11-21T04:00:{number % 60:02d}.000000+00:00"],
             )
         looked = list(backtest.replay(w.service.store, draft, Company("Acme"), datetime(2026, 1, 1, tzinfo=UTC)))

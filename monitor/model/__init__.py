@@ -7,7 +7,7 @@ from monitor.model.approvals import ONE_IS_ENOUGH, ApprovedPost, Approving, Exac
 from monitor.model.incidents import CAUSES, Human, Incident, Silence, State
 from monitor.model.kinds import PROFILE_FIELDS, Kind, Severity
 from monitor.model.pages import Page, PageKind, Paging
-from monitor.model.posts import Account, Company, Item, Media, Original, Post, Profile, ProfileChange, Unreadable
+from monitor.model.posts import Account, Company, Item, Media, Original, Post, Profile, ProfileChange, Redacted, Stored, Unreadable
 from monitor.model.verdicts import NO_CONTEXT, Context, Finding, Signal, Standing, Verdict
 
 __all__ = [
@@ -37,11 +37,13 @@ __all__ = [
     "Post",
     "Profile",
     "ProfileChange",
+    "Redacted",
     "Severity",
     "Signal",
     "Silence",
     "Standing",
     "State",
+    "Stored",
     "Unreadable",
     "Verdict",
 ]

@@ -180,3 +180,27 @@ class ProfileChange:
 
 
 Item = Post | Unreadable | ProfileChange
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """What is left of an item whose content was removed: that it was there. Never judged, never a match, never to be approved.
+
+    `sha256` is the digest of what stood there, the one that the audit chain has of it; `why` is in our own words.
+    """
+
+    account: str
+    id: str
+    kind: str  # the column's: of posts a `Kind`, else "profile" or "unreadable"
+    created_at: datetime
+    root_id: str
+    version: int
+    sha256: str
+    redacted_at: datetime
+    why: str
+
+    def __str__(self) -> str:
+        return f"redacted on {self.redacted_at:%Y-%m-%d}: {self.why}"
+
+
+Stored = Item | Redacted

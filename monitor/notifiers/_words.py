@@ -6,7 +6,7 @@ from datetime import UTC
 
 from monitor import safe
 from monitor.incidents import DRILL
-from monitor.model import Incident, Post, ProfileChange, Severity, State
+from monitor.model import Incident, Post, ProfileChange, Redacted, Severity, State
 from monitor.notifiers.interface import Letter
 from monitor.store import Kept
 
@@ -75,6 +75,8 @@ def said(kept: Kept, limit: int) -> str:
             return safe.for_mail(item.text, limit)
         case ProfileChange():
             return safe.for_mail(f"{item.field}: “{item.before}” became “{item.after}”", limit)
+        case Redacted():
+            return safe.for_mail(f"({item})", limit)
     return safe.for_mail(f"(post {item.id} could not be read: {item.reason}) {item.text}".rstrip(), limit)
 
 

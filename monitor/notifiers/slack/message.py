@@ -17,7 +17,7 @@ from typing import Any
 from monitor import safe
 from monitor.health import OURSELVES
 from monitor.incidents import DRILL, SILENCE_ASKED, durations
-from monitor.model import Exact, Incident, Near, NoMatch, PageKind, Post, ProfileChange, Severity, State, Unreadable
+from monitor.model import Exact, Incident, Near, NoMatch, PageKind, Post, ProfileChange, Redacted, Severity, State, Unreadable
 from monitor.notifiers._words import sign
 from monitor.notifiers.interface import Letter
 from monitor.store import Kept
@@ -421,6 +421,8 @@ def _text(kept: Kept) -> str:
             return f"{item.field.replace('_', ' ')}: “{item.before or 'empty'}” became “{item.after or 'empty'}”"
         case Unreadable():
             return f"(post {item.id} could not be read: {item.reason}) {item.text}".rstrip()
+        case Redacted():
+            return f"({item})"
 
 
 def _quotes(block_id: str, quotes: list[tuple[str, str]], limit: int = 1_200) -> Block:
