@@ -161,10 +161,13 @@ def incidents() -> None:
 @configured
 def list_incidents(config: Config, as_json: bool, show_all: bool) -> None:  # noqa: FBT001
     """The newest first."""
-    from monitor import show
+    from monitor import holds, show
 
-    found = open_store(config).incidents(-1)
-    show.listing(as_json, "Incidents", show.INCIDENTS, found, show.incident_row, most=None if show_all else show.LISTED)
+    store = open_store(config)
+    found, held = store.incidents(-1), holds.every(store)
+    show.listing(
+        as_json, "Incidents", show.INCIDENTS, found, lambda one: show.incident_row(one, held), most=None if show_all else show.LISTED
+    )
 
 
 @incidents.command("show")
@@ -227,6 +230,32 @@ def escalate(config: Config, number: int, who: str | None) -> None:
 def reopen(config: Config, number: int, who: str | None) -> None:
     """It was not over: page again. Within 24 hours of resolving."""
     _act(config, number, "reopen", who)
+
+
+@incidents.command()
+@click.argument("number", type=NUMBER)
+@click.option("--reason", required=True, help="Why, for whoever asks years later; recorded and shown.")
+@acting
+@configured
+def hold(config: Config, number: int, reason: str, who: str | None) -> None:
+    """Keep everything of an incident, whatever [retention] and `posts forget` say, until `release`."""
+    from monitor import holds
+
+    holds.hold(open_store(config), number, actor(who), reason, utc_now(), via="the command line")
+    click.echo(f"INC-{number}: held by {actor(who)}: nothing of it is removed until `incidents release {number}`")
+
+
+@incidents.command()
+@click.argument("number", type=NUMBER)
+@click.option("--reason", required=True, help="Why it need not be kept any longer; recorded.")
+@acting
+@configured
+def release(config: Config, number: int, reason: str, who: str | None) -> None:
+    """End a hold: from now on [retention] counts again."""
+    from monitor import holds
+
+    holds.release(open_store(config), number, actor(who), reason, utc_now(), via="the command line")
+    click.echo(f"INC-{number}: released by {actor(who)}")
 
 
 @incidents.command()

@@ -17,7 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitor import desk, private, record, redaction, safe, signing
+from monitor import desk, holds, private, record, redaction, safe, signing
+from monitor.holds import Hold
 from monitor.incidents import durations
 from monitor.model import Exact, Incident, Near, Page, Post, Redacted
 from monitor.store import Kept, Store
@@ -42,6 +43,7 @@ class Dossier:
     pages: list[Page]
     acts: list[dict[str, Any]]
     same: list[str]  # of each post: whether the verdict comes out the same today
+    hold: Hold | None = None
 
 
 def gather(store: Store, number: int) -> Dossier:
@@ -51,7 +53,14 @@ def gather(store: Store, number: int) -> Dossier:
         raise desk.DeskError(desk.no_incident(store, number))
     posts = store.posts("incident = ?", (number,), -1)
     rows = store.sql.execute("SELECT at, actor, action, subject, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{number}"])
-    return Dossier(incident, posts, store.pages.of(number), [dict(r) for r in rows], [desk.recomputed(store, k) for k in posts])
+    return Dossier(
+        incident,
+        posts,
+        store.pages.of(number),
+        [dict(r) for r in rows],
+        [desk.recomputed(store, k) for k in posts],
+        holds.every(store).get(number),
+    )
 
 
 def export(store: Store, number: int, folder: Path, now: datetime, secret: bytes) -> tuple[Path, Path]:
@@ -76,7 +85,9 @@ def _files(store: Store, dossier: Dossier, chain: list[dict[str, Any]], now: dat
     """What an export holds, by name; each evidence and each rulebook under its hash."""
     files: dict[str, bytes] = {
         "report.html": html(dossier, now).encode(),
-        "incident.json": _json(record.incident_row(dossier.incident) | {"id": dossier.incident.id}),
+        "incident.json": _json(
+            record.incident_row(dossier.incident) | {"id": dossier.incident.id, "hold": dossier.hold.row() if dossier.hold else None}
+        ),
         "posts.json": _json([_post(store, k, s) for k, s in zip(dossier.posts, dossier.same, strict=True)]),
         "pages.json": _json([{name: getattr(p, name) for name in p.__slots__} for p in dossier.pages]),
         "audit.jsonl": "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in chain).encode(),
@@ -155,7 +166,7 @@ def html(dossier: Dossier, now: datetime) -> str:
     took = f"{(sent - one.opened_at).total_seconds():.1f} s" if sent else "never"
     rows = [("State", f"{one.state.value} {one.outcome}"), ("Account", one.name), ("Why", one.reason), ("Opened", _when(one.opened_at)),
             ("First page accepted after", took), ("Then", durations(one) or "nobody acknowledged or resolved it"),
-            ("Acknowledged by", one.acknowledged_by), ("Resolved by", one.resolved_by), ("Cause", one.cause)]  # fmt: skip
+            ("Legal hold", str(dossier.hold or "none")), ("Acknowledged by", one.acknowledged_by), ("Resolved by", one.resolved_by), ("Cause", one.cause)]  # fmt: skip
     facts = _table(("", ""), rows)
     posts = "".join(_shown(k, s) for k, s in zip(dossier.posts, dossier.same, strict=True)) or "<p>None.</p>"
     return (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from monitor import desk, record, safe
+from monitor import desk, holds, record, safe
+from monitor.holds import Hold
 from monitor.model import ApprovedPost, Incident, Post, ProfileChange, Redacted
 from monitor.store import Kept, Store
 
@@ -94,12 +95,13 @@ def approved_row(one: ApprovedPost, now: datetime, *, two_person: bool = False) 
     )
 
 
-INCIDENTS = ("id", "state", "severity", "account", "opened", "posts", "pages", "headline", "reason")
+INCIDENTS = ("id", "state", "severity", "account", "opened", "posts", "pages", "headline", "reason", "hold")
 
 
-def incident_row(one: Incident) -> Row:
-    """One incident."""
-    return (one.id, one.state.value, one.severity.word, one.name, when(one.opened_at), one.posts, one.pages, one.headline, one.reason)
+def incident_row(one: Incident, held: Mapping[int, Hold]) -> Row:
+    """One incident, and who keeps it and why."""
+    hold = str(held.get(one.id, ""))
+    return (one.id, one.state.value, one.severity.word, one.name, when(one.opened_at), one.posts, one.pages, one.headline, one.reason, hold)
 
 
 def kept_row(kept: Kept) -> Row:
@@ -149,8 +151,9 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
     posts, pages = store.posts("incident = ?", (one.id,)), store.pages.of(one.id)
     acts = store.sql.execute("SELECT at, actor, action, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{one.id}"]).fetchall()
     same = [desk.recomputed(store, k) for k in posts]
+    held = holds.every(store).get(one.id)
     if as_json:
-        data = record.incident_row(one) | {"id": one.id}
+        data = record.incident_row(one) | {"id": one.id, "hold": held.row() if held else None}
         data["posts"] = [dict(zip(POSTS, kept_row(k), strict=True)) | {"recomputed": s} for k, s in zip(posts, same, strict=True)]
         data["pages"] = [
             {"route": p.route, "kind": p.kind, "state": p.state, "sent_at": when(p.sent_at), "reason": p.reason} for p in pages
@@ -160,6 +163,8 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
         return
     click.echo(f"INC-{one.id}  {one.state.value}  {safe.for_terminal(one.headline)}: {safe.for_terminal(one.name)}")
     click.echo(safe.for_terminal(one.reason))
+    if held:
+        click.echo(safe.for_terminal(str(held), 500))
     table(
         "Posts (the verdict recomputed from what is stored)",
         (*POSTS, "recomputed"),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -657,20 +655,6 @@ async def test_nonsense_from_the_socket_stops_nothing(tmp_path: Path) -> None:
         await press(w, "U01ALICE", root, "acknowledge")
         assert states(w) == [State.ACKNOWLEDGED]
         assert w.service.store.received() == []
-
-
-def test_what_was_done_in_channels_is_forgotten_after_a_month(tmp_path: Path) -> None:
-    from monitor.store import Store
-    from tests.conftest import START
-
-    store = Store(tmp_path / "monitor.db")
-    for envelope, kind in (("e1", "interactive"), ("reply:1", "thread")):
-        store.receive(envelope, envelope, kind, "{}", START)
-        store.done(envelope, START, "done")
-    store.beat(START + timedelta(days=31))
-    assert [r[0] for r in store.sql.execute("SELECT envelope FROM inbox")] == ["reply:1"], "a thread is read again and again"
-    with pytest.raises(sqlite3.IntegrityError):
-        store.sql.execute("INSERT INTO inbox(envelope, dedupe, received_at, kind, body) VALUES('x', 'reply:1', '', '', '')")
 
 
 async def test_check_asks_for_a_socket_and_says_who_would_not_be_woken(tmp_path: Path) -> None:

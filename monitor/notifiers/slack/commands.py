@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from monitor import safe, silences
+from monitor import holds, safe, silences
 from monitor.desk import DeskError
 from monitor.incidents import is_wide
 from monitor.model import ApprovedPost
@@ -20,9 +20,11 @@ from monitor.notifiers.slack.replies import Office, Replies
 _SILENCE = re.compile(
     r"(?:(?P<account>@\S+)\s+)?(?P<number>\d{1,3})\s*(?P<unit>m|min|h)\s+(?:[\"“](?P<words>[^\"”]{1,80})[\"”]\s+)?(?P<reason>.+)", re.DOTALL
 )
+_HOLD = re.compile(r"(?:INC-)?(?P<number>[0-9]{1,15})\s+(?P<reason>.+)", re.DOTALL | re.IGNORECASE)
 HELP = (
     "*/hijack status* how the monitor is · *incidents* what is open · *plan* register a post · *planned* what is registered\n"
     '*/hijack silence [@account] 2h ["words"] reason* wake nobody for up to 8 h (a whole account: an approver, or two people) · *silence end 3* · *test* a drill: pages on-call\n'
+    "*/hijack hold 3 reason* keep everything of an incident, for approvers · *release 3 reason*\n"
     "Without this command: reply `ack`, `still on it` or `resolve: hijack` (`insider`, `tool bug`, `false alarm`) in an incident's thread, or"
     " react with 👀"
 )
@@ -60,6 +62,8 @@ class Commands:
                 return await self._open_planning(payload, verb.lower())
             case "silence":
                 said = await self._silence(payload, rest.strip())
+            case "hold" | "release":
+                said = await self._keep(payload, verb.lower(), rest.strip())
             case "test":
                 said = await self._test(payload)
             case _:
@@ -125,6 +129,21 @@ class Commands:
         user = user_of(payload)
         who, _ = await self._people.judged(user, "silence alone", team_of(payload))
         return "" if who else user
+
+    async def _keep(self, payload: Payload, verb: str, rest: str) -> str:
+        """A legal hold of an incident, or its end."""
+        who, why = await self._people.may(user_of(payload), "legal hold", team_of(payload))
+        if why:
+            return why
+        asked = _HOLD.fullmatch(rest)
+        if asked is None:
+            return f"I did not understand that.\n{HELP}"
+        number, reason = int(asked["number"]), safe.clean(asked["reason"], 300)
+        change = holds.hold if verb == "hold" else holds.release
+        done = lambda: change(self._store, number, who, reason, self._office.clock(), via="Slack", user=user_of(payload))  # noqa: E731 - the one line says it
+        return (
+            self._replies.tried(payload, done) or f"INC-{number}: {'nothing of it is removed any more' if verb == 'hold' else 'released'}."
+        )
 
     async def _test(self, payload: Payload) -> str:
         who, why = await self._people.may(user_of(payload), "test", team_of(payload))

@@ -18,7 +18,13 @@ from monitor.notifiers.slack.membership import Person
 FRESH = timedelta(minutes=5)
 _NOBODY_THERE = ("user_not_found", "user_not_visible", "users_not_found")  # answers of Slack's about a user
 OUTSIDE = "only full members of our own workspace can do that; guests and people of connected workspaces cannot"
-APPROVING = ("approve", "plan", "withdraw", "silence alone")  # what excuses posts, or mutes a whole account
+APPROVING = (
+    "approve",
+    "plan",
+    "withdraw",
+    "silence alone",
+    "legal hold",
+)  # what excuses posts, mutes an account, keeps an incident for ever
 LIGHT = ("look", "acknowledge", "hold", "escalate", "reopen", "test", "unsilence")  # says that somebody has it, or wakes more people
 # Light acts may rest on what Slack said up to five minutes ago, or last; all others ask it at the time: whoever was removed may no more.
 
@@ -187,6 +193,7 @@ def _listed(groups: tuple[str, ...]) -> str:
 _COMMANDS = {
     "acknowledge": "incidents ack", "resolve": "incidents resolve", "approve": "incidents approve", "silence": "silence begin",
     "silence alone": "silence begin", "unsilence": "silence end", "plan": "posts add", "withdraw": "posts withdraw",
+    "legal hold": "incidents hold",
 }  # fmt: skip
 _NO_APPROVERS = (
     "nobody may approve from Slack: `approvers` in [slack] names no group and no user; on the host `hijack-monitor incidents approve` works"
