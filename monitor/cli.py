@@ -134,6 +134,36 @@ def backup(config: Config, target: str, keep: int | None, who: str | None) -> No
 
 @main.command()
 @click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--yes", is_flag=True, help="Do it; without this it is only shown.")
+@acting
+@starting
+def restore(config: Config, file: str, yes: bool, who: str | None) -> None:  # noqa: FBT001
+    """Put the backup FILE in the database's place, and the database aside. Without --yes show both and change nothing.
+
+    Exit 1 while a daemon or a command has the database open, and for a file that `backup` did not make, that is damaged or that a
+    newer version wrote. Everything posted since the backup is read and judged at the next start.
+    """
+    from pathlib import Path
+
+    from monitor import restore as putting
+    from monitor import safe
+    from monitor.config import secrets
+
+    found = putting.plan(config, Path(file))
+    for line in found.lines(config, secrets(), utc_now()):
+        click.echo(safe.clean(line, 2_000))
+    putting.refuse_held(config)
+    said = (
+        putting.put(config, found, actor(who), utc_now())
+        if yes
+        else ("Nothing was changed: with --yes it takes the place of the database.",)
+    )
+    for line in said:
+        click.echo(safe.clean(line, 2_000))
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--rules-only", is_flag=True, help="Leave the queue out.")
 @configured
 def judge(config: Config, file: str, rules_only: bool) -> None:  # noqa: FBT001

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import monitor
-from monitor import chain, record
+from monitor import chain, numbering, record
 from monitor.config import ConfigError
 from monitor.database import PATIENT, look, refuse
 
@@ -67,7 +67,7 @@ def checked_copy(
         refuse(database, shape)
         for place in (folder, database.parent):  # where a copy for a pipe is made
             clear(place)
-        with _unfinished(folder) as (path, descriptor):
+        with unfinished(folder) as (path, descriptor):
             _leave_room(database, folder, spared)
             _fill(database, path, descriptor, now)
             found = examined(path, as_it_is=as_it_is)
@@ -81,20 +81,27 @@ def checked_copy(
 def publish(made: Path, target: Path) -> None:
     """Give a copy its name, in the folder in which it was made. Raises CopyError where that name is taken, and OSError."""
     try:
-        _name(made, target)
+        link(made, target)
     except FileExistsError:
         raise CopyError(f"{target} is already there, and nothing is ever overwritten: name another file, or a folder") from None
     with contextlib.suppress(OSError):  # it has its name: some network file systems sync no folder, and what is left is cleared later
         made.unlink(missing_ok=True)
-        descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(target.parent)
 
 
-def _name(made: Path, target: Path) -> None:
-    """A link refuses a name that is taken, a plain rename would not."""
+def sync(folder: Path) -> None:
+    """What has which name there is on the disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def link(made: Path, target: Path) -> None:
+    """A second name, or where there can be none another one. Raises FileExistsError where it is taken, which a rename would not,
+    and OSError.
+    """
     try:
         os.link(made, target, follow_symlinks=False)
     except OSError as error:
@@ -143,7 +150,7 @@ def _checked(path: Path, sql: sqlite3.Connection, *, as_it_is: bool) -> Copy:
         if (number := chain.broken(sql)) is not None:
             raise CopyError(f"the audit chain is broken at row {number}: somebody changed the database")
     copy = described(sql)
-    if copy is None or copy.rows != _rows(sql):
+    if copy is None or copy.rows != rows(sql):
         raise CopyError(f"{path}: it was changed since it was made, or `hijack-monitor backup` did not make it")
     shape = look(path)
     if shape and (why := shape.refusal()):
@@ -163,8 +170,8 @@ def said(text: str) -> Copy | None:
 
 
 def _copy(found: dict[str, Any]) -> Copy:
-    rows = {str(table): int(count) for table, count in found["rows"].items()}
-    return Copy(str(found["version"]), str(found["schema"]), str(found["install"]), record.utc(found["at"]), rows)
+    counts = {str(table): int(count) for table, count in found["rows"].items()}
+    return Copy(str(found["version"]), str(found["schema"]), str(found["install"]), record.utc(found["at"]), counts)
 
 
 def opened(path: Path, how: str) -> sqlite3.Connection:
@@ -186,7 +193,8 @@ def clear(folder: Path) -> None:
 
 
 @contextmanager
-def _unfinished(folder: Path) -> Iterator[tuple[Path, int]]:
+def unfinished(folder: Path) -> Iterator[tuple[Path, int]]:
+    """(a new file of ours alone there, its descriptor). It is gone afterwards, unless it got a name. Raises OSError."""
     path = folder / f".hijack-monitor-{secrets.token_hex(8)}.part"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -219,18 +227,23 @@ def _fill(database: Path, path: Path, descriptor: int, now: datetime) -> None:
         copy.execute("PRAGMA synchronous=OFF")
         source.backup(copy, pages=-1, progress=_in_one)
     os.pwrite(descriptor, _ROLLBACK, _JOURNAL)  # it is one file, and can be read where nothing can be written
-    shape = look(path)
     with closing(opened(path, "mode=rw&nolock=1")) as copy:
         copy.execute("PRAGMA journal_mode=OFF")
         copy.execute("PRAGMA synchronous=OFF")
-        about = {
-            "version": monitor.__version__,
-            "schema": max(shape.applied) if shape else "",
-            "install": copy.execute("SELECT value FROM meta WHERE key = 'install'").fetchone()[0],
-            "at": record.stamp(now),
-            "rows": _rows(copy),
-        }
-        copy.execute("INSERT INTO meta VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", [SAID, json.dumps(about)])
+        describe(copy, path, now)
+
+
+def describe(sql: sqlite3.Connection, path: Path, at: datetime) -> None:
+    """Write down of which time it is a copy, and what it holds. Raises sqlite3.Error and OSError."""
+    shape = look(path)
+    about = {
+        "version": monitor.__version__,
+        "schema": max(shape.applied) if shape else "",
+        "install": numbering.kept(sql, "install"),
+        "at": record.stamp(at),
+        "rows": rows(sql),
+    }
+    numbering.keep(sql, SAID, json.dumps(about))
 
 
 def _in_one(status: int, remaining: int, total: int) -> None:
@@ -239,7 +252,7 @@ def _in_one(status: int, remaining: int, total: int) -> None:
         raise CopyError(f"another process holds the database ({total - remaining} of {total} pages were read): try again")
 
 
-def _rows(sql: sqlite3.Connection) -> dict[str, int]:
+def rows(sql: sqlite3.Connection) -> dict[str, int]:
     """How many rows each table has, but for the one in which that is written down."""
     named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_%' ESCAPE '\\'"
     tables = sorted(name for (name,) in sql.execute(named) if name != "meta")
@@ -282,7 +295,7 @@ def _is_the_same(database: Path, path: Path) -> bool:
         examined(path, as_it_is=True)
         with closing(opened(database, "mode=rw")) as now, closing(opened(path, "mode=ro&immutable=1")) as then:
             noted = f"SELECT key, value FROM meta WHERE key != '{SAID}' ORDER BY key"  # noqa: S608 - a constant
-            alike = look(database) == look(path) and _rows(now) == _rows(then)
+            alike = look(database) == look(path) and rows(now) == rows(then)
             return alike and now.execute(noted).fetchall() == then.execute(noted).fetchall()
     except (CopyError, sqlite3.Error, OSError):
         return False

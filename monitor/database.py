@@ -84,12 +84,19 @@ def look(path: Path, patience: int = PATIENT) -> Shape | None:
     """What the file says of itself; None where there is none, or nothing in it yet. Writes nothing, and no -wal or -shm comes to be
     beside it. Raises sqlite3.Error and OSError.
     """
-    path = path.resolve()
     if not path.exists():
         return None
+    with reading(path, patience) as connection:
+        return _shape(connection)
+
+
+@contextlib.contextmanager
+def reading(path: Path, patience: int = PATIENT) -> Iterator[sqlite3.Connection]:
+    """To read what is there, and no more: see `look`."""
+    path = path.resolve()
     with _unwritten(path) as address, contextlib.closing(sqlite3.connect(address, timeout=patience / 1000, uri=True)) as connection:
         connection.text_factory = _text
-        return _shape(connection)
+        yield connection
 
 
 def _text(stored: bytes) -> str:
@@ -142,7 +149,7 @@ def refuse(path: Path, shape: Shape | None) -> None:
         return
     copy = copy_to_restore(path)
     back = (
-        f"stop it, move {path} away with its -wal and -shm and put the copy {copy} in its place"
+        f"stop it and go back to the copy from before: `hijack-monitor restore {copy}`"
         if copy
         else f"restore a backup: no copy from before the upgrade ({path.name}.before-*) lies beside it"
     )
@@ -151,7 +158,7 @@ def refuse(path: Path, shape: Shape | None) -> None:
 
 def copy_to_restore(path: Path) -> Path | None:
     """The newest copy beside the database that this version can use."""
-    found = [one for one in path.parent.glob(f"{path.name}.before-*") if not one.name.endswith(_OF_SQLITE)]
+    found = [one for one in path.parent.glob(f"{path.name}.before-[0-9]*") if not one.name.endswith(_OF_SQLITE)]
     for copy in sorted(found, key=lambda one: one.stat().st_mtime, reverse=True):
         with contextlib.suppress(sqlite3.Error, OSError):
             shape = look(copy)

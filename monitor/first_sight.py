@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from monitor import record
+from monitor.after_restore import AfterRestore
 from monitor.background import OneAtATime
 from monitor.incidents import DRILL, Event
 from monitor.model import Account, Severity
@@ -154,6 +155,8 @@ class FirstSight:
         self._store, self._clock, self._accounts, self._outbox = store, clock, accounts, outbox
         self.channel: Channel | None = None
         self._mark = store.path.parent / MARK
+        self.after = AfterRestore(store, outbox, clock)
+        self._copy_of: datetime | None = None  # until when it reaches, where `restore` says so
         self._talking = OneAtATime()
         self.settle = self._talking.settle
         self._told_at: datetime | None = None
@@ -170,12 +173,15 @@ class FirstSight:
         now, marked = self._clock(), _marked(self._mark)
         self._question, again = self._to_ask()
         found = await self._asked(self._question)
-        if found or marked:
+        if found or marked or self.after.mark():
             self._learn(found or _unsure(now), marked, late=again)
         elif not again:
             self._leave_open(self._question, now)
         with contextlib.suppress(OSError):
             self._mark.unlink(missing_ok=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._take_over()
         if not self._store.kept("standing text") and self._read_until() is not None:
             self._say(_WATCHING, now, "")
         if self._store.kept("standing text"):
@@ -231,8 +237,9 @@ class FirstSight:
         self._store.keep(_QUESTION, "")
 
     def _take(self, question: Question, found: Found, marked: datetime | None, late: str) -> None:
-        now, (proofs, whole) = self._clock(), found
-        if question.until is None:
+        now, (proofs, whole), mark = self._clock(), found, self.after.mark()
+        self._copy_of = min(mark.at, now) if mark else None
+        if question.until is None and mark is None:
             self._found = (*proofs, Proof(min(marked, now))) if marked else proofs, whole
             until = min(filter(None, map(self.recall, self._accounts())), default=None)
             if until:
@@ -240,18 +247,29 @@ class FirstSight:
                 since = f"that it had read until {until:%Y-%m-%d %H:%M} UTC. Everything posted since then is judged now"
                 self._say_new(f"{had} {since}", now, late)
             return
-        newer = [p for p in proofs if is_newer(p, question, now)]
-        if newer or marked:
-            at = max(filter(None, (p.written or p.until for p in newer)), default=None)
-            had = f"its own message in Slack is of {at:%Y-%m-%d %H:%M} UTC" if at else f"the file `{MARK}` says so"
+        newer = [p for p in proofs if question.until and is_newer(p, question, now)]
+        if not (newer or marked or mark):
+            return
+        ends = mark.at if mark else question.until or now
+        shown = max(filter(None, (p.written or p.until for p in newer)), default=None)
+        had = f"its own message in Slack is of {shown:%Y-%m-%d %H:%M} UTC" if shown else f"the file `{MARK}` says so"
+        ended = f" and {mark.put:%Y-%m-%d %H:%M} UTC" if mark else " and now"
+        with self._store.transaction():
+            begins = self.after.begin(ends, mark)
             self._say(
-                f"The database of this monitor is a copy that ends at {question.until:%Y-%m-%d %H:%M} UTC: {had}. Everything posted"
-                f" since the copy was made is judged now. {_MISSING.format('made in between may be')}{late}", now, "older database",
+                f"The database of this monitor is a copy that ends at {ends:%Y-%m-%d %H:%M} UTC: {mark.words() if mark else had}. Everything"
+                f" posted since the copy was made is judged now. {_MISSING.format(f'made between {ends:%Y-%m-%d %H:%M}{ended} are')}{late} {begins}",
+                now, "older database",
             )  # fmt: skip
-            self._store.rename_pages()
-            self._found = found
-            for account in self._accounts():  # it may have come after the copy was made
-                self.recall(account)
+        self._found = found
+        for account in self._accounts():  # it may have come after the copy was made
+            self.recall(account)
+
+    async def _take_over(self) -> None:
+        """Incidents of a copy may have gone on without it."""
+        if said := await self.after.look():
+            before = "" if self._store.kept("standing receipt") else self._store.kept("standing text")
+            self._say("\n".join(filter(None, (before, said))), self._clock(), "")
 
     def _say_new(self, why: str, now: datetime, late: str = "") -> None:
         self._say(
@@ -259,10 +277,11 @@ class FirstSight:
             now, "new database",
         )  # fmt: skip
 
-    async def _ask_again(self, question: Question) -> None:
-        found = await self._asked(question)
+    async def _ask_again(self, question: Question | None) -> None:
+        found = await self._asked(question) if question else None
         if found:
             self._learn(found, None, late=True)
+        await self._take_over()
 
     def want(self, tables: Iterable[AccountTable]) -> None:
         """These are to be watched, and their ids are not known: what is posted from now on was not there before us."""
@@ -279,6 +298,8 @@ class FirstSight:
         if _is_pinned(self._store, account) and not any(p.accounts and digest(account.key) in p.accounts for p in listing):
             had = max((p.until for p in listing if digest(_handle(account)) in p.handles), default=None)
             since = self._is_another(account, min(had, self._clock())) if had else since
+        if self._copy_of:
+            since = min(since or self._copy_of, self._copy_of)
         name = _wanted(account.platform, account.handle)
         wanted = record.moment(self._store.kept(name))
         if since or wanted:
@@ -327,7 +348,7 @@ class FirstSight:
                 self._say(_WATCHING, now, "")
             self._told_at = now
             self._talking.begin(self._tell(), "our standing message")
-        elif self._question and not _within(AGAIN, self._asked_at, now):
+        elif (self._question or self.after.pending()) and not _within(AGAIN, self._asked_at, now):
             self._asked_at = now
             self._talking.begin(self._ask_again(self._question), "asking for our messages")
 

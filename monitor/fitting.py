@@ -124,6 +124,7 @@ def furnish(made: Service, routes: Routes) -> None:
     slack = channels[0] if channels else None
     for other in channels[1:]:  # one workspace: who may, and what groups are called, is known once
         other.people = channels[0].people
+    made.sight.after.channels = {name: route for name, route in routes.items() if isinstance(route, SlackNotifier)}
     made.outbox.runbook = len(slack.runbook) if slack and file.slack and file.slack.runbook_file else 0
     if made.office:
         made.office.company, made.office.approving, made.office.logins = config.company, config.approving, file.approvals.logins

@@ -13,15 +13,15 @@ from monitor import private
 from monitor.config import ConfigError
 
 _PATIENCE = 1.0  # seconds: `status` holds the lock for a moment when it looks whether anybody does
-_FILE = "lock"
+FILE = "lock"
 
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """One daemon per data directory: two would send every page twice. Raises ConfigError."""
     private.folder(directory)
-    private.create(directory / _FILE)
-    with (directory / _FILE).open("r+") as file:
+    private.create(directory / FILE)
+    with (directory / FILE).open("r+") as file:
         until = time.monotonic() + _PATIENCE
         while not _take(file, fcntl.LOCK_EX):
             if time.monotonic() > until:
@@ -33,7 +33,7 @@ def locked(directory: Path) -> Iterator[None]:
 def is_locked(directory: Path) -> bool:
     """Whether a daemon runs on this data directory. A process that was killed holds no lock."""
     try:
-        with (directory / _FILE).open() as file:
+        with (directory / FILE).open() as file:
             return not _take(file, fcntl.LOCK_SH)
     except FileNotFoundError:
         return False

@@ -17,6 +17,8 @@ from monitor.store import Store
 
 SYNC_GAP = timedelta(seconds=5)  # the root is edited at most this often while posts pour in
 _BROKEN = ("blind:slack", "blind:route-")  # what cannot be told where it is broken
+_AS_SHOWN = "before the database was restored, as a message of ours in Slack shows"
+_VERBS = {State.ACKNOWLEDGED: "acknowledge", State.RESOLVED: "resolve"}
 NOTE_GAP = timedelta(seconds=30)  # and the thread is told of further posts at most this often
 
 
@@ -108,18 +110,35 @@ class Outbox:
         result = incidents.act(incident, human, self.paging(incident.subject))
         if isinstance(result, str):
             return result
-        changed, requests = result
-        self._store.save_incident(changed)
-        if changed.state is not State.OPEN:
-            self._store.pages.cancel_waking(number, self.paging(incident.subject).routes)
+        self._changed(*result, human.at)
         detail = {"via": human.via, "note": human.note, "cause": human.cause, "user": human.user}
         self._store.audit(
             human.at, human.who, human.verb, f"INC-{number}", **{k: v for k, v in detail.items() if v or k in ("via", "note")}
         )
-        self.say(changed, requests, human.at)
-        if changed.state is State.RESOLVED and changed.subject.startswith("silence:"):
-            self._store.end_silence(int(changed.subject.partition(":")[2]), human.who)
         return ""
+
+    def _changed(self, changed: Incident, requests: tuple[Request, ...], now: datetime) -> None:
+        self._store.save_incident(changed)
+        if changed.state is not State.OPEN:
+            self._store.pages.cancel_waking(changed.id, self.paging(changed.subject).routes)
+        self.say(changed, requests, now)
+        if changed.state is State.RESOLVED and changed.subject.startswith("silence:"):
+            self._store.end_silence(int(changed.subject.partition(":")[2]), changed.resolved_by)
+
+    def take_over(self, incident: Incident, state: State, at: datetime, now: datetime) -> None:
+        """Our own message shows that it came to this state, later than the database knows. What cannot follow stays as it is."""
+        if state is incident.state:
+            return
+        if state is State.OPEN and incident.state is State.ACKNOWLEDGED:  # the acknowledgement ran out, or was taken back
+            self._store.save_incident(replace(incident, held_until=min(at, incident.held_until or at)))
+        else:
+            verb = "reopen" if incident.state is State.RESOLVED else _VERBS[state]
+            newer = self._store.open_incident(incident.subject)
+            result = incidents.act(incident, Human(verb, "somebody", _AS_SHOWN, at), self.paging(incident.subject))
+            if isinstance(result, str) or (newer and newer.id != incident.id):
+                return
+            self._changed(*result, now)
+        self._store.audit(now, "monitor", "taken over", f"INC-{incident.id}", state=state.value, shown_at=str(at))
 
     def mention(self, number: int, sentence: str, now: datetime) -> None:
         """Say something in the thread of an incident."""

@@ -169,6 +169,13 @@ class Pages:
             " AND kind IN ('root', 'repeat')", [receipt, stamp(now), page],
         )  # fmt: skip
 
+    def arrived(self, key: str, route: str, receipt: str, at: datetime) -> None:
+        """A channel showed a page of whose fate we did not know."""
+        self._sql.execute(
+            "UPDATE pages SET state = 'sent', receipt = ?, sent_at = ?, fallback_at = NULL WHERE key = ? AND route = ? AND state = 'unknown'",
+            [receipt, stamp(at), key, route],
+        )
+
     def named(self, page: int) -> tuple[str, str]:
         """The name of a page, and where its channel has it; empty where there is none."""
         row = self._sql.execute("SELECT key, receipt FROM pages WHERE id = ?", [page]).fetchone()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import chain, record
+from monitor import chain, numbering, record
 from monitor.announcements import Announcements
 from monitor.connection import OpenFiles, is_busy
 from monitor.damage import Damage
@@ -47,7 +46,6 @@ GAP = timedelta(seconds=60)  # between two reads; longer is told of
 OF_THE_DAEMON = 250  # milliseconds that its event loop waits for whoever writes
 A_TURN = 0.002  # seconds after each transaction of a command: SQLite has no queue, and the daemon asks every few milliseconds at most
 HELD = 500  # milliseconds: nothing of ours writes for so long
-_LAST_INCIDENT, _MOST_INCIDENTS = "last incident", 10**12
 IMPATIENT = 50  # milliseconds, for whoever did not let go meanwhile
 
 
@@ -76,15 +74,14 @@ class Store:
         self._patience = self._waits = patience
         self.install = str(self.sql.execute("SELECT value FROM meta WHERE key = 'install'").fetchone()[0])
         self.damage = Damage()
-        self.pages = Pages(self.sql, self.kept("page keys") or self.install)
+        self.name_pages()
         self.registrations = Registrations(self.sql, self.damage)
         self.announcements = Announcements(self.sql, self.damage)
         self.hits = Hits(self.sql)
 
-    def rename_pages(self) -> None:
-        """This is a copy, and what was sent since it was made had names that we would use again: channels would take it for the same."""
-        self.keep("page keys", secrets.token_hex(4))
-        self.pages = Pages(self.sql, self.kept("page keys"))
+    def name_pages(self) -> None:
+        """By the name that is kept now."""
+        self.pages = Pages(self.sql, numbering.page_keys(self.sql))
 
     def close(self) -> None:
         """Close the file; the WAL is folded in by the last one out."""
@@ -365,16 +362,10 @@ class Store:
             changes = ", ".join(f"{c} = ?" for c in columns)
             self.sql.execute(f"UPDATE incidents SET {changes} WHERE id = ?", [*columns.values(), one.id])  # noqa: S608
             return one.id
-        number = self.last_incident() + 1
-        self.keep(_LAST_INCIDENT, str(number))
+        number = numbering.next_incident(self.sql)
         names, marks = ", ".join(columns), ", ?" * len(columns)
         self.sql.execute(f"INSERT INTO incidents(id, {names}) VALUES(?{marks})", [number, *columns.values()])
         return number
-
-    def last_incident(self) -> int:
-        """The highest number that an incident has had."""
-        kept = record.remembered(self.kept(_LAST_INCIDENT), lambda number: min(int(number), _MOST_INCIDENTS), 0)
-        return max(kept, int(self.sql.execute("SELECT coalesce(max(id), 0) FROM incidents").fetchone()[0]))
 
     def note_posts(self, incident: int, page: int) -> list[Kept]:
         """The posts that this NOTE tells of: those no note told yet, now claimed by it."""
@@ -435,12 +426,11 @@ class Store:
 
     def kept(self, name: str) -> str:
         """A small thing remembered under a name, or an empty string."""
-        row = self.sql.execute("SELECT value FROM meta WHERE key = ?", [name]).fetchone()
-        return str(row[0]) if row else ""
+        return numbering.kept(self.sql, name)
 
     def keep(self, name: str, value: str) -> None:
         """Remember a small thing."""
-        self.sql.execute("INSERT INTO meta VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", [name, value])
+        numbering.keep(self.sql, name, value)
 
     def beat(self, now: datetime) -> None:
         """A write that proves that writing works."""

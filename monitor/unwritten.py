@@ -40,7 +40,7 @@ _REMEDIES = {  # by the words of SQLite, of the system and of `connection`
     "find and end whoever holds it (`fuser -v {0}`)": ("locked",),
     "free the disk": ("full", "No space left", "I/O error"),
     "let the monitor's user write {0} and its folder": ("readonly", "Read-only", "unable to open", "Permission denied"),
-    "stop the monitor, put a good copy in the place of {0}, remove {0}-wal and {0}-shm and start it": (
+    "stop the monitor, put a good copy in the place of {0} with `hijack-monitor restore` and start it": (
         "malformed",
         "damaged",
         "not a database",

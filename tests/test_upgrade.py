@@ -143,7 +143,7 @@ async def test_run_keeps_a_checked_copy_that_the_older_version_can_use_and_sends
         sql.execute("DELETE FROM meta WHERE key = 'copy'")
         assert list(sql.iterdump()) == before
     monkeypatch.setattr(database, "STEPS", {name: schema.STEPS[name] for name in older.steps(count)})
-    with pytest.raises(UnsuitableDatabaseError, match=f"put the copy {path} in its place"):
+    with pytest.raises(UnsuitableDatabaseError, match=f"`hijack-monitor restore {path}`"):
         database.connect(config.database)
     database.connect(path).close()
 
@@ -487,11 +487,16 @@ def test_the_copy_to_restore_is_the_newest_one_that_this_version_can_use(tmp_pat
             copy.with_name(f"{name}-wal").unlink(missing_ok=True)
         os.utime(copy, (time.time() - age, time.time() - age))
     assert database.copy_to_restore(path) == tmp_path / "monitor.db.before-9.1.0"
-    with pytest.raises(UnsuitableDatabaseError, match=r"put the copy \S+monitor\.db\.before-9\.1\.0 in its place"):
+    with pytest.raises(UnsuitableDatabaseError, match=r"`hijack-monitor restore \S+monitor\.db\.before-9\.1\.0`"):
         Store(path)
 
 
-COMMANDS_WITHOUT = {"run", "demo", "incidents verify"}  # `run` tells everybody first; the others have a database of their own, or none
+COMMANDS_WITHOUT = {
+    "run",
+    "demo",
+    "incidents verify",
+    "restore",
+}  # `run` tells everybody first, `restore` is the remedy; the others have a database of their own, or none
 
 
 def leaves(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:

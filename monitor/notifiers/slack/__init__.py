@@ -1,7 +1,8 @@
 """Slack: one channel. Pages as messages, threads as their story; what people answer without buttons is read too.
 
 `api.py` talks, `message.py` words, `seal.py` knows our own messages again. `conversation.py` reads threads, `thread.py` what a reply means;
-`people.py` knows who may, `membership.py` who is one of us, `targets.py` whom a mention reaches; `app.py` answers clicks, `commands.py` commands and the Home tab, `replies.py` is how.
+`people.py` knows who may, `membership.py` who is one of us, `targets.py` whom a mention reaches; `app.py` answers clicks, `commands.py` commands and the Home tab, `replies.py` is how;
+`history.py` what our messages say to a database that is a copy.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import contextlib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from monitor import safe, text_files
+from monitor.after_restore import Found
 from monitor.model import Account, Approving, Human, PageKind, State
 from monitor.notifiers.interface import Letter, NotifierError, Refusal, Settings
 from monitor.notifiers.slack import seal
@@ -23,6 +25,7 @@ from monitor.notifiers.slack.api import Api, messages, next_cursor
 from monitor.notifiers.slack.app import SlackApp
 from monitor.notifiers.slack.conversation import Conversation, Memory
 from monitor.notifiers.slack.front import Front
+from monitor.notifiers.slack.history import SlackHistory
 from monitor.notifiers.slack.message import Look, arguments, mention, runbook_messages
 from monitor.notifiers.slack.people import People
 from monitor.notifiers.slack.replies import Office
@@ -83,6 +86,10 @@ class SlackNotifier:
     def standing(self) -> SlackStanding:
         """What remembers us when our database does not."""
         return SlackStanding(self._api, self._channel, self.people, self.seal)
+
+    async def told(self, since: datetime) -> Found:
+        """What our messages here say of incidents, for a database that is a copy from then. Raises NotifierError."""
+        return await SlackHistory(self._api, self._channel, self._channel_id, self.people, self.seal).told(since)
 
     async def covered(self, letter: Letter, within: timedelta) -> bool:
         """Whether another monitor has told of the same thing here, and still does what is to be done.
