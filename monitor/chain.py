@@ -8,6 +8,9 @@ from datetime import datetime
 
 from monitor import record
 
+FORGOTTEN = "post forgotten"  # the one act after which a row may lack words
+_BARE = "redacted"  # in the detail of such a row: when
+
 
 def append(sql: sqlite3.Connection, at: datetime, actor: str, action: str, subject: str, detail: dict[str, object]) -> None:
     """One more act. Inside a transaction."""
@@ -25,13 +28,55 @@ def head(sql: sqlite3.Connection) -> str:
     return str(row[0]) if row else ""
 
 
+def bare(sql: sqlite3.Connection, number: int, left: str, now: datetime) -> list[str]:
+    """Take words out of a row's detail, so that its hash does not fit it any more; returns that hash, and the one that fits what is
+    left. Only a later act of `FORGOTTEN` that names both excuses it: see `Excuses`.
+    """
+    detail = json.loads(left)
+    said = detail if isinstance(detail, dict) else {"detail": detail}
+    text = json.dumps(said | {_BARE: record.stamp(now)}, ensure_ascii=False, sort_keys=True)
+    sql.execute("UPDATE audit SET detail = ? WHERE id = ?", [text, number])
+    linked, previous, *fields = sql.execute(
+        "SELECT hash, previous, at, actor, action, subject, detail FROM audit WHERE id = ?", [number]
+    ).fetchone()
+    return [linked, record.link(previous, fields)]
+
+
+class Excuses:
+    """Rows whose hash does not fit them, until an act that was made later says why."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, list[str]] = {}
+
+    def waits(self, number: int, linked: str, fitting: str, detail: str) -> bool:
+        """Whether this row may be one that words were taken out of; `fitting` is the hash of what stands there now."""
+        if f'"{_BARE}"' not in detail:
+            return False
+        self._waiting[number] = [linked, fitting]
+        return True
+
+    def heard(self, action: str, detail: str) -> None:
+        """A row that fits its hash."""
+        if action == FORGOTTEN:
+            for number, both in (json.loads(detail).get("acts") or {}).items():
+                if self._waiting.get(int(number)) == both:
+                    del self._waiting[int(number)]
+
+    def missing(self) -> int | None:
+        """The first row that nothing excuses."""
+        return min(self._waiting, default=None)
+
+
 def broken(sql: sqlite3.Connection) -> int | None:
     """The first row that was changed or whose predecessor was, or None."""
-    expected = ""
+    expected, excuses = "", Excuses()
     for number, previous, linked, *fields in sql.execute(
         "SELECT id, previous, hash, at, actor, action, subject, detail FROM audit ORDER BY id"
     ):
-        if previous != expected or linked != record.link(previous, fields):
+        fits = linked == (fitting := record.link(previous, fields))
+        if previous != expected or not (fits or excuses.waits(number, linked, fitting, fields[-1])):
             return int(number)
+        if fits:
+            excuses.heard(fields[2], fields[-1])
         expected = linked
-    return None
+    return excuses.missing()

@@ -247,6 +247,35 @@ def _show_judged(config: Config, given: str, *, as_json: bool) -> None:
 
 
 @posts.command()
+@click.argument("identifier", metavar="ID")
+@click.option("--reason", required=True, help="Who asked for it and why, without the words of the post; recorded.")
+@click.option("--yes", is_flag=True, help="Really remove it; without it everything that holds the post is listed and nothing is changed.")
+@acting
+@configured
+def forget(config: Config, identifier: str, reason: str, yes: bool, who: str | None) -> None:  # noqa: FBT001
+    """Remove the content of a post, in all its versions, from everything that holds it, for ever. ID as the platform shows it.
+
+    Digests, ids, times, severities and rules stay. Holds, open incidents and registrations in force refuse it.
+    """
+    from monitor import forget as forgetting
+    from monitor import safe
+
+    store, now = open_store(config), utc_now()
+    found = forgetting.forget(store, identifier, actor(who), reason, now) if yes else forgetting.find(store, identifier, now)
+    for line in found.lines():
+        click.echo(f"{'removed' if yes else 'holds it'}: {safe.for_terminal(line, 500)}")
+    for line in (*found.beyond(), *forgetting.copies(store)):
+        click.echo(f"out of reach: {safe.clean(line, 1_000)}")
+    for line in found.refused:
+        click.echo(f"refused: {safe.for_terminal(line, 500)}")
+    if yes:
+        forgetting.wipe(store.sql)
+        click.echo(f"post {safe.for_terminal(identifier, 40)} is forgotten, and nothing of it is left in free parts of the database")
+    else:
+        click.echo("nothing was changed: --yes removes it")
+
+
+@posts.command()
 @click.argument("number", type=NUMBER)
 @acting
 @configured

@@ -261,6 +261,8 @@ def withdraw(store: Store, number: int, who: str, now: datetime, why: str = "") 
 
 def shown_of(one: ApprovedPost | Plan) -> list[str]:
     """Everything that a registration would excuse, a line a part, for whoever has to decide on it. Untrusted."""
+    if isinstance(one, ApprovedPost) and one.redacted_at:
+        return [f"(redacted on {one.redacted_at:%Y-%m-%d})"]
     lines = [f"every answer below post {one.conversation}"] if one.conversation else []
     lines += [f"every {one.kind} of @{one.author}"] if one.author else []
     lines += [f"{one.field}: {one.text}" if one.field else one.text] if one.text else []

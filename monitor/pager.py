@@ -285,7 +285,8 @@ class Pager:
         """The thread is gone (deleted at the channel): this page opens a new one."""
         with self._store.transaction():
             self._store.pages.move(page.id, ("sending",), "superseded", last_error=str(error))
-            self._open(page.incident, page.route, f"{DELETED}; {page.reason}", page.mentions, now)
+            if page.kind is not PageKind.REDACT:  # what was to be taken out of it is gone with it
+                self._open(page.incident, page.route, f"{DELETED}; {page.reason}", page.mentions, now)
 
     def reopen(self, number: int, route: str) -> None:
         """The first message was deleted: it is posted again, unless the incident is over."""
@@ -320,7 +321,7 @@ class Pager:
     async def _look(self, page: Page, route: _Route) -> None:
         """Sent or not? Edits are simply made again; messages are looked for at the channel."""
         now = self._clock()
-        if page.kind is PageKind.SYNC:
+        if page.kind in (PageKind.SYNC, PageKind.REDACT):
             self._store.pages.move(page.id, ("unknown",), "ready", next_at=now)
             return
         try:

@@ -59,6 +59,12 @@ class Pages:
             log.error("another page is already named %s:%s: this one is %s:%s", taken, route, step, route)
             chain.append(self._sql, now, "monitor", "page renamed", f"INC-{incident}", {"taken": f"{taken}:{route}", "step": step})
 
+    def redact(self, incident: int, route: str, receipt: str, reason: str, now: datetime) -> None:
+        """The message there says only this from now on."""
+        step = self.next_step(incident, PageKind.REDACT)
+        self._added(f"{step}:{route}", incident, route, PageKind.REDACT.value, reason, "[]", stamp(now), stamp(now), None, step)
+        self._sql.execute("UPDATE pages SET receipt = ? WHERE key = ?", [receipt, f"{step}:{route}"])
+
     def _added(self, *values: object) -> bool:
         columns = "key, incident, route, kind, reason, mentions, created_at, next_at, fallback_at, step"
         marks = ", ".join("?" * len(values))
@@ -271,7 +277,7 @@ def _bare(reason: str) -> str:
     return reason.partition(": ")[2] if reason.startswith(_NOT_TAKEN) else reason
 
 
-_LOUDNESS = {"root": 0, "repeat": 1, "note": 2, "evidence": 2, "runbook": 2, "sync": 3}
+_LOUDNESS = {"root": 0, "repeat": 1, "note": 2, "evidence": 2, "runbook": 2, "sync": 3, "redact": 4}
 
 
 def _head(rows: list[sqlite3.Row], now: str, far: str) -> sqlite3.Row | None:

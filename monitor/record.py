@@ -258,6 +258,7 @@ def approved(row: Row) -> ApprovedPost:
         used_near=bool(row["used_near"]),
         shown=_pairs(json.loads(row["shown"])), most=row["most"],
         external_id=row["external_id"] or "", source=row["source"], replaces=row["replaces"],
+        redacted_at=moment(row["redacted_at"]),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitor import desk, holds, private, record, redaction, safe, signing
+from monitor import chain, desk, holds, private, record, redaction, safe, signing
 from monitor.holds import Hold
 from monitor.incidents import durations
 from monitor.model import Exact, Incident, Near, Page, Post, Redacted
@@ -134,6 +134,8 @@ def _chain(store: Store, dossier: Dossier) -> list[dict[str, Any]]:
     versions = {(f"{k.post.account}/{k.post.id}", getattr(k.post, "version", 1)) for k in dossier.posts}
 
     def whole(row: Any) -> bool:
+        if row["action"] == chain.FORGOTTEN:  # it excuses what other rows lack
+            return True
         other = row["action"] == "post judged" and (row["subject"], json.loads(row["detail"])["version"]) not in versions
         return (row["subject"] in ours and not other) or not bare.isdisjoint(redaction.removed(row["action"], row["detail"]))
 

@@ -79,7 +79,9 @@ def approved_row(one: ApprovedPost, now: datetime, *, two_person: bool = False) 
     text = f"{one.field}: {one.text}" if one.field else f"({one.part}/{one.parts}) {one.text}" if one.parts else one.text
     if not text.strip():
         text = f"({one.media} picture(s) or video(s) without words)" if one.media else f"the {one.kind} that is named"
-    if one.conversation or one.author:
+    if one.redacted_at:
+        text = f"(redacted on {one.redacted_at:%Y-%m-%d})"
+    elif one.conversation or one.author:
         text = f"answers below {one.conversation}" if one.conversation else f"{one.kind}s of @{one.author}"
     return (
         one.id,

@@ -52,6 +52,7 @@ class ApprovedPost:
     external_id: str = ""  # what its plan calls the row; of the parts of a thread only the first has one
     source: str = ""  # the plan it belongs to; the external ids of a plan are its own
     replaces: int = 0  # the registration that was withdrawn for it
+    redacted_at: datetime | None = None  # what it said is gone: nothing is ever compared with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from enum import StrEnum
 class PageKind(StrEnum):
     """ROOT opens the thread, REPEAT wakes again, NOTE is said in the thread, SYNC edits the root.
 
-    EVIDENCE and RUNBOOK are the first answers in the thread: what was seen, and what to do.
+    EVIDENCE and RUNBOOK are the first answers in the thread: what was seen, and what to do. REDACT takes what a message quotes out of it.
     """
 
     ROOT = "root"
@@ -19,6 +19,7 @@ class PageKind(StrEnum):
     SYNC = "sync"
     EVIDENCE = "evidence"
     RUNBOOK = "runbook"
+    REDACT = "redact"
 
 
 @dataclass(frozen=True, slots=True)

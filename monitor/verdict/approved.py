@@ -87,7 +87,9 @@ class Queue:
                 del index[key]
 
     def _places(self, one: ApprovedPost, text: str) -> Iterator[tuple[dict, object]]:  # type: ignore[type-arg]
-        """Every index and key under which a registration is found."""
+        """Every index and key under which a registration is found. One that was redacted never is."""
+        if one.redacted_at:
+            return
         if opened := _opened(one):
             yield self._open, (one.account, opened)
             return

@@ -121,6 +121,9 @@ class SlackNotifier:
     async def send(self, letter: Letter) -> str:
         """Post a root, a reply or a broadcast reply; or edit the root."""
         page, content = letter.page, arguments(letter, replace(self.look, names=self.people.names, mark=self.seal.mark))
+        if page.kind is PageKind.REDACT:
+            await self._api.call(self._api.web.chat_update(channel=self._channel_id, ts=page.receipt, **_update(content)))
+            return page.receipt
         if page.kind is PageKind.SYNC:
             if not letter.root:
                 return "nothing to edit"

@@ -79,6 +79,8 @@ def push_text(letter: Letter) -> str:
     quote = f". {safe.for_slack_sentence(_text(telling[0]), 120)}" if telling else ""
     if letter.page.kind in (PageKind.EVIDENCE, PageKind.RUNBOOK):
         return f"INC-{letter.incident.id}: {'evidence' if letter.page.kind is PageKind.EVIDENCE else 'what to do'}"
+    if letter.page.kind is PageKind.REDACT:
+        return f"INC-{letter.incident.id}: {safe.for_slack_sentence(letter.page.reason, 300)}"
     if letter.page.kind is PageKind.NOTE:
         return safe.cut_markup(f"INC-{letter.incident.id}: {_said(letter)}{quote}", 3_000)
     lead = f" {safe.for_slack_sentence(letter.page.reason, 300)}" if letter.page.kind is PageKind.REPEAT else ""
@@ -107,6 +109,8 @@ def blocks(letter: Letter, look: Look) -> list[Block]:
             return _evidence(letter)
         case PageKind.RUNBOOK:
             return _told_runbook(letter, look)
+        case PageKind.REDACT:
+            return [_section(f"l.{letter.incident.id}.{letter.page.id}", push_text(letter))]
 
 
 def _root(letter: Letter, look: Look) -> list[Block]:

@@ -1,0 +1,336 @@
+"""Somebody asks us to forget a post: everything that holds it is found and named, and its content is removed at once.
+
+A post is known by its id: all its versions are meant, and whatever of ours quotes it. What the audit chain says of it are digests;
+where an act's own words quote the post, they are taken out, and a later act names the row with the hash that it keeps.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from monitor import backup, chain, holds, record, redaction
+from monitor.desk import DeskError
+from monitor.model import Post, ProfileChange, Redacted, Unreadable
+from monitor.quotations import SHORTEST, Quotations, without_quotes
+from monitor.quotations import holds as answer_holds
+from monitor.record import Row, stamp
+from monitor.store import Store
+
+WHY = "forgotten on request"
+_COLUMNS = {  # of text that may quote a post; what is not named here holds ids, times and words of ours alone
+    "incidents": ("headline", "reason", "hosts", "skeletons", "cause"),
+    "pages": ("reason", "last_error"),
+    "votes": ("reason",),
+    "inbox": ("body", "outcome"),
+    "meta": ("value",),
+    "first_sights": ("accused",),
+    "silences": ("words", "reason"),
+    "accounts": ("last_error", "missed"),
+    "oddities": ("what",),
+    "announcements": ("last_error",),
+    "holds": ("reason",),
+    "audit": ("detail",),
+}
+_CALLED = {
+    "incidents": "incident(s) quote it", "pages": "page(s) and note(s)", "votes": "vote(s)", "inbox": "click(s) and answer(s) in channels",
+    "meta": "thing(s) remembered", "first_sights": "first sight(s)", "silences": "silence(s)", "accounts": "account(s)",
+    "oddities": "oddity(s)", "announcements": "announcement(s)", "holds": "hold(s)", "audit": "act(s) in the audit chain",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Every place that holds a post. `rows` are texts to be changed: (table, column, rowid) and what is left there."""
+
+    posts: list[Row]
+    answers: list[str]
+    shared: int  # other posts whose answer is gone with it
+    registrations: list[int]
+    rows: dict[tuple[str, str, int], str]
+    messages: list[Row]  # of ours in Slack
+    elsewhere: dict[str, int]  # messages by other routes, which nobody can take back
+    refused: list[str] = field(default_factory=list)  # why it must not go
+    short: bool = False  # too short a text to be searched for
+    rules: int = 0  # sets of rules that quote it
+
+    def lines(self) -> Iterator[str]:
+        """What would be changed, a line a place."""
+        for row in self.posts:
+            incident = f", INC-{row['incident']}" if row["incident"] else ""
+            gone = " (its content is gone already)" if row["redacted_at"] else ""
+            words = ", with the words read in its pictures" if row["words"] not in (None, "[]") else ""
+            yield f"post {redaction.name(row)} of {row['account']}{incident}{words}{gone}"
+        if self.answers:
+            yield f"{len(self.answers)} answer(s) of the platform, evidence of {self.shared} other post(s) as well: only their digests stay"
+        if self.registrations:
+            yield f"registered post(s) {', '.join(f'#{n}' for n in self.registrations[:20])}, which say the same"
+        for table, called in _CALLED.items():
+            if count := len({(t, n) for t, _, n in self.rows if t == table}):
+                yield f"{count} {called}"
+        if self.messages:
+            yield f"{len(self.messages)} message(s) in Slack, which the running daemon edits"
+        if self.short:
+            yield f"its text is shorter than {SHORTEST} characters: it is removed where the post stands and not searched for elsewhere"
+
+    def beyond(self) -> Iterator[str]:
+        """What nobody here can reach."""
+        yield from (f"{count} message(s) by {route}" for route, count in sorted(self.elsewhere.items()))
+        if self.rules:
+            yield f"{self.rules} set(s) of rules that quote it: they go when no verdict that is kept was made by them; mend your rule's tests"
+
+
+def find(store: Store, identifier: str, now: datetime) -> Found:
+    """Everything that holds this post, of whichever account. Raises DeskError when there is none."""
+    posts = _versions(store.sql, identifier)
+    if not posts:
+        raise DeskError(f"no post {identifier} was judged: give its id as the platform shows it, like 1493446837214187523")
+    quotes = Quotations(text for row in posts for text in _texts(row))
+    posts = _and_quoting(store.sql, posts, quotes)
+    incidents = {row["incident"] for row in posts if row["incident"]}
+    gone = _answers(store.sql, posts, quotes)
+    registrations = _registrations(store.sql, posts, quotes)
+    rows = dict(_quoting(store.sql, incidents, quotes))
+    incidents |= {number for table, _, number in rows if table == "incidents"}
+    incidents |= {row[0] for t, _, n in rows if t == "pages" for row in store.sql.execute("SELECT incident FROM pages WHERE id = ?", [n])}
+    messages, elsewhere = _messages(store.sql, incidents)
+    shared = sum(_users(store.sql, digest) for digest in gone) - sum(row["evidence"] in gone for row in posts)
+    short = not quotes.needles and any(text for row in posts for text in _texts(row))
+    found = Found(posts, gone, shared, registrations, rows, messages, elsewhere, short=short, rules=_rules(store.sql, quotes))
+    found.refused.extend(_refused(store, found, incidents | set(_sharing(store.sql, gone)), now))
+    return found
+
+
+def forget(store: Store, identifier: str, who: str, reason: str, now: datetime) -> Found:
+    """Redact all of it. Raises DeskError when a hold, an open incident or a registration in force needs it."""
+    with store.transaction():
+        found = find(store, identifier, now)
+        if found.refused:
+            raise DeskError("; ".join(found.refused))
+        if not reason.strip() or Quotations(text for row in found.posts for text in _texts(row)).stands_in(reason):
+            raise DeskError("--reason: say why, without the words of the post: the reason is kept")
+        _redact(store, found, identifier, who, reason, now)
+    return found
+
+
+def listed(sql: sqlite3.Connection) -> list[dict[str, str]]:
+    """What was forgotten, by account and id: `repeat` does it again on an older copy. Holds nothing of what the posts said."""
+    return [dict(row) for row in sql.execute("SELECT account, id, at, who, reason FROM forgotten ORDER BY at, account, id")]
+
+
+def repeat(store: Store, forgotten: Iterable[dict[str, str]], now: datetime) -> int:
+    """Forget again what a copy from before still holds, whatever was held or open then; how many posts. `wipe` has to follow."""
+    known, count = {(one["account"], one["id"]) for one in listed(store.sql)}, 0
+    with store.transaction():
+        for one in forgotten:
+            if (one["account"], one["id"]) not in known and _versions(store.sql, one["id"]):
+                _redact(store, find(store, one["id"], now), one["id"], one["who"], one["reason"], now)
+                count += 1
+    return count
+
+
+def wipe(sql: sqlite3.Connection) -> None:
+    """Nothing of what was removed is left in free pages, or in the journal. Takes seconds, in which nobody else writes, and as much free
+    disk as the database is large. Raises sqlite3.Error.
+    """
+    sql.execute("VACUUM")
+    for place in ("posts", "evidence"):  # rows may have other numbers now
+        sql.execute("UPDATE meta SET value = '0' WHERE key = ?", [f"pruned:{place}"])
+    busy = sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if busy:
+        raise sqlite3.OperationalError("another process reads the database, so that its journal could not be emptied")
+
+
+def copies(store: Store) -> Iterator[str]:
+    """What else may hold it, as far as we know of it."""
+    yield "earlier exports of incidents, wherever they went"
+    beside = (*store.path.parent.glob(f"{store.path.name}.before-*"), *store.path.parent.glob(".look-*"))
+    yield from (f"the copy {path}" for path in sorted(beside))
+    last = backup.last(store)
+    yield f"backups, the last one of {last[0]:%Y-%m-%d} to {last[1]}" if last else "backups, if there are any"
+
+
+# --- finding ---------------------------------------------------------------------------------------------
+
+_POST = f"{redaction.POST}, incident, words"
+
+
+def _versions(sql: sqlite3.Connection, identifier: str) -> list[Row]:
+    """A post by the id of any of its versions."""
+    found = sql.execute(
+        "SELECT account, json_extract(post, '$.root_id') AS root FROM posts WHERE id = ? AND json_valid(post)", [identifier]
+    ).fetchall()
+    roots = {(row["account"], row["root"] or identifier) for row in found} | {(row["account"], identifier) for row in found}
+    rows: dict[int, Row] = {}
+    for row in sql.execute(f"SELECT {_POST} FROM posts WHERE id = ?", [identifier]):  # noqa: S608 - ours
+        rows[row["number"]] = row
+    for account, root in roots:
+        query = f"SELECT {_POST} FROM posts WHERE account = ? AND json_extract(post, '$.root_id') = ?"  # noqa: S608 - ours
+        rows |= {row["number"]: row for row in sql.execute(query, [account, root])}
+    return [rows[number] for number in sorted(rows)]
+
+
+def _texts(row: Row) -> Iterator[str]:
+    """What a post says, whatever shows it."""
+    try:
+        item = record.stored(row["post"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return
+    match item:
+        case Post():
+            yield item.text
+            yield from (m.alt_text for m in item.media)
+            yield from (value for _, value in item.shown)
+            if item.original and item.original.account == item.account:
+                yield item.original.text
+        case ProfileChange():
+            yield from (item.before, item.after)
+        case Unreadable():
+            yield item.text
+        case Redacted():
+            pass
+    yield from json.loads(row["words"] or "[]")
+
+
+def _and_quoting(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> list[Row]:
+    """With those that repeat it: reposts and quotes by others of our accounts, the same words said again."""
+    rows = {row["number"]: row for row in posts}
+    for needle in quotes.needles:
+        where = " OR ".join(f"instr({column}, ?1)" for column in ("post", "verdict", "context", "words"))
+        rows |= {row["number"]: row for row in sql.execute(f"SELECT {_POST} FROM posts WHERE {where}", [needle])}  # noqa: S608 - ours
+    return [rows[number] for number in sorted(rows)]
+
+
+def _answers(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> list[str]:
+    """Every answer in which it stands, also where another post was read by it."""
+    ids, own = frozenset(row["id"] for row in posts), {row["evidence"] for row in posts}
+    found = []
+    for digest, body in sql.execute("SELECT sha256, body FROM evidence ORDER BY rowid"):
+        if digest in own or quotes.stands_in(body) or answer_holds(body, ids):
+            found.append(digest)
+    return found
+
+
+def _sharing(sql: sqlite3.Connection, digests: list[str]) -> Iterator[int]:
+    """The incidents whose evidence would be gone."""
+    for digest in digests:
+        yield from (
+            row[0] for row in sql.execute("SELECT DISTINCT incident FROM posts WHERE evidence = ? AND incident IS NOT NULL", [digest])
+        )
+
+
+def _rules(sql: sqlite3.Connection, quotes: Quotations) -> int:
+    return sum(quotes.stands_in(row[0]) for row in sql.execute("SELECT context FROM rulebooks"))
+
+
+def _users(sql: sqlite3.Connection, digest: str) -> int:
+    return int(sql.execute("SELECT count(*) FROM posts WHERE evidence = ?", [digest]).fetchone()[0])
+
+
+def _registrations(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> list[int]:
+    """Those that these posts used, and those that say the same."""
+    found = set[int]()
+    for row in posts:
+        root = json.loads(row["post"]).get("root_id") or row["id"]
+        named = f"approved:{row['account']}:{row['id']}:{row['version']}"
+        query = "SELECT id FROM approved WHERE redacted_at IS NULL AND ((account = ? AND used_by IN (?, ?)) OR external_id = ?)"
+        found |= {one[0] for one in sql.execute(query, [row["account"], root, row["id"], named])}
+    for needle in quotes.needles:
+        where = " OR ".join(f"instr({column}, ?1)" for column in ("text", "links", "alt", "shown", "used_by"))
+        found |= {one[0] for one in sql.execute(f"SELECT id FROM approved WHERE redacted_at IS NULL AND ({where})", [needle])}  # noqa: S608 - ours
+    return sorted(found)
+
+
+def _quoting(sql: sqlite3.Connection, incidents: set[int], quotes: Quotations) -> Iterator[tuple[tuple[str, str, int], str]]:
+    """Every text that quotes it, and what is left of it. In incidents of it whatever stands in quotation marks is taken for its words."""
+    about = ", ".join(map(str, sorted(incidents))) or "NULL"
+    theirs = {
+        "incidents": f"id IN ({about})", "pages": f"incident IN ({about})",
+        "audit": f"subject IN ({', '.join(f'{chr(39)}INC-{n}{chr(39)}' for n in sorted(incidents)) or 'NULL'})",
+    }  # fmt: skip
+    for table, columns in _COLUMNS.items():
+        for column in columns:
+            own = theirs.get(table, "0")
+            where = " OR ".join([own, *(f"instr({column}, ?{n})" for n in range(1, len(quotes.needles) + 1))])
+            query = f"SELECT rowid AS number, {column} AS said, {own} AS own FROM {table} WHERE {column} IS NOT NULL AND ({where})"  # noqa: S608 - ours
+            for row in sql.execute(query, quotes.needles).fetchall():
+                if (left := _left(column, str(row["said"]), quotes, own=bool(row["own"]))) != row["said"]:
+                    yield (table, column, row["number"]), left
+
+
+def _left(column: str, said: str, quotes: Quotations, *, own: bool) -> str:
+    if own and column in ("hosts", "skeletons"):
+        return "[]"
+    left = quotes.without(said)
+    return without_quotes(left) if own else left
+
+
+def _messages(sql: sqlite3.Connection, incidents: set[int]) -> tuple[list[Row], dict[str, int]]:
+    """(ours in Slack, how many went by each other route)."""
+    about = ", ".join(map(str, sorted(incidents))) or "NULL"
+    rows = sql.execute(
+        f"SELECT id, incident, route, receipt FROM pages WHERE incident IN ({about}) AND state = 'sent' AND kind NOT IN ('redact', 'runbook')"  # noqa: S608 - ours
+    ).fetchall()
+    slack = {(row["route"], row["receipt"]): row for row in rows if row["route"].split(":")[0] == "slack" and row["receipt"]}
+    elsewhere: dict[str, int] = {}
+    for row in rows:
+        if row["route"].split(":")[0] != "slack":
+            elsewhere[row["route"]] = elsewhere.get(row["route"], 0) + 1
+    return list(slack.values()), elsewhere
+
+
+def _refused(store: Store, found: Found, incidents: set[int], now: datetime) -> Iterator[str]:
+    """Why it must stay for now."""
+    about = sorted(incidents)
+    held = holds.every(store)
+    for number in about:
+        if hold := held.get(number):
+            yield f"INC-{number} is {hold}; first `hijack-monitor incidents release {number}`"
+        elif any(one.id == number for one in store.unresolved()):
+            yield f"INC-{number} is not resolved: whoever deals with it needs what it says; resolve it first"
+    for number in found.registrations:
+        one = store.registrations.get(number)
+        if one and not one.used_by and not one.withdrawn_at and one.not_after >= now:
+            yield f"registered post #{number} has its words and may still be posted; first `hijack-monitor posts withdraw {number}`"
+    waiting = [n for t, _, n in found.rows if t == "inbox" and not _is_done(store.sql, n)]
+    if waiting:
+        yield "a click that shows it waits for the daemon: once more in a minute"
+
+
+def _is_done(sql: sqlite3.Connection, number: int) -> bool:
+    return bool(sql.execute("SELECT 1 FROM inbox WHERE rowid = ? AND done_at IS NOT NULL", [number]).fetchone())
+
+
+# --- redacting -------------------------------------------------------------------------------------------
+
+
+def _redact(store: Store, found: Found, identifier: str, who: str, reason: str, now: datetime) -> None:
+    sql, ids = store.sql, dict[str, list[str]]()
+    for row in found.posts:
+        ids.setdefault(row["account"], []).append(redaction.name(row))
+        redaction.post(sql, row, now, WHY)
+    sql.executemany("DELETE FROM evidence WHERE sha256 = ?", [(digest,) for digest in found.answers])
+    for number in found.registrations:
+        redaction.registration(sql, number, now)
+        sql.execute(
+            "UPDATE announcements SET stale = 1, next_at = ? WHERE receipt != '' AND id = (SELECT announcement FROM approved WHERE id = ?)",
+            [stamp(now), number],
+        )
+    acts = {number: left for (table, _, number), left in found.rows.items() if table == "audit"}
+    for (table, column, number), left in found.rows.items():
+        if table != "audit":
+            sql.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", [left, number])  # noqa: S608 - ours
+    hashes = {str(number): chain.bare(sql, number, left, now) for number, left in acts.items()}
+    for row in found.messages:
+        store.pages.redact(row["incident"], row["route"], row["receipt"], f"what this message quoted was removed ({WHY})", now)
+    for row in found.posts:
+        sql.execute("INSERT OR IGNORE INTO forgotten VALUES(?, ?, ?, ?, ?)", [row["account"], row["id"], stamp(now), who, reason])
+    counts = {table: len({n for t, _, n in found.rows if t == table}) for table in _COLUMNS}
+    store.audit(
+        now, who, chain.FORGOTTEN, f"post {identifier}", reason=reason, posts=len(found.posts), ids=ids,
+        answers=[a[: redaction.SHORT] for a in found.answers], registrations=found.registrations, messages=len(found.messages),
+        changed={table: count for table, count in counts.items() if count}, acts=hashes,
+    )  # fmt: skip
