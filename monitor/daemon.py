@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monitor import advice, background, checkpoints, journal, standing, steps, vision
+from monitor.answers import Repacking
 from monitor.config import Config
 from monitor.connection import is_busy
 from monitor.database import UnsuitableDatabaseError
@@ -227,6 +228,7 @@ def schedule(scheduler: Any, service: Service) -> None:
         _health: HEALTH_SECONDS,
         service.look_at_lists: LISTS_SECONDS,
         service.look_at_journal: JOURNAL_SECONDS,
+        Repacking(service.store).look: JOURNAL_SECONDS,
         service.drill_if_due: DRILL_SECONDS,
         pruning(service).tick: PRUNE_SECONDS,
     }

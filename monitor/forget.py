@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor import backup, chain, holds, record, redaction
+from monitor import answers, backup, chain, holds, packing, record, redaction
 from monitor.desk import DeskError
 from monitor.model import Post, ProfileChange, Redacted, Unreadable
 from monitor.quotations import SHORTEST, Quotations, without_quotes
@@ -139,6 +139,7 @@ def wipe(sql: sqlite3.Connection) -> None:
     sql.execute("VACUUM")
     for place in ("posts", "evidence"):  # rows may have other numbers now
         sql.execute("UPDATE meta SET value = '0' WHERE key = ?", [f"pruned:{place}"])
+    sql.execute("UPDATE meta SET value = '0' WHERE key = ? AND value != ?", [answers.PLACE, answers.DONE])
     busy = sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     if busy:
         raise sqlite3.OperationalError("another process reads the database, so that its journal could not be emptied")
@@ -205,10 +206,15 @@ def _and_quoting(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) 
 
 
 def _answers(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> list[str]:
-    """Every answer in which it stands, also where another post was read by it."""
+    """Every answer in which it stands, also where another post was read by it; and every one of which nobody can say that."""
     ids, own = frozenset(row["id"] for row in posts), {row["evidence"] for row in posts}
     found = []
-    for digest, body in sql.execute("SELECT sha256, body FROM evidence ORDER BY rowid"):
+    for digest, stored in sql.execute("SELECT sha256, body FROM evidence ORDER BY rowid"):
+        try:
+            body = packing.unpack(stored)
+        except packing.DamagedError:
+            found.append(digest)
+            continue
         if digest in own or quotes.stands_in(body) or answer_holds(body, ids):
             found.append(digest)
     return found

@@ -93,9 +93,8 @@ def _files(store: Store, dossier: Dossier, chain: list[dict[str, Any]], now: dat
         "audit.jsonl": "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in chain).encode(),
     }
     for digest in sorted({k.evidence for k in dossier.posts if k.evidence}):
-        row = store.sql.execute("SELECT body FROM evidence WHERE sha256 = ?", [digest]).fetchone()
-        if row:
-            files[f"evidence/{digest}.json"] = row[0]
+        if (body := store.evidence(digest)) is not None:
+            files[f"evidence/{digest}.json"] = body
     for digest in sorted({k.rulebook for k in dossier.posts}):
         row = store.sql.execute("SELECT context FROM rulebooks WHERE digest = ?", [digest]).fetchone()
         if row:

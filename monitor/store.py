@@ -6,7 +6,6 @@ may have the file open (the daemon and the command line): `BEGIN IMMEDIATE` make
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import time
@@ -16,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import chain, numbering, record
+from monitor import answers, chain, numbering, record
 from monitor.announcements import Announcements
 from monitor.connection import OpenFiles, is_busy
 from monitor.damage import Damage
@@ -217,10 +216,12 @@ class Store:
     # --- posts and evidence ----------------------------------------------------------------------
 
     def keep_evidence(self, body: bytes, now: datetime) -> str:
-        """The answer as received; returns its SHA-256."""
-        digest = hashlib.sha256(body).hexdigest()
-        self.sql.execute("INSERT OR IGNORE INTO evidence VALUES(?, ?, ?)", [digest, stamp(now), body])
-        return digest
+        """An answer of a platform; returns its SHA-256."""
+        return answers.keep(self.sql, body, now)
+
+    def evidence(self, digest: str | None) -> bytes | None:
+        """It again; None where there is none that can be read."""
+        return answers.get(self.sql, digest) if digest else None
 
     def knows(self, item: Item) -> bool:
         """Whether this version of this post was already judged."""

@@ -17,6 +17,7 @@ VENDORS = {
     "apscheduler": {"monitor/daemon.py"},
     "sqlite_utils": {"monitor/database.py"},
     "prometheus_client": {"monitor/metrics.py"},
+    "backports": {"monitor/packing.py"},
     "icalendar": {"monitor/foreign/shifts.py"},
     "dateutil": {"monitor/foreign/series.py"},
     "apprise": {"monitor/notifiers/apprise.py"},

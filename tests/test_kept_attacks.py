@@ -18,7 +18,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import bounded_http, journal, public_web, safe
+from monitor import bounded_http, journal, packing, public_web, safe
 from monitor.assembly import http_session
 from monitor.config import SECRETS as NAMES
 from monitor.deadman import Deadman
@@ -133,7 +133,7 @@ async def test_no_token_gets_out_although_every_server_echoes_what_it_was_sent(
             for table in ("pages", "incidents", "accounts", "audit", "posts")
             for r in w.service.store.sql.execute(f"SELECT * FROM {table}")
         ]
-        shown += [r[0].decode("utf-8", "replace") for r in w.service.store.sql.execute("SELECT body FROM evidence")]
+        shown += [packing.unpack(r[0]).decode("utf-8", "replace") for r in w.service.store.sql.execute("SELECT body FROM evidence")]
         assert any("(secret)" in text for text in shown), "what X says of a refusal is shown, without them"
         for secret in (*tokens.values(), "s3cret-deadman-t0ken"):
             assert not secret or not any(secret in text for text in shown), secret

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import advice, config, desk, drill, record, report, wiring
+from monitor import advice, config, desk, drill, packing, record, report, wiring
 from monitor.config import ConfigError
 from monitor.model import Human, Post, Redacted
 from monitor.pruning import EVERY, Pruning
@@ -55,7 +55,8 @@ def end(w: World, number: int = 1, cause: str = "hijack") -> None:
 def values(store: Store) -> str:
     """Everything in every row, but for what this test cannot have put there."""
     tables = [r[0] for r in store.sql.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'rulebooks'")]
-    return "\n".join(str(tuple(row)) for table in tables for row in store.sql.execute(f"SELECT * FROM {table}"))
+    rows = (row for table in tables for row in store.sql.execute(f"SELECT * FROM {table}"))
+    return "\n".join(str([packing.unpack(value) if isinstance(value, bytes) else value for value in row]) for row in rows)
 
 
 def acts(store: Store, action: str) -> list[dict[str, object]]:

@@ -32,6 +32,7 @@ from monitor.outbox import Outbox
 from monitor.planning import Plan
 from monitor.simulator.x import User, XWorld
 from monitor.simulator.x_fields import _POST_NAMES
+from monitor.sources._x_cut import own
 from monitor.sources._x_payload import id_time, includes, time_id
 from monitor.sources._x_truth import true_post
 from monitor.store import Kept, Store
@@ -58,6 +59,7 @@ class Size:
 
     scale: float = 1.0
     evidence_days: int = EVIDENCE_DAYS  # 0 keeps all answers
+    seed: int = 2026
 
     def of(self, count: int) -> int:
         """So many of so many."""
@@ -103,7 +105,7 @@ class _Years:
 
     def __init__(self, store: Store, size: Size) -> None:
         self.store, self.size, self.now = store, size, END - timedelta(days=DAYS)
-        self.dice = random.Random(2026)
+        self.dice = random.Random(size.seed)
         self.texts = Texts(self.dice)
         self.x = XWorld(lambda: self.now)
         self.judge = Judge(store, COMPANY, rulebook.load([]))
@@ -337,7 +339,7 @@ class _Answers:
             page["meta"] = meta
         if kind > 0.85:
             page = self._in_the_new_words(page, one)
-        return page, json.dumps(page, ensure_ascii=False, separators=(",", ":")).encode()
+        return page, own(page, json.dumps(page, ensure_ascii=False, separators=(",", ":")).encode(), (one.account.id,))
 
     def _in_the_new_words(self, page: dict[str, Any], one: _Profile) -> dict[str, Any]:
         """As the newer description has it, where references can only be had as expansions: with users and posts of others."""

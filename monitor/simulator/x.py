@@ -74,6 +74,7 @@ class XWorld:
         self.polls: dict[str, dict[str, Any]] = {}
         self.files: dict[str, bytes | web.Response] = {}  # what the media host answers, by path
         self.media_base = "https://pbs.twimg.com/media"
+        self.beside: dict[str, list[dict[str, Any]]] = {}  # of others, that come along with posts
         self.requests: list[str] = []
         self.limit, self.used, self.window = LIMIT, 0, clock()
         self.other_used: dict[str, int] = {}
@@ -329,6 +330,7 @@ class XWorld:
         keys = [k for p in posts for k in (p.get("attachments") or {}).get("media_keys", ())]
         ids = [i for p in posts for i in (p.get("attachments") or {}).get("poll_ids", ()) if i in self.polls]
         found = ({"media": [self.media[k] for k in keys]} if keys else {}) | ({"polls": [self.polls[i] for i in ids]} if ids else {})
+        found = self.beside | found
         return {"includes": found} if found else {}
 
     def _hidden(self, user: User | None, value: str, parameter: str) -> dict[str, Any] | None:

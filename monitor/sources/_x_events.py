@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monitor import bounded_json
 from monitor.model import PROFILE_FIELDS, Kind, Post
+from monitor.sources._x_cut import own_event
 from monitor.sources._x_payload import includes, is_id, read_profile
 from monitor.sources._x_truth import true_post
 from monitor.sources.interface import SourceError, Told, Trouble
@@ -40,9 +42,8 @@ def read_event(line: bytes, keys: Mapping[str, str], now: datetime) -> Told:
         data = page["data"] if isinstance(page, dict) and isinstance(page.get("data"), dict) else None
         if data is None:
             return _without_data(page, line)
-        if "event_type" in data:
-            return _activity(data, keys, now, line)
-        return _filtered(page, data, keys, now, line)
+        told = _activity(data, keys, now, line) if "event_type" in data else _filtered(page, data, keys, now, line)
+        return replace(told, line=own_event(page, line, keys, understood=not told.odd))
     except Exception as error:  # noqa: BLE001 - no line may end the stream
         return Told(odd=f"a line that could not be read ({type(error).__name__})", line=line[:100_000])
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.sources._x_client import Answer
+from monitor.sources._x_cut import own
 from monitor.sources._x_dialect import AGAIN, LADDERS, Form, Place, loss, missing, refusal, unseen_fields, unseen_parts, words_of
 from monitor.sources.interface import Settings, SourceError, Trouble
 
@@ -74,7 +75,7 @@ class Ladder:
             found = await self._complete(send, found)
         left_out = missing(found.form, found.page)
         for what in left_out:
-            self._observer.odd(what, found.answer.body)
+            self._observer.odd(what, own(found.page, found.answer.body, ()))
         return found.page, replace(found.answer, unseen=unseen_parts(found.form, left_out)), found.form
 
     def _next(self) -> Form:
@@ -174,7 +175,7 @@ class Ladder:
             why = "a refusal of fields" if error else "answers without fields"
             what = f"{why} that we ask of {self._endpoint}{f' ({said})' if said else ''}; {_instead(self._endpoint, found.form, refused)}"
             log.warning("X: %s", what)
-            self._observer.odd(what, error.body if error else found.answer.body)
+            self._observer.odd(what, error.body if error else own(found.page, found.answer.body, ()))
 
     def _settle(self, place: Place) -> None:
         self._place = place

@@ -13,6 +13,7 @@ from typing import Any
 
 from monitor.model import Account, Post, Unreadable
 from monitor.sources._x_client import Answer, limit_of, next_token, posts_of
+from monitor.sources._x_cut import own
 from monitor.sources._x_payload import id_time, includes, is_id, time_id
 from monitor.sources._x_truth import AHEAD, is_ahead, true_post, unshown
 from monitor.sources.interface import Batch, Limit, SourceError
@@ -90,7 +91,7 @@ class Walk:
         kept_back = unshown(page, self.account.key, theirs)
         self.items += [*items, *kept_back]
         if items or kept_back:
-            self.bodies.append(answer.body)
+            self.bodies.append(own(page, answer.body, (self.account.id,)))
         if wrong:
             raise wrong
         ids = [i.id for i in items if is_id(i.id) and not is_ahead(i.id, theirs)]

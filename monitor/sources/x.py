@@ -20,6 +20,7 @@ from monitor.sources._x_client import (
     posts_of,
     problem,
 )
+from monitor.sources._x_cut import own
 from monitor.sources._x_dialect import missing, unseen_fields
 from monitor.sources._x_ladder import Ladder, Send
 from monitor.sources._x_payload import id_time, includes, is_id, newest_version, read_profile, time_id
@@ -169,7 +170,7 @@ class XSource:
             page, answer, form = await self._profiles.ask(self._get("/2/users", {"ids": ",".join(some)}))
             answered(page)
             unseen |= unseen_fields(form, missing(form, page))
-            bodies.append(answer.body)
+            bodies.append(own(page, answer.body, some))
             limit = limit_of(answer)
             users = listed(page, "data")
             for user in users:
@@ -178,7 +179,7 @@ class XSource:
                     out[key] = _profile(user, key)
                     newest[key] = str(user.get("most_recent_tweet_id") or user.get("most_recent_post_id") or "")
             if any(_has_posted(u) for u in users) and not any(newest.values()):
-                self._observer.odd("users without most_recent_tweet_id", answer.body)
+                self._observer.odd("users without most_recent_tweet_id", bodies[-1])
             for error in listed(page, "errors"):
                 hidden = some.get(str(error.get("value") or error.get("resource_id")))
                 if hidden:
@@ -203,8 +204,9 @@ class XSource:
             raise SourceError(Trouble.UNAVAILABLE, "X does not say whose the posts are that were asked for by their ids")
         absent = [e for e in listed(page, "errors") if last_segment(e) == "resource-not-found"]
         gone = {str(e.get("value") or e.get("resource_id")) for e in absent} & set(identifiers)
-        self._count(page, identifiers, answer.body)
-        return Found(self._of(accounts, pages), frozenset(gone), tuple(a.body for _, a in pages))
+        bodies = _kept(pages, accounts)
+        self._count(page, identifiers, bodies[0])
+        return Found(self._of(accounts, pages), frozenset(gone), bodies)
 
     async def _by_id(self, identifiers: tuple[str, ...]) -> tuple[dict[str, Any], Answer]:
         page, answer, _ = await self._lookup.ask(self._get("/2/tweets", {"ids": ",".join(identifiers[:100])}))
@@ -246,7 +248,7 @@ class XSource:
             missed = missed or why
         if len(accounts) > 1 and not _say_whose(pages):
             missed = "X's search does not say whose the posts are"
-        return Found(self._of(accounts, pages), frozenset(), tuple(a.body for p, a in pages if p.get("data")), missed)
+        return Found(self._of(accounts, pages), frozenset(), _kept([p for p in pages if p[0].get("data")], accounts), missed)
 
     async def _searched(self, asked: dict[str, str]) -> tuple[list[tuple[dict[str, Any], Answer]], str]:
         """The pages of one search, and why they may not be all. An empty page with a token does not end it, a repeated one does."""
@@ -341,6 +343,12 @@ def _window(new: Walk, since: str, known: Cursor, gap: tuple[str, str] | None) -
 
 def _when(identifier: str) -> str:
     return f"{id_time(identifier):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _kept(pages: list[tuple[dict[str, Any], Answer]], accounts: tuple[Account, ...]) -> tuple[bytes, ...]:
+    """What of these answers is evidence."""
+    ours = [a.id for a in accounts]
+    return tuple(own(page, answer.body, ours) for page, answer in pages)
 
 
 def _say_whose(pages: list[tuple[dict[str, Any], Answer]]) -> bool:

@@ -218,8 +218,8 @@ async def test_a_field_that_x_refuses_costs_no_read_is_told_once_and_is_not_aske
         assert len([t for t in told if "timelines" in t]) == len([t for t in told if "profiles" in t]) == 1
         assert any("[card_uri] is not one that it knows" in t and "its link card" in t for t in told)
         sample = w.service.store.sql.execute("SELECT sample FROM oddities WHERE what LIKE '%ask of timelines%'").fetchone()[0]
-        body = w.service.store.sql.execute("SELECT body FROM evidence WHERE sha256 = ?", [sample]).fetchone()[0]
-        assert json.loads(body)["errors"][0]["parameters"]["tweet.fields"]
+        body = w.service.store.evidence(sample)
+        assert json.loads(body or b"{}")["errors"][0]["parameters"]["tweet.fields"]
         refused = w.x.fields.refusals
     async with world(tmp_path, beside=w) as again:
         await again.run(30)
