@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from monitor import record
 
 FORGOTTEN = "post forgotten"  # the one act after which a row may lack words
 _BARE = "redacted"  # in the detail of such a row: when
+BLOCK = 500  # rows that are read at once
 
 
 def append(sql: sqlite3.Connection, at: datetime, actor: str, action: str, subject: str, detail: dict[str, object]) -> None:
@@ -67,16 +70,57 @@ class Excuses:
         return min(self._waiting, default=None)
 
 
-def broken(sql: sqlite3.Connection) -> int | None:
-    """The first row that was changed or whose predecessor was, or None."""
-    expected, excuses = "", Excuses()
-    for number, previous, linked, *fields in sql.execute(
-        "SELECT id, previous, hash, at, actor, action, subject, detail FROM audit ORDER BY id"
-    ):
-        fits = linked == (fitting := record.link(previous, fields))
-        if previous != expected or not (fits or excuses.waits(number, linked, fitting, fields[-1])):
-            return int(number)
-        if fits:
-            excuses.heard(fields[2], fields[-1])
-        expected = linked
-    return excuses.missing()
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Up to where a chain was verified: the number of a row and its hash; before the first one 0 and nothing."""
+
+    id: int = 0
+    hash: str = ""
+
+
+BEGINNING = Mark()
+
+
+class Walk:
+    """Goes along a chain from a mark on. `wrong` is the first row that was changed or whose predecessor was, or None so far."""
+
+    def __init__(self, mark: Mark = BEGINNING) -> None:
+        self.mark = mark
+        self.wrong: int | None = None
+        self._excuses = Excuses()
+
+    def next(self, sql: sqlite3.Connection) -> list[Any]:
+        """The next rows, gone along, each as (id, previous, hash, at, actor, action, subject, detail); none at the end."""
+        query = "SELECT id, previous, hash, at, actor, action, subject, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?"
+        rows: list[Any] = sql.execute(query, [self.mark.id, BLOCK]).fetchall()
+        expected = self.mark.hash
+        for number, previous, linked, *fields in rows:
+            fits = linked == (fitting := record.link(previous, fields))
+            if previous != expected or not (fits or self._excuses.waits(number, linked, fitting, fields[-1])):
+                self.wrong = number if self.wrong is None else self.wrong
+            elif fits:
+                self._excuses.heard(fields[2], fields[-1])
+            expected = linked
+        if rows:
+            self.mark = Mark(rows[-1][0], rows[-1][2])
+        return rows
+
+    def broken(self) -> int | None:
+        """At the end: the first row that does not hold."""
+        return self.wrong if self.wrong is not None else self._excuses.missing()
+
+
+def stands(sql: sqlite3.Connection, mark: Mark) -> bool:
+    """Whether the row of a mark is there and has the hash that it had."""
+    row = sql.execute("SELECT hash FROM audit WHERE id = ?", [mark.id]).fetchone()
+    return mark.id == 0 or (row is not None and row[0] == mark.hash)
+
+
+def broken(sql: sqlite3.Connection, mark: Mark = BEGINNING) -> int | None:
+    """The first row behind a mark that was changed or whose predecessor was, or None."""
+    if not stands(sql, mark):
+        return mark.id
+    walk = Walk(mark)
+    while walk.wrong is None and walk.next(sql):
+        pass
+    return walk.broken()

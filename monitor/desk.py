@@ -7,39 +7,30 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from monitor import plan_changes, rulebook, voters, words
+from monitor import plan_changes, voters
 from monitor.model import (
     Account,
     ApprovedPost,
     Approving,
     Company,
-    Context,
     Human,
-    Item,
     Kind,
-    Post,
-    ProfileChange,
-    Redacted,
     Severity,
-    Unreadable,
     Verdict,
 )
 from monitor.outbox import Outbox
 from monitor.planning import RESERVED, Plan
+from monitor.recomputing import LostError, Recomputing
 from monitor.record import stamp
-from monitor.rulebook import Rulebook
 from monitor.store import Kept, Store
-from monitor.verdict import examine, judge, judge_change, judge_unreadable
-from monitor.verdict.approved import Queue
+from monitor.verdict import examine
 from monitor.verdict.critical import critical_tokens
 from monitor.verdict.open_ended import MOST_ANSWERS
 from monitor.verdict.rules import Rules
 from monitor.verdict.shown_parts import IN_EVERY_PART
 from monitor.verdict.shown_pictures import not_compared
 from monitor.verdict.text import canonical
-from monitor.verdict.vocabulary import MissingVersionError
 
 _SHORT_WORDS = 4
 _MOST_TWINS = 5
@@ -342,55 +333,13 @@ def redo_baseline(store: Store, account: Account, who: str, now: datetime) -> No
 
 
 def recompute(store: Store, kept: Kept) -> Verdict:
-    """The verdict again, from what is stored: the same a year later.
-
-    Raises DeskError when the post was redacted since, the rules of that day are not in the store, or it depends on a list of words
-    that is not here any more.
-    """
-    if isinstance(kept.post, Redacted):
-        raise DeskError(str(kept.post))
-    row = store.sql.execute("SELECT context FROM rulebooks WHERE digest = ?", [kept.rulebook]).fetchone()
-    if row is None:
-        raise DeskError("the rules this post was judged by are not in the store")
-    context = json.loads(row[0])
-    book, company, account = _as_it_was(context, kept.post.account)
-    queue = Queue(store.registrations.as_of(kept), Approving(**context.get("approvals", {})), words.as_of(context.get("words")))
+    """The verdict of one post again, see `recomputing`. Raises DeskError where it cannot be had."""
     try:
-        return _judged(kept.post, kept.context, account, company, queue, book.rules)
-    except MissingVersionError as error:
-        raise DeskError(f"this verdict cannot be computed again: {error}") from error
-
-
-def _judged(item: Item, context: Context, account: Account, company: Company, queue: Queue, rules: Rules) -> Verdict:
-    match item:
-        case Post():
-            return judge(item, account, company, queue, rules, context)
-        case ProfileChange():
-            return judge_change(item, company, queue, rules, context)
-        case Unreadable():
-            return judge_unreadable(item)
+        return Recomputing(store, [kept]).verdict(kept)
+    except LostError as error:
+        raise DeskError(str(error)) from error
 
 
 def recomputed(store: Store, kept: Kept) -> str:
     """Whether the verdict comes out the same today, in words."""
-    try:
-        again = recompute(store, kept)
-    except DeskError as error:
-        return str(error)
-    return "the same" if again == kept.verdict else f"DIFFERENT: {again.severity.word}, {again.reason}"
-
-
-def _as_it_was(context: dict[str, object], key: str) -> tuple[Rulebook, Company, Account]:
-    """Rules, company and account policy from the stored context."""
-    files: dict[str, dict[str, object]] = context["rules"]  # type: ignore[assignment]
-    found = rulebook.parse_all({Path(name): data for name, data in sorted(files.items())})
-    book = Rulebook(tuple(found), Rules(tuple(s.rule for s in found if s.rule.status != "draft")))
-    who: dict[str, object] = context["company"]  # type: ignore[assignment]
-    company = Company(str(who["name"]), *(tuple(who.get(k, ())) for k in ("domains", "wallets", "handles", "shorteners")))  # type: ignore[arg-type]
-    accounts: list[dict[str, object]] = context["accounts"]  # type: ignore[assignment]
-    platform, _, identifier = key.split(":", 2)
-    mine = next((a for a in accounts if a["id"] == identifier and a["platform"] == platform), None)
-    if mine is None:  # a drill
-        return book, company, Account(platform, identifier, identifier)
-    worth = tuple((Kind(k), Severity(v)) for k, v in mine["unapproved"])  # type: ignore[attr-defined]
-    return book, company, Account(platform, identifier, str(mine["handle"]), unapproved=worth, canary=str(mine.get("canary", "")))
+    return Recomputing(store, [kept]).in_words([kept])[0]

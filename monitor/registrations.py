@@ -6,10 +6,9 @@ Every change takes a revision, so that each process takes over only what changed
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from monitor import record
 from monitor.damage import Damage
@@ -17,13 +16,37 @@ from monitor.model import ApprovedPost
 from monitor.record import stamp
 from monitor.retention import REMEMBERED
 
-if TYPE_CHECKING:
-    from monitor.store import Kept
-
 
 def by_handle(handle: str) -> str:
     """What stands for the id of an account until it was looked up: no platform's ids look like it."""
     return f"@{handle.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A registration with all that became of it. `user` is the row of the first post that used it up, or 0."""
+
+    one: ApprovedPost
+    user: int
+
+    def changes(self) -> Iterator[datetime]:
+        """When it stood otherwise than before, but for its use by a post on record."""
+        one = self.one
+        yield from filter(None, (one.registered_at, one.withdrawn_at, one.confirmed_at, None if self.user else one.used_at))
+        yield one.not_after + REMEMBERED  # then it is forgotten
+
+    def at(self, seen_at: datetime, row: int) -> ApprovedPost | None:
+        """As it stood when the post in this row was judged: not yet used by a later post, not yet withdrawn, confirmed only if that
+        was before; None before it was made. What makes a verdict recomputable.
+        """
+        one = self.one
+        if one.registered_at and one.registered_at > seen_at:
+            return None
+        before = self.user < row if self.user else bool(one.used_at and one.used_at < seen_at)
+        gone = one.withdrawn_at if one.withdrawn_at and one.withdrawn_at <= seen_at else None
+        sure = one.confirmed_at if one.confirmed_at and one.confirmed_at <= seen_at else None
+        used = (one.used_by, one.used_near) if before else ("", False)
+        return replace(one, withdrawn_at=gone, used_by=used[0], used_near=used[1], confirmed_at=sure)
 
 
 class Registrations:
@@ -127,31 +150,15 @@ class Registrations:
         rows = self._sql.execute(query, [revision, stamp(now - REMEMBERED)]).fetchall()
         return self._read(rows), rows[-1]["revision"] if rows else revision
 
-    def as_of(self, kept: Kept) -> list[ApprovedPost]:
-        """As they stood when a post was judged: made before, not yet used by a later post, not yet
-        withdrawn, confirmed only if that was before. What makes a verdict recomputable.
-        """
-        version = getattr(kept.post, "version", 1)
-        row = self._sql.execute(
-            "SELECT rowid FROM posts WHERE account = ? AND id = ? AND version = ?", [kept.post.account, kept.post.id, version]
-        ).fetchone()
-        rows = self._sql.execute(
-            "SELECT *, (SELECT min(p.rowid) FROM posts p WHERE p.account = a.account AND json_extract(p.post, '$.root_id') = a.used_by"
-            " AND json_extract(p.verdict, '$.match.approved') = a.id) AS user"  # whichever of its versions was judged first
-            " FROM approved a WHERE created_at <= ? AND not_after >= ? AND redacted_at IS NULL",
-            [stamp(kept.seen_at), stamp(kept.seen_at - REMEMBERED)],
-        ).fetchall()
-        out = []
-        for r in rows:
-            if not (read := self._read([r])):
-                continue
-            one = read[0]
-            before = r["user"] < row[0] if r["user"] else bool(one.used_at and one.used_at < kept.seen_at)
-            gone = one.withdrawn_at if one.withdrawn_at and one.withdrawn_at <= kept.seen_at else None
-            sure = one.confirmed_at if one.confirmed_at and one.confirmed_at <= kept.seen_at else None
-            used = (one.used_by, one.used_near) if before else ("", False)
-            out.append(replace(one, withdrawn_at=gone, used_by=used[0], used_near=used[1], confirmed_at=sure))
-        return out
+    def past(self, since: datetime, until: datetime) -> list[Past]:
+        """Everything that posts judged in this time may have been compared with."""
+        user = (  # whichever of its versions was judged first; without the + a column's affinity keeps the index from being used
+            "SELECT min(p.rowid) FROM posts p WHERE p.account = a.account AND json_extract(p.post, '$.root_id') = +a.used_by"
+            " AND json_extract(p.verdict, '$.match.approved') = a.id"
+        )
+        query = f"SELECT *, CASE WHEN used_by != '' THEN ({user}) END AS user FROM approved a WHERE created_at <= ? AND not_after >= ? AND redacted_at IS NULL ORDER BY id"  # noqa: S608 - ours
+        rows = self._sql.execute(query, [stamp(until), stamp(since - REMEMBERED)])
+        return [Past(one, row["user"] or 0) for row in rows for one in self._read([row])]
 
     def consume(self, number: int, root_id: str, when: datetime, *, near: bool = False) -> None:
         """One approval, one post, even if that is only `near`."""

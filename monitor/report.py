@@ -21,6 +21,7 @@ from monitor import chain, desk, holds, private, record, redaction, safe, signin
 from monitor.holds import Hold
 from monitor.incidents import durations
 from monitor.model import Exact, Incident, Near, Page, Post, Redacted
+from monitor.recomputing import Recomputing
 from monitor.store import Kept, Store
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d1c1d}
@@ -31,6 +32,7 @@ _POLICY = (
     f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
     "base-uri 'none'; form-action 'none'"
 )
+ACT = ("at", "actor", "action", "subject", "detail")  # of a row of the audit chain, in the order of its hash
 CONTENTS, SIGNATURE = "contents.json", "contents.sig"
 
 
@@ -46,6 +48,16 @@ class Dossier:
     hold: Hold | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """The audit chain as JSON lines, how many, the hash of the last, and the first row that does not hold, or None."""
+
+    lines: bytes
+    acts: int
+    head: str
+    broken: int | None
+
+
 def gather(store: Store, number: int) -> Dossier:
     """Raises DeskError when there is no such incident."""
     incident = store.incident(number)
@@ -58,18 +70,18 @@ def gather(store: Store, number: int) -> Dossier:
         posts,
         store.pages.of(number),
         [dict(r) for r in rows],
-        [desk.recomputed(store, k) for k in posts],
+        Recomputing(store, posts).in_words(posts),
         holds.every(store).get(number),
     )
 
 
 def export(store: Store, number: int, folder: Path, now: datetime, secret: bytes) -> tuple[Path, Path]:
-    """Write INC-<number>.html and INC-<number>.zip; returns both. `secret` is the installation's. Raises DeskError and OSError."""
+    """Write INC-<number>.html and INC-<number>.zip; returns both. All of the audit chain is verified. `secret` is the installation's. Raises DeskError and OSError."""
     dossier = gather(store, number)
-    chain = _chain(store, dossier)
-    files = _files(store, dossier, chain, now)
+    acts = _chain(store, dossier)
+    files = _files(store, dossier, acts, now)
     files["SHA256SUMS"] = _sums(files)
-    contents = _contents(dossier, chain, files, now, signing.public(secret))
+    contents = _contents(dossier, acts, files, now, signing.public(secret))
     files |= {CONTENTS: contents, SIGNATURE: signing.sign(secret, contents)}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as out:
@@ -78,10 +90,12 @@ def export(store: Store, number: int, folder: Path, now: datetime, secret: bytes
     readable, archive = folder / f"INC-{number}.html", folder / f"INC-{number}.zip"
     private.write(readable, files["report.html"])
     private.write(archive, packed.getvalue())
+    if acts.broken is not None:
+        raise desk.DeskError(f"{archive} is written, but the audit chain is broken at row {acts.broken}: somebody changed the database")
     return readable, archive
 
 
-def _files(store: Store, dossier: Dossier, chain: list[dict[str, Any]], now: datetime) -> dict[str, bytes]:
+def _files(store: Store, dossier: Dossier, acts: _Chain, now: datetime) -> dict[str, bytes]:
     """What an export holds, by name; each evidence and each rulebook under its hash."""
     files: dict[str, bytes] = {
         "report.html": html(dossier, now).encode(),
@@ -90,7 +104,7 @@ def _files(store: Store, dossier: Dossier, chain: list[dict[str, Any]], now: dat
         ),
         "posts.json": _json([_post(store, k, s) for k, s in zip(dossier.posts, dossier.same, strict=True)]),
         "pages.json": _json([{name: getattr(p, name) for name in p.__slots__} for p in dossier.pages]),
-        "audit.jsonl": "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in chain).encode(),
+        "audit.jsonl": acts.lines,
     }
     for digest in sorted({k.evidence for k in dossier.posts if k.evidence}):
         if (body := store.evidence(digest)) is not None:
@@ -106,7 +120,7 @@ def _sums(files: dict[str, bytes]) -> bytes:
     return "".join(f"{hashlib.sha256(body).hexdigest()}  {name}\n" for name, body in sorted(files.items())).encode()
 
 
-def _contents(dossier: Dossier, chain: list[dict[str, Any]], files: dict[str, bytes], now: datetime, public: bytes) -> bytes:
+def _contents(dossier: Dossier, acts: _Chain, files: dict[str, bytes], now: datetime, public: bytes) -> bytes:
     """What is signed: every file with its size and hash, how many posts and acts there are, and where the chain ends."""
     listed = [{"name": n, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()} for n, body in sorted(files.items())]
     return _json(
@@ -115,8 +129,9 @@ def _contents(dossier: Dossier, chain: list[dict[str, Any]], files: dict[str, by
             "incident": dossier.incident.id,
             "written_at": record.stamp(now),
             "posts": len(dossier.posts),
-            "acts": len(chain),
-            "chain_head": chain[-1]["hash"] if chain else "",
+            "acts": acts.acts,
+            "chain_head": acts.head,
+            "chain_broken_at": acts.broken,
             "public_key": public.hex(),
             "key": signing.fingerprint(public),
             "files": listed,
@@ -124,7 +139,7 @@ def _contents(dossier: Dossier, chain: list[dict[str, Any]], files: dict[str, by
     )
 
 
-def _chain(store: Store, dossier: Dossier) -> list[dict[str, Any]]:
+def _chain(store: Store, dossier: Dossier) -> _Chain:
     """The whole chain: what concerns this incident, its posts and the registrations they matched in full, of the rest the links."""
     ours = {f"INC-{dossier.incident.id}"} | {f"{k.post.account}/{k.post.id}" for k in dossier.posts}
     ours |= {f"#{k.verdict.match.approved}" for k in dossier.posts if isinstance(k.verdict.match, Exact | Near)}
@@ -132,14 +147,23 @@ def _chain(store: Store, dossier: Dossier) -> list[dict[str, Any]]:
     bare |= {k.evidence[: redaction.SHORT] for k in dossier.posts if k.evidence}
     versions = {(f"{k.post.account}/{k.post.id}", getattr(k.post, "version", 1)) for k in dossier.posts}
 
-    def whole(row: Any) -> bool:
-        if row["action"] == chain.FORGOTTEN:  # it excuses what other rows lack
+    def whole(action: str, subject: str, detail: str) -> bool:
+        if action == chain.FORGOTTEN:  # it excuses what other rows lack
             return True
-        other = row["action"] == "post judged" and (row["subject"], json.loads(row["detail"])["version"]) not in versions
-        return (row["subject"] in ours and not other) or not bare.isdisjoint(redaction.removed(row["action"], row["detail"]))
+        mine = subject in ours and not (action == "post judged" and (subject, json.loads(detail)["version"]) not in versions)
+        return mine or not bare.isdisjoint(redaction.removed(action, detail))
 
-    rows = store.sql.execute("SELECT * FROM audit ORDER BY id")
-    return [dict(r) if whole(r) else {"id": r["id"], "previous": r["previous"], "hash": r["hash"]} for r in rows]
+    encode, lines, walk = json.JSONEncoder(ensure_ascii=False).encode, list[str](), chain.Walk()
+    while rows := walk.next(store.sql):
+        for row in rows:
+            number, previous, linked, _, _, action, subject, detail = row
+            if whole(action, subject, detail):
+                lines.append(encode(dict(zip(("id", "previous", "hash", *ACT), row, strict=True))))
+            elif previous.isalnum() and linked.isalnum():  # as they should be; there are half a million of them
+                lines.append(f'{{"id": {number}, "previous": "{previous}", "hash": "{linked}"}}')
+            else:
+                lines.append(encode({"id": number, "previous": previous, "hash": linked}))
+    return _Chain("".join(f"{line}\n" for line in lines).encode(), len(lines), walk.mark.hash, walk.broken())
 
 
 def _json(value: object) -> bytes:

@@ -16,12 +16,11 @@ from typing import Any
 
 from monitor import record, redaction, signing
 from monitor.chain import Excuses
-from monitor.report import CONTENTS, SIGNATURE
+from monitor.report import ACT, CONTENTS, SIGNATURE
 
 MOST_BYTES = 1 << 30  # unpacked
 MOST_FILES = 20_000
 LEAST_ANCHOR = 32  # hexadecimal digits: 128 bits, as messages carry them
-_ACT = ("at", "actor", "action", "subject", "detail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +125,8 @@ def _broken_chain(rows: list[dict[str, Any]], contents: dict[str, Any]) -> Itera
         if row["previous"] != previous:
             yield f"audit.jsonl: line {number} does not follow the one before"
             return
-        if any(name in row for name in _ACT):
-            fits = row["hash"] == (fitting := record.link(previous, [row[c] for c in _ACT]))
+        if any(name in row for name in ACT):
+            fits = row["hash"] == (fitting := record.link(previous, [row[c] for c in ACT]))
             if not (fits or excuses.waits(row["id"], row["hash"], fitting, row["detail"])):
                 yield f"audit.jsonl: line {number} was changed"
                 return

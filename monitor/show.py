@@ -12,6 +12,7 @@ import click
 from monitor import desk, holds, record, safe
 from monitor.holds import Hold
 from monitor.model import ApprovedPost, Incident, Post, ProfileChange, Redacted
+from monitor.recomputing import Recomputing
 from monitor.store import Kept, Store
 
 Row = Sequence[object]
@@ -152,7 +153,7 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
     """Everything about one incident: for the auditor who asks a year later."""
     posts, pages = store.posts("incident = ?", (one.id,)), store.pages.of(one.id)
     acts = store.sql.execute("SELECT at, actor, action, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{one.id}"]).fetchall()
-    same = [desk.recomputed(store, k) for k in posts]
+    same = Recomputing(store, posts).in_words(posts)
     held = holds.every(store).get(one.id)
     if as_json:
         data = record.incident_row(one) | {"id": one.id, "hold": held.row() if held else None}
@@ -182,10 +183,11 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
 
 def judged(store: Store, posts: Sequence[Kept], *, as_json: bool) -> None:
     """What was decided of posts, why, and whether the same is decided again today."""
+    again = Recomputing(store, posts).in_words(posts)
     found = [
         record.judge_line(k.post.id, k.verdict)
-        | {"seen": when(k.seen_at), "evidence": k.evidence, "incident": k.incident, "recomputed": desk.recomputed(store, k)}
-        for k in posts
+        | {"seen": when(k.seen_at), "evidence": k.evidence, "incident": k.incident, "recomputed": said}
+        for k, said in zip(posts, again, strict=True)
     ]
     if as_json:
         click.echo(safe.for_json(found, indent=1))

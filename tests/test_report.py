@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -17,11 +18,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from monitor import install_key, private, record, report, signing
+from monitor import desk, install_key, private, record, report, signing
 from monitor.cli import main
 from monitor.desk import DeskError
 from monitor.lock import locked
 from monitor.model import Human
+from monitor.recomputing import Recomputing
+from monitor.report import CONTENTS, SIGNATURE
 from monitor.report_check import verify
 from monitor.store import Store
 from tests import older
@@ -421,3 +424,59 @@ async def test_an_incident_that_is_not_there_is_said(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         with pytest.raises(DeskError, match="there is no INC-9"):
             report.export(w.service.store, 9, tmp_path, w.clock(), SECRET)
+
+
+async def test_verdicts_come_out_the_same_in_whatever_order_they_are_computed_again(tmp_path: Path) -> None:
+    """What the posts of an incident share is read once, and the queue goes from one post to the next."""
+    async with world(tmp_path) as w:
+        for number in range(8):
+            w.register(f"Listing number {number} opens today.")
+            await w.run(2)
+            w.x.post("acme", f"Listing number {number} opens today.")
+            w.x.post("acme", f"Listing number {number} opens today, claim at https://acme-share.xyz")
+            await w.run(2)
+            taken_back = w.register(f"Our new custody service {number} starts on Monday.")
+            w.x.post("acme", f"Our new custody servise {number} starts on Monday.") if number % 2 else None
+            await w.run(2)
+            desk.withdraw(w.service.store, taken_back, "comms", w.clock()) if number % 2 == 0 else None
+            w.x.post("acme", f"Our new custody service {number} starts on Monday.")
+            w.clock.move(-60 if number == 5 else 20 * 86_400 if number in (3, 6) else 1)
+            await w.run(4)
+        posts = w.service.store.posts("baseline = 0", (), -1)
+        assert {type(k.verdict.match).__name__ for k in posts} == {"Exact", "Near", "NoMatch"}
+        dice = random.Random(2026)
+        for _ in range(8):
+            dice.shuffle(posts)
+            again = Recomputing(w.service.store, posts)
+            assert [again.verdict(k) for k in posts] == [k.verdict for k in posts]
+            assert again.in_words(posts) == ["the same"] * len(posts)
+
+
+async def test_how_a_registration_was_used_is_found_by_an_index(tmp_path: Path) -> None:
+    """Five years of posts would be read for every registration otherwise."""
+    async with world(tmp_path) as w:
+        asked: list[str] = []
+        w.service.store.sql.set_trace_callback(asked.append)
+        w.service.store.registrations.past(w.clock(), w.clock())
+        w.service.store.sql.set_trace_callback(None)
+        (query,) = asked
+        plan = [row[3] for row in w.service.store.sql.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert "SEARCH p USING INDEX posts_edited (account=? AND <expr>=?)" in plan
+
+
+async def test_members_of_an_export_are_compressed(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await story(w)
+        _, archive = report.export(w.service.store, 1, tmp_path, w.clock(), SECRET)
+        with zipfile.ZipFile(archive) as box:
+            members = [i for i in box.infolist() if i.filename != SIGNATURE]
+        assert all(i.compress_type == zipfile.ZIP_DEFLATED and i.compress_size < i.file_size for i in members)
+
+
+async def test_an_export_of_a_changed_database_is_written_and_says_so(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await story(w)
+        w.service.store.sql.execute("UPDATE audit SET actor = 'bob' WHERE id = 3")
+        with pytest.raises(desk.DeskError, match="the audit chain is broken at row 3"):
+            report.export(w.service.store, 1, tmp_path, w.clock(), SECRET)
+        assert json.loads(opened(tmp_path / "INC-1.zip")[CONTENTS])["chain_broken_at"] == 3
