@@ -23,7 +23,7 @@ from monitor.database import UnsuitableDatabaseError
 from monitor.lock import locked
 from monitor.service import Service, utc_now
 from monitor.unwritten import tell_refused, tell_stuck, wait_until_writable
-from monitor.wiring import opened, pruning
+from monitor.wiring import opened, pruning, verifying
 
 log = logging.getLogger("monitor.service")
 
@@ -44,6 +44,7 @@ SLACK_SECONDS = 60
 DRILL_SECONDS = 60
 METRICS_SECONDS = 60
 PRUNE_SECONDS = 60
+CHAIN_SECONDS = 1
 PULSE_SECONDS = 0.5
 REMEMBER_SECONDS = 60
 EARLY = timedelta(seconds=1)
@@ -231,6 +232,7 @@ def schedule(scheduler: Any, service: Service) -> None:
         Repacking(service.store).look: JOURNAL_SECONDS,
         service.drill_if_due: DRILL_SECONDS,
         pruning(service).tick: PRUNE_SECONDS,
+        verifying(service).look: CHAIN_SECONDS,
     }
     file = service.config.file
     every |= {service.look_at_slack: SLACK_SECONDS} if service.front else {}

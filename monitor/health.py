@@ -251,6 +251,7 @@ class Vitals:
     stream_seconds: float = 0  # for how long
     missed_by_stream: int = 0  # posts of the last hour
     rules: str = ""  # why the configuration and rules in the files are not those in force
+    chain: str = ""  # why the audit chain does not hold
     nobody_on_call_seconds: float = 0  # for how long the schedule has named nobody whom the channel knows
     step: float = 0  # by how much the clock was set a short while ago; forward also when the machine slept
     well: Mapping[str, datetime] = field(
@@ -285,6 +286,7 @@ OVER = {
     "blind:engine": "Known posts are judged rightly again",
     "blind:drill": "A drill was acknowledged",
     "blind:backup": "There is a good backup again",
+    "blind:chain": "The whole audit chain holds again",
     "blind:targets": "Everybody whom a page is to wake can be reached again",
     "blind:clock": "The clocks agree again",
     "blind:step": "The clock has not been set for ten minutes",
@@ -359,12 +361,21 @@ def symptoms(v: Vitals) -> tuple[Symptom, ...]:
         )
     for route, seconds in v.routes:
         say(f"route-{route}", f"{route} takes no pages", f"a page has waited for {seconds:.0f} s; other routes carry it meanwhile")
-    if v.backup:
-        reason = f"{v.backup}: should the disk fail, registrations and incidents since then are lost. `systemctl status hijack-monitor-backup` says why"
-        say("backup", "The last backup is old", reason)
+    _say_of_records(v, say)
     _say_of_reading(v, say)
     _say_of_people(v, say)
     return tuple(found)
+
+
+def _say_of_records(v: Vitals, say: Callable[..., None]) -> None:
+    if v.chain:
+        reason = (
+            f"{v.chain}. Keep the database and its backups as they are, and compare anchors in pages of that time: docs/security-model.md"
+        )
+        say("chain", "The audit chain is broken", reason, worse=True)
+    if v.backup:
+        reason = f"{v.backup}: should the disk fail, registrations and incidents since then are lost. `systemctl status hijack-monitor-backup` says why"
+        say("backup", "The last backup is old", reason)
 
 
 def _say_of_people(v: Vitals, say: Callable[..., None]) -> None:

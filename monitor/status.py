@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from monitor import backup, drill, lock, observed, oncall, reads, record, reloading, safe, show, spending
+from monitor import backup, drill, lock, observed, oncall, reads, record, reloading, safe, show, spending, verifying
 from monitor import standing as collecting
 from monitor.config import Config
 from monitor.health import Reading, blind, limit
@@ -97,12 +97,14 @@ def standing(store: Store, config: Config, now: datetime, lists: Iterable[str] =
     wrong += (
         [f"{unsaid} registration(s) not announced for a minute: Slack does not take them, or the daemon does not run"] if unsaid else []
     )
-    broken = store.broken_audit()
-    wrong += [f"the audit chain is broken at row {broken}: somebody changed the database"] if broken else []
+    broken = verifying.since_then(store)
+    wrong += [broken] if broken else []
     bill = spending.bill(observed.days(store), config.prices, now)
     daemon, well = _daemon(store, now, runs=runs)
     notes = [f"INC-{i.id} is {i.state.value}: {i.headline}: {i.name}" for i in silences]
     notes += [f"these changes of the configuration wait for a restart: {', '.join(reload.waiting)}"] if reload.waiting else []
+    whole = verifying.verified(store).at
+    notes += [f"all of the audit chain was last verified at {when(whole)} UTC; what was added since, now"] if whole else []
     duty = oncall.said(store) if config.file.oncall else ()
     notes += [*_how(reading_now), *duty, *_money(bill, config, reading_now), *_oddities(store)]
     return Standing(daemon, runs, lines, _reads(states, now), [*([] if well else [daemon]), *wrong], notes, dataclasses.asdict(bill))

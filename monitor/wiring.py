@@ -38,6 +38,7 @@ from monitor.service import Service, utc_now
 from monitor.sources import interface as incoming
 from monitor.sources.interface import Source
 from monitor.store import OF_THE_DAEMON, Store
+from monitor.verifying import Verifying
 from monitor.vision import installed as reads_pictures
 
 log = logging.getLogger("monitor.wiring")
@@ -113,6 +114,13 @@ def pruning(made: Service) -> Pruning:
     days = lambda: Days(**made.config.file.retention.model_dump())  # noqa: E731 - one line says it
     clock = lambda: distrusted(made.observed.skew, made.observed.since_dated(), made.steps.lately())  # noqa: E731 - so does this
     return Pruning(made.store, days, made.clock, clock, lambda: made.judge.digest, made.emergency.cannot_write)
+
+
+def verifying(made: Service) -> Verifying:
+    """What verifies the audit chain, and says how it is."""
+    found = Verifying(made.store, made.clock, made.emergency.cannot_write)
+    made.check.parts["the audit chain"] = found.vitals
+    return found
 
 
 def _with_key(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:

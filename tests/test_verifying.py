@@ -1,0 +1,108 @@
+"""The audit chain is verified: all of it by the daemon, a little at a time, and what came since by `status`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from monitor import chain, record, status, verifying, wiring
+from tests.conftest import World, world
+
+
+def acts(w: World, count: int) -> None:
+    with w.service.store.transaction():
+        for number in range(count):
+            w.service.store.audit(w.clock(), "alice", "tried", f"thing {number}")
+
+
+def verify(w: World) -> None:
+    """As the schedule does, until all of it is done."""
+    looking = wiring.verifying(w.service)
+    for _ in range(1_000):
+        looking.look()
+        if looking._walk is None:
+            return
+    raise AssertionError("it comes to no end")
+
+
+def wrong(w: World) -> str:
+    return "; ".join(status.standing(w.service.store, w.service.config, w.clock()).wrong)
+
+
+def rewrite(w: World, number: int, actor: str) -> None:
+    """Change an act, and make the chain hold again from there on."""
+    sql, previous = w.service.store.sql, ""
+    sql.execute("UPDATE audit SET actor = ? WHERE id = ?", [actor, number])
+    for row in sql.execute("SELECT * FROM audit ORDER BY id").fetchall():
+        linked = record.link(previous, [row[c] for c in ("at", "actor", "action", "subject", "detail")])
+        sql.execute("UPDATE audit SET previous = ?, hash = ? WHERE id = ?", [previous, linked, row["id"]])
+        previous = linked
+
+
+async def test_the_daemon_finds_what_was_changed_and_pages_until_it_holds_again(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        acts(w, 3 * chain.BLOCK)
+        verify(w)
+        await w.run(6)
+        assert not w.slack.roots()
+        assert wrong(w) == ""
+        w.service.store.sql.execute("UPDATE audit SET actor = 'bob' WHERE id = 700")
+        assert wrong(w) == "", "`status` looks only behind what was verified"
+        w.clock.move(86_400)
+        verify(w)
+        await w.run(6)
+        (page,) = [p for p in w.slack.waking() if "audit chain" in p.words()]
+        assert "broken at row 700" in page.words()
+        assert "broken at row 700" in wrong(w), "and remembers it"
+        w.service.store.sql.execute("UPDATE audit SET actor = 'alice' WHERE id = 700")
+        w.clock.move(86_400)
+        verify(w)
+        await w.run(6)
+        assert "broken" not in wrong(w)
+
+
+async def test_what_came_since_is_verified_by_status_and_the_row_it_begins_at(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        acts(w, 20)
+        verify(w)
+        mark = verifying.verified(w.service.store).mark
+        acts(w, 20)
+        assert wrong(w) == ""
+        w.service.store.sql.execute("UPDATE audit SET actor = 'bob' WHERE id = ?", [mark.id + 3])
+        assert f"broken at row {mark.id + 3}" in wrong(w)
+        w.service.store.sql.execute("DELETE FROM audit WHERE id >= ?", [mark.id])
+        assert f"broken at row {mark.id}" in wrong(w), "it was cut off"
+
+
+@pytest.mark.parametrize("moved", [0, -5, 5, 1_000])
+async def test_a_mark_that_somebody_moved_hides_nothing_from_the_daemon(tmp_path: Path, moved: int) -> None:
+    async with world(tmp_path) as w:
+        acts(w, 20)
+        verify(w)
+        acts(w, 20)
+        mark = verifying.verified(w.service.store).mark
+        w.service.store.sql.execute("UPDATE audit SET actor = 'bob' WHERE id = 9")
+        row = w.service.store.sql.execute("SELECT hash FROM audit WHERE id = ?", [mark.id + moved]).fetchone()
+        said = {"id": mark.id + moved if moved else 0, "hash": row[0] if row and moved else "", "at": record.stamp(w.clock()), "why": ""}
+        w.service.store.keep("audit verified", json.dumps(said))
+        w.clock.move(86_400)
+        verify(w)
+        assert "broken at row 9:" in wrong(w)
+
+
+async def test_a_chain_made_anew_or_cut_off_under_a_running_daemon_is_found(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        acts(w, 20)
+        looking = wiring.verifying(w.service)
+        looking.look()
+        assert looking._walk is None
+        rewrite(w, 9, "bob")
+        head = chain.Mark(*w.service.store.sql.execute("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1").fetchone())
+        w.service.store.keep("audit verified", json.dumps({"id": head.id, "hash": head.hash, "at": record.stamp(w.clock()), "why": ""}))
+        assert w.service.store.broken_audit() is None, "nothing in the file contradicts it"
+        w.clock.move(86_400)
+        looking.look()
+        assert "the audit chain is broken" in str(looking.vitals(w.clock())["chain"])
+        assert "the audit chain is broken" in wrong(w)
