@@ -175,7 +175,8 @@ def connect(path: Path, patience: int = PATIENT) -> Connection:
     Raises UnsuitableDatabaseError, before anything is written: also for an older one, see `bring_up_to_date`.
 
     WAL lets the command line read and write beside the daemon; synchronous FULL keeps the last
-    commit through a power cut (WAL with NORMAL does not: https://sqlite.org/pragma.html).
+    commit through a power cut (WAL with NORMAL does not: https://sqlite.org/pragma.html). With secure_delete what is removed is
+    overwritten, which makes a delete half as slow again and an update no slower.
     """
     _refuse_all_but_ours(path, look(path, patience))
     private.folder(path.parent)
@@ -207,7 +208,7 @@ def _opened(path: Path, patience: int) -> Connection:
     connection = sqlite3.connect(path, timeout=patience / 1000, isolation_level=None, factory=Connection)
     connection.row_factory = sqlite3.Row
     connection.text_factory = _text
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={patience}"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", f"busy_timeout={patience}"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 

@@ -7,12 +7,13 @@ where an act's own words quote the post, they are taken out, and a later act nam
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor import answers, backup, chain, holds, packing, record, redaction
+from monitor import answers, backup, chain, holds, numbering, packing, record, redaction
 from monitor.desk import DeskError
 from monitor.model import Post, ProfileChange, Redacted, Unreadable
 from monitor.quotations import SHORTEST, Quotations, without_quotes
@@ -20,7 +21,10 @@ from monitor.quotations import holds as answer_holds
 from monitor.record import Row, stamp
 from monitor.store import Store
 
+log = logging.getLogger("monitor.forget")
+
 WHY = "forgotten on request"
+_NAMES, _OWED = ("account", "id", "at", "who", "reason"), "to forget again"  # columns; under which it is kept
 _COLUMNS = {  # of text that may quote a post; what is not named here holds ids, times and words of ours alone
     "incidents": ("headline", "reason", "hosts", "skeletons", "cause"),
     "pages": ("reason", "last_error"),
@@ -126,10 +130,44 @@ def repeat(store: Store, forgotten: Iterable[dict[str, str]], now: datetime) -> 
     known, count = {(one["account"], one["id"]) for one in listed(store.sql)}, 0
     with store.transaction():
         for one in forgotten:
-            if (one["account"], one["id"]) not in known and _versions(store.sql, one["id"]):
+            place = one["account"], one["id"]
+            if place not in known and store.has(*place):
                 _redact(store, find(store, one["id"], now), one["id"], one["who"], one["reason"], now)
                 count += 1
+            values = [*place, one["at"], one["who"], one["reason"]]  # for the next restore, which may be of a copy that has it
+            store.sql.execute("INSERT OR IGNORE INTO forgotten VALUES(?, ?, ?, ?, ?)", values)
     return count
+
+
+def carry(present: sqlite3.Connection, copy: sqlite3.Connection) -> None:
+    """What was forgotten in the present database is owed by an older copy that takes its place; `settle` does it. Raises sqlite3.Error."""
+    there = present.execute("SELECT 1 FROM sqlite_master WHERE name = 'forgotten'").fetchone()
+    rows = present.execute("SELECT account, id, at, who, reason FROM forgotten ORDER BY at, account, id").fetchall() if there else []
+    owed = _owed(numbering.kept(present, _OWED)) + [dict(zip(_NAMES, row, strict=True)) for row in rows]
+    if owed:
+        numbering.keep(copy, _OWED, json.dumps(owed))
+
+
+def settle(store: Store, now: datetime) -> int:
+    """At the start: forget what is owed, before anything else is done with it; how many posts. Never raises for what can be tried again
+    at the next start.
+    """
+    owed = _owed(store.kept(_OWED))
+    if not owed:
+        return 0
+    try:
+        count = repeat(store, owed, now)
+        wipe(store.sql)
+        store.keep(_OWED, "")
+    except (sqlite3.Error, DeskError):
+        log.exception("%d post(s) that were forgotten before the restore are not all forgotten again", len(owed))
+        return 0
+    log.warning("%d post(s) that were forgotten before the restore are forgotten again", count)
+    return count
+
+
+def _owed(text: str) -> list[dict[str, str]]:
+    return record.remembered(text, lambda found: [{name: str(one[name]) for name in _NAMES} for one in found], [])
 
 
 def wipe(sql: sqlite3.Connection) -> None:

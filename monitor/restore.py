@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from monitor import after_restore, chain, copies, database, install_key, lock, numbering, private, record, signing
+from monitor import after_restore, chain, copies, database, forget, install_key, lock, numbering, private, record, signing
 from monitor.after_restore import Mark
 from monitor.config import Config, ConfigError
 from monitor.connection import is_busy
@@ -227,8 +227,9 @@ def _mark(made: Path, found: Plan, who: str, now: datetime, present: sqlite3.Con
 
 
 def _carry_over(present: sqlite3.Connection, copy: sqlite3.Connection) -> None:
-    """What must not be undone by going back: numbers that were used. Raises sqlite3.Error."""
+    """What must not be undone by going back: numbers that were used, posts that were forgotten. Raises sqlite3.Error."""
     numbering.used_up_to(copy, numbering.last_incident(present))
+    forget.carry(present, copy)
 
 
 def _aside(path: Path, now: datetime) -> Path:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import desk, forget, holds, report
+from monitor import backup, desk, forget, holds, report, restore
 from monitor.cli import main
 from monitor.desk import DeskError
 from monitor.model import Human, Redacted
@@ -206,6 +206,22 @@ async def test_a_restored_copy_forgets_again(tmp_path: Path) -> None:
             assert restored.broken_audit() is None
             assert forget.listed(restored.sql)[0]["reason"] == ASKED
             assert forget.repeat(restored, forgotten, w.clock()) == 0
+
+
+async def test_a_restore_makes_an_older_copy_owe_it_until_the_next_start(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        identifier = await hijack(w)
+        backup.make(w.config, str(tmp_path / "b.db"), None, "carla", w.clock())
+        forget.forget(w.service.store, identifier, "counsel", ASKED, w.clock())
+        forget.wipe(w.service.store.sql)
+    restore.put(w.config, restore.plan(w.config, tmp_path / "b.db"), "carla", w.clock())
+    for times in (1, 0):
+        with closing(Store(w.config.database)) as store:
+            assert gone(store) is (times == 0)
+            assert forget.settle(store, w.clock()) == times
+            assert gone(store)
+            assert in_bytes(w.config.database) == [], "what lies beside it had forgotten already"
+            assert store.broken_audit() is None
 
 
 async def test_an_answer_that_a_held_incident_needs_keeps_the_others_in_it(tmp_path: Path) -> None:
