@@ -15,6 +15,7 @@ log = logging.getLogger("monitor.checkpoints")
 
 QUIET = timedelta(seconds=10)  # without a write of anybody
 EVERY = timedelta(seconds=60)
+PAGES = 1_000  # of the journal, after which SQLite does it by itself
 _PATIENCE = 1.0  # seconds for readers, when the daemon ends
 
 
@@ -47,6 +48,15 @@ class Checkpoints:
         except OSError:
             return None
         return found.st_size, found.st_mtime_ns
+
+
+def move(database: Path) -> None:
+    """What stands in the journal now, in a thread: whoever writes meanwhile goes on. Never raises."""
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=_PATIENCE)) as sql:
+            sql.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    except sqlite3.Error as error:
+        log.info("the journal of the database was not moved into it: %s", error)
 
 
 def fold(database: Path) -> None:

@@ -6,6 +6,7 @@ still to go, and never over what it has left behind. What an incident needs, or 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 import time
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from monitor import incidents, record, redaction
+from monitor import checkpoints, incidents, record, redaction
 from monitor.pages import UNFINISHED
 from monitor.record import Row, stamp
 from monitor.retention import REMEMBERED, Days, Plan, plan
@@ -26,6 +27,7 @@ log = logging.getLogger("monitor.pruning")
 
 EVERY = timedelta(hours=1)  # when nothing was left to do
 PATIENCE = timedelta(minutes=10)  # with pages that are due
+_CHECKPOINT = 8  # slices: after so many their journal is moved into the database, beside the loop
 SECONDS = 0.02  # of work in a transaction; its commit takes a part of a slice as well
 _ROWS = 100
 OLD = "older than {} days"
@@ -67,18 +69,33 @@ class Pruning:
             log.log(logging.WARNING if why else logging.INFO, "%s", f"nothing is pruned: {why}" if why else "the clock is trusted again")
         if why:
             return False
-        days, piece = self._days(), Slice()
+        days, piece, steps = self._days(), Slice(), 0
         for duty in (self._gone, self._posts, self._answers, self._own, self._others, self._registrations, self._rulebooks, self._clicks):
             while True:
                 if self._is_page_due():
                     return False
                 self._until = time.monotonic() + SECONDS
-                more = duty(plan(days, self._clock()), days)
+                with self._unhurried():
+                    more = duty(plan(days, self._clock()), days)
+                steps += 1
+                if steps % _CHECKPOINT == 0 or not more:
+                    await asyncio.to_thread(checkpoints.move, self._store.path)
                 await piece.give_back()
                 if not more:
                     break
         self._done_at = now
         return True
+
+    @contextmanager
+    def _unhurried(self) -> Iterator[None]:
+        """The loop waits for no disk: what is removed reaches it with whatever is written down next, or it is removed once more."""
+        self._store.sql.execute("PRAGMA synchronous=NORMAL")
+        self._store.sql.execute("PRAGMA wal_autocheckpoint=0")
+        try:
+            yield
+        finally:
+            self._store.sql.execute(f"PRAGMA wal_autocheckpoint={checkpoints.PAGES}")
+            self._store.sql.execute("PRAGMA synchronous=FULL")
 
     def _is_page_due(self) -> bool:
         """One that was just written: what a channel does not take for long holds up nothing else."""
@@ -123,7 +140,7 @@ class Pruning:
         if at.gone is None:
             return False
         where = "deleted_at IS NOT NULL AND redacted_at IS NULL AND incident IS NULL AND deleted_at < ?"
-        rows = self._rows(f"SELECT {redaction.POST} FROM posts WHERE {where} ORDER BY deleted_at", stamp(at.gone))  # noqa: S608 - ours
+        rows = self._rows(f"SELECT {redaction.POST} FROM posts INDEXED BY posts_gone WHERE {where} ORDER BY deleted_at", stamp(at.gone))  # noqa: S608 - ours
         why, gone, answers = f"deleted on the platform more than {days.gone_days} days ago", list[Row](), list[str]()
         with self._taking(rows) as some:
             for row in some:

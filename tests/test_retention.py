@@ -333,6 +333,7 @@ async def test_nothing_is_searched_for_row_by_row(tmp_path: Path) -> None:
             for row in w.service.store.sql.execute(f"EXPLAIN QUERY PLAN {statement}"):
                 step = row["detail"].split()
                 assert not (step[0] == "SCAN" and step[1] in GROWING and "INDEX" not in step), (row["detail"], statement)
+                assert "posts_incident (incident=?)" not in row["detail"] or "incident = " in statement, "most posts are in none"
 
 
 async def test_it_rests_when_nothing_is_left_and_goes_on_where_it_was(tmp_path: Path) -> None:
