@@ -26,6 +26,7 @@ log = logging.getLogger("monitor.after_restore")
 
 LOOKED_FOR = timedelta(seconds=60)  # before a page that was due may go to another route
 LISTED = 20  # incidents in a message
+SETTLED = timedelta(seconds=30)  # then history shows what was sent before
 _MARK, _PENDING = "restored", "taking over"  # under which they are kept
 
 
@@ -150,6 +151,8 @@ class AfterRestore:
             return _NOT_YET.format(error) if first else ""
         with self._store.transaction():
             said = self._learn(pending, found)
+            if whole and abs(self._clock() - pending.until) > SETTLED:
+                self._store.pages.never_sent(tuple(self.channels), pending.until)
             self._store.keep(_PENDING, "")
         return said + ("" if whole else f" Not everything back to {asked:%Y-%m-%d %H:%M} UTC could be looked through.")
 

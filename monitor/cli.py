@@ -158,7 +158,7 @@ def restore(config: Config, file: str, yes: bool, who: str | None) -> None:  # n
         if yes
         else ("Nothing was changed: with --yes it takes the place of the database.",)
     )
-    for line in said:
+    for line in filter(None, said):
         click.echo(safe.clean(line, 2_000))
 
 

@@ -182,6 +182,15 @@ class Pages:
             [receipt, stamp(at), key, route],
         )
 
+    def never_sent(self, routes: tuple[str, ...], before: datetime) -> None:
+        """All of these channels was looked through: first messages that they do not show go out without being looked for again."""
+        marks = ", ".join("?" * len(routes))
+        self._sql.execute(
+            "UPDATE pages SET state = 'ready', looks = 0 WHERE state = 'unknown' AND kind = 'root' AND created_at <= ?"  # noqa: S608 - marks
+            f" AND route IN ({marks})",
+            [stamp(before), *routes],
+        )
+
     def named(self, page: int) -> tuple[str, str]:
         """The name of a page, and where its channel has it; empty where there is none."""
         row = self._sql.execute("SELECT key, receipt FROM pages WHERE id = ?", [page]).fetchone()

@@ -151,6 +151,7 @@ def put(config: Config, found: Plan, who: str, now: datetime) -> tuple[str, ...]
         f"{there} is the backup of {found.copy.at:%Y-%m-%d %H:%M:%S} UTC. {moved}",
         "Start the daemon: it reads and judges everything posted since then, and says in Slack what else is missing.",
         f"Registrations made after {found.copy.at:%Y-%m-%d %H:%M:%S} UTC are missing: import the plan again, or posts that were approved page.",
+        "" if present else "What `posts forget` removed since is in it again, and no database was here to say what that was: repeat it.",
     )
 
 
