@@ -14,13 +14,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from monitor import observed, record, spending
+from monitor import counters, observed, record, spending
+from monitor.counters import BUCKETS
 from monitor.incidents import DRILL
 from monitor.reads import Reads, age
 from monitor.selfcheck import SelfCheck
 from monitor.store import Store
 
-BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)  # seconds: to page, to acknowledge
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -87,27 +87,28 @@ class Figures(Collector):
             yield GaugeMetricFamily(f"hijack_monitor_spent_{name}_dollars", said, value)
 
     def _pages(self) -> Iterator[Metric]:
+        """What was removed because it is old stays counted, see `counters`."""
         pages = GaugeMetricFamily("hijack_monitor_pages", "Pages by route, kind and state.", labels=["route", "kind", "state"])
-        for row in self._store.sql.execute("SELECT route, kind, state, count(*) FROM pages GROUP BY 1, 2, 3"):
-            pages.add_metric([row[0], row[1], row[2]], row[3])
+        for labels, count in counters.totals(self._store.sql, "pages").items():
+            pages.add_metric(labels, count)
         incidents = GaugeMetricFamily("hijack_monitor_incidents", "Incidents by state and severity.", labels=["state", "severity"])
-        for row in self._store.sql.execute("SELECT state, severity, count(*) FROM incidents WHERE subject != ? GROUP BY 1, 2", [DRILL]):
-            incidents.add_metric([row[0], str(row[1])], row[2])
+        for labels, count in counters.totals(self._store.sql, "incidents").items():
+            incidents.add_metric(labels, count)
         yield from (pages, incidents)
 
     def _times(self) -> Iterator[Metric]:
-        first = "SELECT i.opened_at, min(p.sent_at) FROM incidents i JOIN pages p ON p.incident = i.id AND p.sent_at NOT NULL WHERE i.subject {0} ? AND i.severity = 3 GROUP BY i.id"
-        taken = "SELECT opened_at, acknowledged_at FROM incidents WHERE acknowledged_at NOT NULL AND subject {0} ?"
-        for name, query, said in (
-            ("time_to_page", first, "From opening to the first channel's acceptance."),
-            ("time_to_acknowledge", taken, "From opening to the acknowledgement."),
+        for name, said in (
+            ("time_to_page", "From opening to the first channel's acceptance."),
+            ("time_to_acknowledge", "From opening to the acknowledgement."),
         ):
             family = HistogramMetricFamily(f"hijack_monitor_{name}_seconds", said, labels=["drill"])
-            for drill, sign in (("no", "!="), ("yes", "=")):
-                rows = self._store.sql.execute(query.format(sign), [DRILL])
-                seconds = [(b - a).total_seconds() for r in rows if (a := record.moment(r[0])) and (b := record.moment(r[1]))]
-                counts = [(str(float(top)), float(sum(s <= top for s in seconds))) for top in BUCKETS]
-                family.add_metric([drill], [*counts, ("+Inf", float(len(seconds)))], sum_value=sum(seconds))
+            counted = counters.totals(self._store.sql, name)
+            for drill in ("no", "yes"):
+                buckets, so_far = list[tuple[str, float]](), 0.0
+                for top in (*map(str, BUCKETS), "Inf"):
+                    so_far += counted.get((drill, top), 0.0)
+                    buckets.append(("+Inf" if top == "Inf" else str(float(top)), so_far))
+                family.add_metric([drill], buckets, sum_value=counted.get((drill, "sum"), 0.0))
             yield family
 
     def _rules(self) -> Iterator[Metric]:

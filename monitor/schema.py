@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable
 
-from monitor import record
+from monitor import counters, record
 
 Step = str | Callable[[sqlite3.Connection], None]
 
@@ -301,4 +301,5 @@ CREATE INDEX first_sights_untold ON first_sights(account) WHERE told = 0;
     "0021_rows_of_several_accounts": _own_ids,
     "0022_counted_steps": _counted_steps,
     "0025_retention": _retention,
+    "0023_counters": counters.create,
 }
