@@ -1,4 +1,7 @@
-"""The audit chain: every act is a row that carries the hash of the one before it, so that nothing can be changed unnoticed."""
+"""The audit chain: the hash of every act is also of the one before it, so that nothing can be changed unnoticed.
+
+`previous` repeats that hash in rows of earlier versions. It is empty in those of this one: whoever checks knows it from the row before.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,9 @@ BLOCK = 500  # rows that are read at once
 def append(sql: sqlite3.Connection, at: datetime, actor: str, action: str, subject: str, detail: dict[str, object]) -> None:
     """One more act. Inside a transaction."""
     row = [record.stamp(at), actor, action, subject, json.dumps(detail, ensure_ascii=False, default=str, sort_keys=True)]
-    previous = head(sql)
     sql.execute(
-        "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, ?, ?)",
-        [*row, previous, record.link(previous, row)],
+        "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, '', ?)",
+        [*row, record.link(head(sql), row)],
     )
 
 
@@ -39,10 +41,9 @@ def bare(sql: sqlite3.Connection, number: int, left: str, now: datetime) -> list
     said = detail if isinstance(detail, dict) else {"detail": detail}
     text = json.dumps(said | {_BARE: record.stamp(now)}, ensure_ascii=False, sort_keys=True)
     sql.execute("UPDATE audit SET detail = ? WHERE id = ?", [text, number])
-    linked, previous, *fields = sql.execute(
-        "SELECT hash, previous, at, actor, action, subject, detail FROM audit WHERE id = ?", [number]
-    ).fetchone()
-    return [linked, record.link(previous, fields)]
+    linked, *fields = sql.execute("SELECT hash, at, actor, action, subject, detail FROM audit WHERE id = ?", [number]).fetchone()
+    before = sql.execute("SELECT hash FROM audit WHERE id < ? ORDER BY id DESC LIMIT 1", [number]).fetchone()
+    return [linked, record.link(before[0] if before else "", fields)]
 
 
 class Excuses:
@@ -70,6 +71,13 @@ class Excuses:
         return min(self._waiting, default=None)
 
 
+def acts(sql: sqlite3.Connection, incident: int) -> list[sqlite3.Row]:
+    """What was done about an incident, in order."""
+    within = "subject >= 'INC-' AND subject < 'INC.'"  # word for word as the index says it: else SQLite does not use it
+    query = f"SELECT at, actor, action, subject, detail FROM audit WHERE {within} AND subject = ? ORDER BY id"  # noqa: S608 - ours
+    return sql.execute(query, [f"INC-{incident}"]).fetchall()
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Up to where a chain was verified: the number of a row and its hash; before the first one 0 and nothing."""
@@ -90,20 +98,24 @@ class Walk:
         self._excuses = Excuses()
 
     def next(self, sql: sqlite3.Connection) -> list[Any]:
-        """The next rows, gone along, each as (id, previous, hash, at, actor, action, subject, detail); none at the end."""
+        """The next rows, gone along, each as (id, previous, hash, at, actor, action, subject, detail); none at the end. Where a row
+        does not say the hash before it and its own is of that one, it is put in.
+        """
         query = "SELECT id, previous, hash, at, actor, action, subject, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?"
-        rows: list[Any] = sql.execute(query, [self.mark.id, BLOCK]).fetchall()
+        rows, seen = sql.execute(query, [self.mark.id, BLOCK]).fetchall(), list[Any]()
         expected = self.mark.hash
         for number, previous, linked, *fields in rows:
-            fits = linked == (fitting := record.link(previous, fields))
-            if previous != expected or not (fits or self._excuses.waits(number, linked, fitting, fields[-1])):
+            fits = linked == (fitting := record.link(expected, fields))
+            holds = previous in ("", expected) and (fits or self._excuses.waits(number, linked, fitting, fields[-1]))
+            if not holds:
                 self.wrong = number if self.wrong is None else self.wrong
             elif fits:
                 self._excuses.heard(fields[2], fields[-1])
+            seen.append((number, expected if holds else previous, linked, *fields))
             expected = linked
         if rows:
             self.mark = Mark(rows[-1][0], rows[-1][2])
-        return rows
+        return seen
 
     def broken(self) -> int | None:
         """At the end: the first row that does not hold."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from monitor import plan_changes, voters
+from monitor import chain, plan_changes, voters
 from monitor.model import (
     Account,
     ApprovedPost,
@@ -319,10 +319,8 @@ def act(store: Store, outbox: Outbox, number: int, human: Human) -> None:
 
 def no_incident(store: Store, number: int) -> str:
     """Why there is none of this number."""
-    row = store.sql.execute(
-        "SELECT at, detail FROM audit WHERE subject = ? AND action = 'incident pruned' ORDER BY id DESC LIMIT 1", [f"INC-{number}"]
-    ).fetchone()
-    return f"INC-{number} was pruned on {row[0][:10]}: {json.loads(row[1])['why']}" if row else f"there is no INC-{number}"
+    row = next((act for act in reversed(chain.acts(store.sql, number)) if act["action"] == "incident pruned"), None)
+    return f"INC-{number} was pruned on {row['at'][:10]}: {json.loads(row['detail'])['why']}" if row else f"there is no INC-{number}"
 
 
 def redo_baseline(store: Store, account: Account, who: str, now: datetime) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -78,8 +79,19 @@ def dump(noun: Stored | Profile) -> str:
 
 
 def _values(noun: Any) -> dict[str, Any]:
-    """The fields of a frozen noun; of those within it the encoder asks by itself."""
-    return {name: getattr(noun, name) for name in noun.__slots__}
+    """The fields of a frozen noun that are not what they are by default; of those within it the encoder asks by itself."""
+    usual = _usual(noun.__class__)
+    return {name: value for name in noun.__slots__ if (value := getattr(noun, name)) != usual.get(name, _NOTHING)}
+
+
+_NOTHING = object()
+_ALWAYS = ("root_id", "version")  # of a post and of what could not be read: queries ask for them
+
+
+@functools.cache
+def _usual(noun: type[Any]) -> dict[str, Any]:
+    """What need not be written down. A default that changes would change what is stored: a test holds them."""
+    return {f.name: f.default for f in fields(noun) if f.default is not MISSING and f.name not in _ALWAYS}
 
 
 def _plain(value: object) -> str | dict[str, Any]:
@@ -90,7 +102,7 @@ def _plain(value: object) -> str | dict[str, Any]:
     raise TypeError(f"{type(value).__name__} has no stored form")
 
 
-_JSON = json.JSONEncoder(ensure_ascii=False, default=_plain)
+_JSON = json.JSONEncoder(ensure_ascii=False, default=_plain, separators=(",", ":"))
 
 
 def stored(text: str) -> Stored:
@@ -124,7 +136,7 @@ def _item(data: dict[str, Any]) -> Item:
     if noun == "Unreadable":
         return Unreadable(**{"version": 1, **data})
     lists: dict[str, Any] = {name: tuple(data.get(name, ())) for name in ("links", "versions", "unread")}
-    lists |= {"media": tuple(Media(**m) for m in data.pop("media")), "forms": tuple(map(Kind, data.get("forms", ())))}
+    lists |= {"media": tuple(Media(**m) for m in data.pop("media", ())), "forms": tuple(map(Kind, data.get("forms", ())))}
     lists |= {name: _pairs(data.get(name, ())) for name in ("unwound", "shown")}
     return Post(**{**data, **lists, "kind": Kind(data["kind"]), "original": _original(data.get("original"))})
 
@@ -134,7 +146,7 @@ def _pairs(found: Iterable[Iterable[str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _original(data: dict[str, Any] | None) -> Original | None:
-    return Original(**{**data, "created_at": _moment(data["created_at"]), "links": tuple(data["links"])}) if data else None
+    return Original(**{**data, "created_at": _moment(data["created_at"]), "links": tuple(data.get("links", ()))}) if data else None
 
 
 def profile(text: str) -> Profile:
@@ -154,8 +166,8 @@ def dump_verdict(verdict: Verdict) -> str:
 def verdict(text: str) -> Verdict:
     """The inverse of `dump_verdict`."""
     data = json.loads(text)
-    findings = tuple(_finding(f) for f in data["findings"])
-    return Verdict(Severity(data["severity"]), data["reason"], _match(data["match"]), findings, tuple(data["hosts"]))
+    findings = tuple(_finding(f) for f in data.get("findings", ()))
+    return Verdict(Severity(data["severity"]), data["reason"], _match(data["match"]), findings, tuple(data.get("hosts", ())))
 
 
 def redacted_verdict(text: str, why: str) -> str:
@@ -181,8 +193,13 @@ def redacted_verdict(text: str, why: str) -> str:
 
 
 def digests(post: str, verdict: str, evidence: str | None, rulebook: str) -> dict[str, str | None]:
-    """What the audit chain says of a judged post, from its stored columns: SHA-256 of each."""
+    """What the audit chain of earlier versions says of a judged post, from its stored columns: SHA-256 of each."""
     return {"post": digest(json.loads(post)), "verdict": digest(json.loads(verdict)), "evidence": evidence, "rulebook": rulebook}
+
+
+def judged(post: str, verdict: str, evidence: str | None, rulebook: str) -> str:
+    """What the audit chain says of a judged post, from its stored columns, each by its SHA-256: one over these four."""
+    return digest([digest(json.loads(post)), digest(json.loads(verdict)), evidence, rulebook])
 
 
 def digest(value: object) -> str:
@@ -200,12 +217,12 @@ def _match(data: dict[str, Any]) -> Match:
     kind = data.pop("kind")
     if kind == "Exact":
         return Exact(**{**data, "caveats": tuple(data.get("caveats", ()))})
-    data["differences"] = tuple(data["differences"])
+    data["differences"] = tuple(data.get("differences", ()))
     return Near(**data) if kind == "Near" else NoMatch(**data)
 
 
 def _finding(data: dict[str, Any]) -> Finding:
-    return Finding(**{**data, "severity": Severity(data["severity"]), "evidence": tuple(data["evidence"])})
+    return Finding(**{**data, "severity": Severity(data["severity"]), "evidence": tuple(data.get("evidence", ()))})
 
 
 def dump_context(context: Context) -> str:

@@ -64,7 +64,7 @@ def gather(store: Store, number: int) -> Dossier:
     if incident is None:
         raise desk.DeskError(desk.no_incident(store, number))
     posts = store.posts("incident = ?", (number,), -1)
-    rows = store.sql.execute("SELECT at, actor, action, subject, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{number}"])
+    rows = chain.acts(store.sql, number)
     return Dossier(
         incident,
         posts,

@@ -144,6 +144,21 @@ def _digests(item: dict[str, Any], verdict: dict[str, Any], *, bare: bool) -> tu
     return (item["sha256"], verdict["sha256"]) if bare else (record.digest(item), record.digest(verdict))
 
 
+def _differs(act: dict[str, Any], said: tuple[str, str], one: dict[str, Any]) -> Iterator[str]:
+    """Where a post is not what its act in the chain says; acts of earlier versions say each part by itself."""
+    evidence, rules = one["evidence_sha256"], one["rulebook_sha256"]
+    if "sha256" in act:
+        if act["sha256"] != record.digest([*said, evidence, rules]):
+            yield "is not what was judged, or its evidence or rules are others than were written down"
+        return
+    if (act["post"], act["verdict"]) != said:
+        yield "is not what was judged"
+    if evidence != act["evidence"]:
+        yield "evidence is another one than was written down"
+    if rules != act["rulebook"]:
+        yield "rulebooks is another one than was written down"
+
+
 def _posts(files: dict[str, bytes], rows: list[dict[str, Any]], contents: dict[str, Any]) -> Iterator[str]:
     """Each post with its act in the chain, each such act with its post, each with its evidence and rules."""
     posts = json.loads(files["posts.json"])
@@ -162,13 +177,10 @@ def _posts(files: dict[str, bytes], rows: list[dict[str, Any]], contents: dict[s
             yield f"{name}: the chain has no act of judging it"
             continue
         bare = item["noun"] == "Redacted"
-        if (act["post"], act["verdict"]) != _digests(item, one["verdict"], bare=bare):
-            yield f"{name}: is not what was judged"
+        yield from (f"{name}: {why}" for why in _differs(act, _digests(item, one["verdict"], bare=bare), one))
         if bare and redaction.place(item["account"], known, place[1]) not in removed:
             yield f"{name}: has no content, and the chain has no act of removing it"
         for folder, digest in (("evidence", one["evidence_sha256"]), ("rulebooks", one["rulebook_sha256"])):
-            if digest != act[folder.removesuffix("s")]:
-                yield f"{name}: {folder} is another one than was written down"
             excused = bare or digest[: redaction.SHORT] in removed if digest else True
             if not excused and f"{folder}/{digest}.json" not in files:
                 yield f"{name}: {folder}/{digest}.json is missing"

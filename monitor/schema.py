@@ -302,4 +302,8 @@ CREATE INDEX first_sights_untold ON first_sights(account) WHERE told = 0;
     "0022_counted_steps": _counted_steps,
     "0025_retention": _retention,
     "0023_counters": counters.create,
+    "0024_lean": """
+DROP INDEX audit_subject;
+CREATE INDEX audit_of_incidents ON audit(subject) WHERE subject >= 'INC-' AND subject < 'INC.';
+""",
 }

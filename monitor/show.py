@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from monitor import desk, holds, record, safe
+from monitor import chain, desk, holds, record, safe
 from monitor.holds import Hold
 from monitor.model import ApprovedPost, Incident, Post, ProfileChange, Redacted
 from monitor.recomputing import Recomputing
@@ -152,7 +152,7 @@ def baseline(store: Store, *, as_json: bool) -> None:
 def incident(store: Store, one: Incident, *, as_json: bool) -> None:
     """Everything about one incident: for the auditor who asks a year later."""
     posts, pages = store.posts("incident = ?", (one.id,)), store.pages.of(one.id)
-    acts = store.sql.execute("SELECT at, actor, action, detail FROM audit WHERE subject = ? ORDER BY id", [f"INC-{one.id}"]).fetchall()
+    acts = chain.acts(store.sql, one.id)
     same = Recomputing(store, posts).in_words(posts)
     held = holds.every(store).get(one.id)
     if as_json:

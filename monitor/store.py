@@ -244,8 +244,8 @@ class Store:
              kept.baseline, kept.incident, record.dump_context(kept.context)],
         )  # fmt: skip
         self.hits.count(item.account, kept.verdict, baseline=kept.baseline)
-        said = record.digests(post, verdict, kept.evidence, kept.rulebook)
-        self.audit(kept.seen_at, "monitor", "post judged", f"{item.account}/{item.id}", version=version, **said)
+        said = record.judged(post, verdict, kept.evidence, kept.rulebook)
+        self.audit(kept.seen_at, "monitor", "post judged", f"{item.account}/{item.id}", version=version, sha256=said)
 
     def _version(self, item: Item) -> int:
         """Its number. An unreadable post says none: where a readable one is known it is another version, until it can be read again."""

@@ -37,6 +37,7 @@ CAME = (
     "0022",
     "0025",
     "0023",
+    "0024",
 )
 HELD, DUE = 20, 5  # incidents that somebody has, and pages that nobody has sent
 POSTS = ("account", "id", "version", "kind", "created_at", "seen_at", "post", "severity", "verdict", "rulebook", "baseline")

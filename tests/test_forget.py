@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import backup, desk, forget, holds, report, restore
+from monitor import backup, desk, forget, holds, record, report, restore
 from monitor.cli import main
 from monitor.desk import DeskError
 from monitor.model import Human, Redacted
@@ -62,7 +62,7 @@ async def test_nothing_of_it_is_left_in_any_row_any_byte_or_any_message(tmp_path
         store = w.service.store
         assert not gone(store)
         assert in_bytes(store.path)
-        before = json.loads(store.sql.execute("SELECT detail FROM audit WHERE action = 'post judged' ORDER BY id DESC").fetchone()[0])
+        (before,) = store.sql.execute("SELECT post FROM posts WHERE id = ?", [identifier]).fetchone()
         forget.forget(store, identifier, "counsel", ASKED, w.clock())
         forget.wipe(store.sql)
         assert gone(store)
@@ -70,7 +70,7 @@ async def test_nothing_of_it_is_left_in_any_row_any_byte_or_any_message(tmp_path
         assert store.broken_audit() is None
         (kept,) = store.posts("id = ?", (identifier,))
         assert isinstance(kept.post, Redacted)
-        assert kept.post.sha256 == before["post"]
+        assert kept.post.sha256 == record.digest(json.loads(before))
         assert kept.verdict.accusations
         assert desk.recomputed(store, kept) == "redacted on 2026-11-21: forgotten on request"
         await w.run(60)

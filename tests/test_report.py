@@ -480,3 +480,30 @@ async def test_an_export_of_a_changed_database_is_written_and_says_so(tmp_path: 
         with pytest.raises(desk.DeskError, match="the audit chain is broken at row 3"):
             report.export(w.service.store, 1, tmp_path, w.clock(), SECRET)
         assert json.loads(opened(tmp_path / "INC-1.zip")[CONTENTS])["chain_broken_at"] == 3
+
+
+async def test_a_database_of_both_forms_verifies_and_exports(tmp_path: Path) -> None:
+    """Acts of earlier versions repeat the hash before them and say each digest by itself."""
+    async with world(tmp_path) as w:
+        await story(w)
+        store, previous = w.service.store, ""
+        with store.transaction():
+            for number, row in enumerate(store.sql.execute("SELECT * FROM audit ORDER BY id").fetchall()):
+                detail, older_form = row["detail"], number % 2 == 0
+                if row["action"] == "post judged" and older_form:
+                    account, _, identifier = row["subject"].rpartition("/")
+                    post = store.sql.execute("SELECT * FROM posts WHERE account = ? AND id = ?", [account, identifier]).fetchone()
+                    said = record.digests(post["post"], post["verdict"], post["evidence"], post["rulebook"])
+                    detail = json.dumps({"version": 1, **said}, sort_keys=True)
+                linked = record.link(previous, [*(row[c] for c in ("at", "actor", "action", "subject")), detail])
+                values = [detail, previous if older_form else "", linked, row["id"]]
+                store.sql.execute("UPDATE audit SET detail = ?, previous = ?, hash = ? WHERE id = ?", values)
+                previous = linked
+        assert store.broken_audit() is None
+        _, archive = report.export(store, 1, tmp_path, w.clock(), SECRET)
+        assert verify(archive, previous).wrong == ()
+        store.sql.execute("DELETE FROM audit WHERE id = (SELECT min(id) + 2 FROM audit)")
+        assert store.broken_audit() is not None
+        with pytest.raises(DeskError, match="chain is broken"):
+            report.export(store, 1, tmp_path, w.clock(), SECRET)
+        assert any("does not follow" in line for line in verify(archive).wrong), "an export does not make it whole"
