@@ -528,11 +528,19 @@ class _Troubles:
         self._y.soon(lasts.total_seconds(), partial(self._end, begun.id))
 
 
+LIMIT = 400  # MB
+
+
+def size_line(path: Path) -> str:
+    """What a whole five-year database takes, beside what it may."""
+    return f"{'five-year database':<62} {path.stat().st_size / 1e6:10,.0f} MB   (limit {LIMIT} MB)"
+
+
 def main(arguments: list[str]) -> None:
     """Build it and say what it came to."""
     path, began = Path(arguments[0]), time.perf_counter()
     build(path, Size(float(arguments[1]) if len(arguments) > 1 else 1.0))
-    print(f"{path}: {path.stat().st_size / 1e6:,.1f} MB, {time.perf_counter() - began:.0f} s")
+    print(f"{size_line(path)}   built in {time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":
