@@ -11,7 +11,7 @@ import logging
 import signal
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -216,10 +216,13 @@ def pull_in(scheduler: Any, now: datetime) -> None:
             job.modify(next_run_time=now)
 
 
+_Duty = Callable[..., Coroutine[Any, Any, object]]  # whatever is none is run in a thread, where no row can be read
+
+
 def schedule(scheduler: Any, service: Service) -> None:
     """One job for each of our duties; late jobs run late instead of never."""
     scheduler.add_job(_look_up, "interval", args=[service], seconds=LOOK_UP_SECONDS, **JOB)
-    every = {
+    every: dict[_Duty, float] = {
         _round: ROUND_SECONDS,
         service.pulse: ROUND_SECONDS,
         service.sweep: SWEEP_SECONDS,

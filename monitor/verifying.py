@@ -61,8 +61,8 @@ class Verifying:
         self._walk: Walk | None = None
         self._rewritten = False
 
-    def look(self) -> None:
-        """One slice, when a day has passed. Never raises."""
+    async def look(self) -> None:
+        """One slice, when a day has passed, on the loop: the connection is of its thread. Never raises."""
         now = self._clock()
         if self._walk is None and self._known.at and timedelta() <= now - self._known.at < EVERY:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import inspect
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ from monitor.simulator.x import XWorld
 from monitor.sources.interface import SourceError, Trouble
 from monitor.store import Store
 from monitor.tables import AccountTable
+from monitor.verifying import verified
 from tests.conftest import CONFIG, START, Clock, World, wait_for, world
 
 OWN_RULE = (
@@ -572,6 +574,22 @@ async def test_every_job_runs_late_instead_of_never(tmp_path: Path) -> None:
         jobs = scheduler.get_jobs()
         assert all(job.misfire_grace_time is None and job.max_instances == 1 and job.coalesce for job in jobs)
         assert {"_round", "Service.pulse", "Service.sweep", "_tick", "_health"} <= {job.name for job in jobs}
+        assert [job.name for job in jobs if not inspect.iscoroutinefunction(job.func)] == [], "it would run in another thread"
+        scheduler.shutdown(wait=False)
+
+
+async def test_the_schedule_itself_verifies_the_audit_chain(tmp_path: Path) -> None:
+    async with world(tmp_path, clock=Clock(now())) as w:
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        schedule(scheduler, w.service)
+        scheduler.start(paused=True)
+        for job in scheduler.get_jobs():
+            if job.name != "Verifying.look":
+                job.remove()
+        scheduler.resume()
+        assert await wait_for(lambda: verified(w.service.store).at is not None)
+        assert verified(w.service.store).mark.id > 0
+        assert w.service.emergency.broken == ""
         scheduler.shutdown(wait=False)
 
 

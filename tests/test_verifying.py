@@ -17,11 +17,11 @@ def acts(w: World, count: int) -> None:
             w.service.store.audit(w.clock(), "alice", "tried", f"thing {number}")
 
 
-def verify(w: World) -> None:
+async def verify(w: World) -> None:
     """As the schedule does, until all of it is done."""
     looking = wiring.verifying(w.service)
     for _ in range(1_000):
-        looking.look()
+        await looking.look()
         if looking._walk is None:
             return
     raise AssertionError("it comes to no end")
@@ -44,21 +44,21 @@ def rewrite(w: World, number: int, actor: str) -> None:
 async def test_the_daemon_finds_what_was_changed_and_pages_until_it_holds_again(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         acts(w, 3 * chain.BLOCK)
-        verify(w)
+        await verify(w)
         await w.run(6)
         assert not w.slack.roots()
         assert wrong(w) == ""
         w.service.store.sql.execute("UPDATE audit SET actor = 'bob' WHERE id = 700")
         assert wrong(w) == "", "`status` looks only behind what was verified"
         w.clock.move(86_400)
-        verify(w)
+        await verify(w)
         await w.run(6)
         (page,) = [p for p in w.slack.waking() if "audit chain" in p.words()]
         assert "broken at row 700" in page.words()
         assert "broken at row 700" in wrong(w), "and remembers it"
         w.service.store.sql.execute("UPDATE audit SET actor = 'alice' WHERE id = 700")
         w.clock.move(86_400)
-        verify(w)
+        await verify(w)
         await w.run(6)
         assert "broken" not in wrong(w)
 
@@ -66,7 +66,7 @@ async def test_the_daemon_finds_what_was_changed_and_pages_until_it_holds_again(
 async def test_what_came_since_is_verified_by_status_and_the_row_it_begins_at(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         acts(w, 20)
-        verify(w)
+        await verify(w)
         mark = verifying.verified(w.service.store).mark
         acts(w, 20)
         assert wrong(w) == ""
@@ -80,7 +80,7 @@ async def test_what_came_since_is_verified_by_status_and_the_row_it_begins_at(tm
 async def test_a_mark_that_somebody_moved_hides_nothing_from_the_daemon(tmp_path: Path, moved: int) -> None:
     async with world(tmp_path) as w:
         acts(w, 20)
-        verify(w)
+        await verify(w)
         acts(w, 20)
         mark = verifying.verified(w.service.store).mark
         w.service.store.sql.execute("UPDATE audit SET actor = 'bob' WHERE id = 9")
@@ -88,7 +88,7 @@ async def test_a_mark_that_somebody_moved_hides_nothing_from_the_daemon(tmp_path
         said = {"id": mark.id + moved if moved else 0, "hash": row[0] if row and moved else "", "at": record.stamp(w.clock()), "why": ""}
         w.service.store.keep("audit verified", json.dumps(said))
         w.clock.move(86_400)
-        verify(w)
+        await verify(w)
         assert "broken at row 9:" in wrong(w)
 
 
@@ -96,13 +96,13 @@ async def test_a_chain_made_anew_or_cut_off_under_a_running_daemon_is_found(tmp_
     async with world(tmp_path) as w:
         acts(w, 20)
         looking = wiring.verifying(w.service)
-        looking.look()
+        await looking.look()
         assert looking._walk is None
         rewrite(w, 9, "bob")
         head = chain.Mark(*w.service.store.sql.execute("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1").fetchone())
         w.service.store.keep("audit verified", json.dumps({"id": head.id, "hash": head.hash, "at": record.stamp(w.clock()), "why": ""}))
         assert w.service.store.broken_audit() is None, "nothing in the file contradicts it"
         w.clock.move(86_400)
-        looking.look()
+        await looking.look()
         assert "the audit chain is broken" in str(looking.vitals(w.clock())["chain"])
         assert "the audit chain is broken" in wrong(w)
