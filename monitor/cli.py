@@ -47,7 +47,7 @@ def main(ctx: click.Context, config_path: str | None) -> None:
 @main.command()
 @starting
 def run(config: Config) -> None:
-    """Watch until told to stop (SIGTERM). SIGHUP reloads the rules."""
+    """Watch until told to stop (SIGTERM). SIGHUP takes over the configuration and the rules."""
     import asyncio
     import faulthandler
 
