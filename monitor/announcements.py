@@ -97,7 +97,9 @@ class Announcements:
 
     def tells_of(self, receipt: str, number: int) -> bool:
         """Whether the message there is the announcement of this registration."""
-        query = "SELECT 1 FROM announcements n JOIN approved a ON a.announcement = n.id WHERE n.receipt = ? AND a.id = ?"
+        query = (
+            "SELECT 1 FROM announcements n JOIN approved a ON a.announcement = n.id WHERE n.receipt = ? AND n.receipt != '' AND a.id = ?"
+        )
         return self._sql.execute(query, [receipt, number]).fetchone() is not None
 
     def untold(self, batch: str) -> bool:

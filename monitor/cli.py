@@ -13,10 +13,11 @@ import click
 
 from monitor.cli_posts import posts
 from monitor.cli_rules import rules
-from monitor.command import NUMBER, App, acting, actor, as_json, configured, open_store, reading, refuse_root, show_all, starting, utc_now
+from monitor.command import NUMBER, App, acting, actor, as_json, configured, open_store, paged, reading, refuse_root, starting, utc_now
 from monitor.model import CAUSES
 
 if TYPE_CHECKING:
+    from monitor.command import Part
     from monitor.config import Config
     from monitor.model import Silence
     from monitor.store import Store
@@ -187,17 +188,18 @@ def incidents() -> None:
 
 @incidents.command("list")
 @as_json
-@show_all
+@paged
 @configured
-def list_incidents(config: Config, as_json: bool, show_all: bool) -> None:  # noqa: FBT001
+def list_incidents(config: Config, as_json: bool, part: Part) -> None:  # noqa: FBT001
     """The newest first."""
-    from monitor import holds, show
+    from monitor import holds, lists, show
 
     store = open_store(config)
-    found, held = store.incidents(-1), holds.every(store)
+    found, held = lists.incidents(store, part.limit, part.before), holds.every(store)
     show.listing(
-        as_json, "Incidents", show.INCIDENTS, found, lambda one: show.incident_row(one, held), most=None if show_all else show.LISTED
-    )
+        as_json, "Incidents", show.INCIDENTS, found, lambda one: show.incident_row(one, held),
+        part=part, count=lambda: lists.count_incidents(store),
+    )  # fmt: skip
 
 
 @incidents.command("show")
@@ -463,8 +465,9 @@ def list_accounts(config: Config, as_json: bool) -> None:  # noqa: FBT001
 @click.option("--redo", metavar="HANDLE", help="Record what is there now as baseline at the next read.")
 @acting
 @as_json
+@paged
 @configured
-def baseline(config: Config, redo: str | None, who: str | None, as_json: bool) -> None:  # noqa: FBT001
+def baseline(config: Config, redo: str | None, who: str | None, as_json: bool, part: Part) -> None:  # noqa: FBT001
     """What was there at first sight, and what the rules say of it."""
     from monitor import desk, show
 
@@ -476,4 +479,4 @@ def baseline(config: Config, redo: str | None, who: str | None, as_json: bool) -
         desk.redo_baseline(store, chosen[0], actor(who), utc_now())
         click.echo(f"the next read of @{chosen[0].handle} records a new baseline")
         return
-    show.baseline(store, as_json=as_json)
+    show.baseline(store, part, as_json=as_json)

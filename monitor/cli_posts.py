@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.command import NUMBER, acting, actor, as_json, configured, open_store, reading, show_all, utc_now
+from monitor.command import NUMBER, acting, actor, as_json, configured, open_store, paged, reading, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from monitor.command import Part
     from monitor.config import Config
     from monitor.planning import Plan
 
@@ -189,16 +190,17 @@ def _what_and_name(pair: str) -> tuple[str, str]:
 
 @posts.command("list")
 @as_json
-@show_all
+@paged
 @configured
-def list_posts(config: Config, as_json: bool, show_all: bool) -> None:  # noqa: FBT001
-    """Every registration, the latest window first."""
-    from monitor import desk, show
+def list_posts(config: Config, as_json: bool, part: Part) -> None:  # noqa: FBT001
+    """Every registration, the last registered first."""
+    from monitor import show
 
-    now = utc_now()
-    found, two = desk.registrations(open_store(config), -1), config.approving.two_person
-    most = None if show_all else show.LISTED
-    show.listing(as_json, "Registered posts", show.APPROVED, found, lambda o: show.approved_row(o, now, two_person=two), most=most)
+    now, table, two = utc_now(), open_store(config).registrations, config.approving.two_person
+    found = table.newest(part.limit, part.before)
+    show.listing(
+        as_json, "Registered posts", show.APPROVED, found, lambda o: show.approved_row(o, now, two_person=two), part=part, count=table.count
+    )
 
 
 @posts.command("show")

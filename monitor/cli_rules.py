@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -10,10 +11,13 @@ import click
 from monitor.command import as_json, configured, open_store, utc_now
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from monitor.config import Config
+    from monitor.model import Finding
     from monitor.rulebook import Source
+    from monitor.store import Kept
 
 
 @click.group()
@@ -78,17 +82,24 @@ def replay(config: Config, rule: str, start: str, as_json: bool) -> None:  # noq
     from monitor import backtest, show
 
     source, store, now = _named(config, rule), open_store(config), utc_now()
-    looked = list(backtest.replay(store, source, config.company, _since(start)))
-    found = [(kept, finding) for kept, finding in looked if finding]
+    seen = Counter[str]()
+
+    def found() -> Iterator[tuple[Kept, Finding]]:
+        for kept, finding in backtest.replay(store, source, config.company, _since(start)):
+            seen["looked"] += 1
+            if finding:
+                seen["found"] += 1
+                seen["new"] += kept.verdict.severity < finding.severity
+                yield kept, finding
+
     columns = ("when", "account", "post", "rule says", "was", "incident", "evidence")
     show.listing(
-        as_json, f"{rule} since {backtest.since(start, now):%Y-%m-%d}", columns, found,
+        as_json, f"{rule} since {backtest.since(start, now):%Y-%m-%d}", columns, found(),
         lambda f: (show.when(f[0].post.created_at), f[0].post.account, f[0].post.id, f[1].severity.word, f[0].verdict.severity.word,
                    f[0].incident or "", ", ".join(f[1].evidence)[:120]),
     )  # fmt: skip
     if not as_json:
-        new = sum(kept.verdict.severity < finding.severity for kept, finding in found)
-        click.echo(f"{len(found)} of {len(looked)} stored posts; louder than what was decided then: {new}")
+        click.echo(f"{seen['found']} of {seen['looked']} stored posts; louder than what was decided then: {seen['new']}")
 
 
 @rules.command()

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ class App(click.Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (click.exceptions.Exit, click.Abort, click.ClickException):
+        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):  # whoever reads has read enough
             raise
         except Exception as error:
             code = _exit_code(error)
@@ -95,7 +96,37 @@ def _refuse_newer(config: Config) -> None:
 
 NUMBER = click.IntRange(1, 2**63 - 1)  # of a registration, an incident or a silence: as far as the database counts
 as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
-show_all = click.option("--all", "show_all", is_flag=True, help="Every row, however many there are; --json has them all.")
+LISTED = 50  # rows of a table, unless others are asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Of a list: at most `limit` rows (-1: all), from the one after number `before` (0: from the first)."""
+
+    limit: int = -1
+    before: int = 0
+
+
+def paged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the command a `part`: fifty rows of a table, and all as JSON, unless it is asked for more or fewer."""
+
+    def wrapped(*args: Any, limit: int | None, before: int | None, show_all: bool, **given: Any) -> Any:
+        if limit and show_all:
+            raise click.UsageError("--limit and --all: give one of them")
+        most = -1 if show_all else limit or (-1 if given.get("as_json") else LISTED)
+        return function(*args, part=Part(most, before or 0), **given)
+
+    options = (
+        click.option("--limit", type=click.IntRange(min=1), metavar="N", help=f"At most N rows.  [default: {LISTED}, with --json all]"),
+        click.option("--before", type=NUMBER, metavar="NUMBER", help="Go on below this row, by its id: the last one that was shown."),
+        click.option("--all", "show_all", is_flag=True, help="Every row, however many there are."),
+    )
+    made: Callable[..., Any] = wraps(function)(wrapped)
+    for option in reversed(options):
+        made = option(made)
+    return made
+
+
 acting = click.option("--as", "who", metavar="NAME", help="Who does this; recorded. Default: the user logged in.")
 
 

@@ -293,9 +293,9 @@ def registration(store: Store, number: int) -> ApprovedPost:
     return found
 
 
-def registrations(store: Store, limit: int = 10_000) -> list[ApprovedPost]:
-    """Newest window first."""
-    return store.registrations.newest(limit)
+def registrations(store: Store) -> list[ApprovedPost]:
+    """All of them, the last registered first."""
+    return list(store.registrations.newest())
 
 
 def standing(one: ApprovedPost, now: datetime, *, two_person: bool = False) -> str:

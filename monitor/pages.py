@@ -129,7 +129,7 @@ class Pages:
         read. A note that waits for more posts holds up no page.
         """
         lanes: dict[tuple[int, str], list[sqlite3.Row]] = {}
-        for row in self._sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} ORDER BY id"):  # noqa: S608 - ours
+        for row in self._sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} ORDER BY +id"):  # noqa: S608 - ours
             lanes.setdefault((row["incident"], row["route"]), []).append(row)
         moment, far = stamp(now) or "", stamp(now + FAR) or ""
         heads = [head for rows in lanes.values() if (head := _head(rows, moment, far))]
@@ -137,12 +137,12 @@ class Pages:
 
     def undelivered(self) -> list[Page]:
         """Every page that should wake or tell somebody and has not reached its channel."""
-        rows = self._sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} AND kind IN ('root', 'repeat', 'note') ORDER BY id")  # noqa: S608
+        rows = self._sql.execute(f"SELECT * FROM pages WHERE state IN {UNFINISHED} AND kind IN ('root', 'repeat', 'note') ORDER BY +id")  # noqa: S608
         return [record.page(r) for r in rows]
 
     def unaccepted(self, now: datetime) -> list[Page]:
         """Waking pages whose channel has had its time: the next route gets them too."""
-        query = f"SELECT * FROM pages WHERE state IN {UNFINISHED} AND (fallback_at <= ? OR fallback_at > ?) ORDER BY id LIMIT 500"  # noqa: S608 - ours
+        query = f"SELECT * FROM pages WHERE state IN {UNFINISHED} AND (fallback_at <= ? OR fallback_at > ?) ORDER BY +id LIMIT 500"  # noqa: S608 - ours
         return [record.page(r) for r in self._sql.execute(query, [stamp(now), stamp(now + FAR)])]
 
     def stuck(self, route: str, now: datetime) -> int:
@@ -229,7 +229,7 @@ class Pages:
         There are several of an incident where earlier ones were deleted: their threads may go on.
         """
         query = (
-            "SELECT p.incident, p.route, p.receipt FROM pages p JOIN incidents i ON i.id = p.incident"
+            "SELECT p.incident, p.route, p.receipt FROM incidents i CROSS JOIN pages p ON p.incident = i.id"
             " WHERE i.state != 'resolved' AND p.kind = 'root' AND p.state = 'sent' AND p.receipt != '' ORDER BY p.id DESC"
         )
         return [(row[0], row[1], row[2]) for row in self._sql.execute(query)]
@@ -270,7 +270,7 @@ class Pages:
     def crashed_sends(self, now: datetime) -> int:
         """At start, whatever was being sent has an unknown outcome. Returns how many."""
         done = self._sql.execute(
-            "UPDATE pages SET state = 'unknown', looks = 0, next_at = ? WHERE state = 'sending'",
+            f"UPDATE pages SET state = 'unknown', looks = 0, next_at = ? WHERE state = 'sending' AND state IN {UNFINISHED}",  # noqa: S608 - ours
             [stamp(now + timedelta(seconds=1))],
         )
         return done.rowcount

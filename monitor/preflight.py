@@ -118,7 +118,8 @@ def _say_cost(config: Config, store: Store) -> None:
         return
     since = record.stamp(datetime.now(UTC) - timedelta(days=30))
     row = store.sql.execute(
-        "SELECT count(*), min(seen_at) FROM posts WHERE baseline = 0 AND account LIKE 'x:%' AND kind NOT IN ('profile', 'live', 'dm') AND seen_at > ?",
+        "SELECT count(*), min(p.seen_at) FROM accounts a CROSS JOIN posts p ON p.account = a.key WHERE a.key LIKE 'x:%' AND p.created_at > ?1"
+        " AND p.seen_at > ?1 AND p.baseline = 0 AND p.kind NOT IN ('profile', 'live', 'dm')",
         [since],
     ).fetchone()
     begun = record.moment(row[1])

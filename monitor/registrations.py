@@ -83,6 +83,8 @@ class Registrations:
 
     def named(self, *external_ids: str) -> list[ApprovedPost]:
         """What is in force under any of a row's ids, of every plan; of a thread its first part."""
+        if not external_ids:
+            return []
         among = ", ".join("?" * len(external_ids))
         query = f"SELECT * FROM approved WHERE external_id IN ({among}) AND withdrawn_at IS NULL AND after = 0 ORDER BY source, id"  # noqa: S608 - ours
         return self._read(self._sql.execute(query, external_ids))
@@ -95,7 +97,9 @@ class Registrations:
     def thread(self, first: ApprovedPost) -> list[ApprovedPost]:
         """A registration with the parts that come after it, in order: each is registered after the one before it."""
         parts = [first]
-        while found := self._read(self._sql.execute("SELECT * FROM approved WHERE after = ?1 AND id > ?1 ORDER BY id", [parts[-1].id])):
+        while found := self._read(
+            self._sql.execute("SELECT * FROM approved WHERE after = ?1 AND after != 0 AND +id > ?1 ORDER BY id", [parts[-1].id])
+        ):
             parts.append(found[0])
         return parts
 
@@ -109,14 +113,14 @@ class Registrations:
 
     def next(self, now: datetime, limit: int) -> tuple[list[ApprovedPost], int]:
         """What may still be posted, the soonest first, and how much of it there is."""
-        where = "FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ?"
+        where = "FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ? AND redacted_at IS NULL"
         count = self._sql.execute(f"SELECT count(*) {where}", [stamp(now)]).fetchone()[0]
         rows = self._sql.execute(f"SELECT * {where} ORDER BY not_before, id LIMIT ?", [stamp(now), limit])
         return self._read(rows), count
 
     def to_come(self, now: datetime) -> list[ApprovedPost]:
         """What is in force and may still be posted."""
-        query = "SELECT * FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ? ORDER BY id"
+        query = "SELECT * FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ? AND redacted_at IS NULL ORDER BY +id"
         return self._read(self._sql.execute(query, [stamp(now)]))
 
     def sources(self) -> list[str]:
@@ -125,10 +129,12 @@ class Registrations:
 
     def resolve(self, by_handle: str, key: str) -> int:
         """What was registered for an account by its handle is registered by its id from now on; returns how many."""
-        if self._sql.execute("SELECT 1 FROM approved WHERE account = ? LIMIT 1", [by_handle]).fetchone() is None:
+        those = "account = ? AND instr(account, ':@') > 0"  # as in the index: they are few
+        if self._sql.execute(f"SELECT 1 FROM approved WHERE {those} LIMIT 1", [by_handle]).fetchone() is None:  # noqa: S608 - ours
             return 0
         changed = self._sql.execute(
-            "UPDATE OR IGNORE approved SET account = ?, revision = ? WHERE account = ?", [key, self.revise(), by_handle]
+            f"UPDATE OR IGNORE approved SET account = ?, revision = ? WHERE {those}",  # noqa: S608 - ours
+            [key, self.revise(), by_handle],
         )
         return changed.rowcount
 
@@ -139,16 +145,24 @@ class Registrations:
         )
         self._sql.execute(f"{chain} UPDATE approved SET source = ? WHERE id IN parts", [number, source])  # noqa: S608 - ours
 
-    def newest(self, limit: int) -> list[ApprovedPost]:
-        """Newest window first."""
-        rows = self._sql.execute("SELECT * FROM approved ORDER BY not_before DESC, id DESC LIMIT ?", [limit])
-        return self._read(rows)
+    def newest(self, limit: int = -1, before: int = 0) -> Iterator[ApprovedPost]:
+        """The last registered first, while they are read: those before a number, and one more than `limit`."""
+        query = "SELECT * FROM approved WHERE id < ? ORDER BY id DESC LIMIT ?"
+        for row in self._sql.execute(query, [before or 2**63 - 1, limit + 1 if limit >= 0 else -1]):
+            yield from self._read([row])
+
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._sql.execute("SELECT count(*) FROM approved").fetchone()[0])
 
     def since(self, revision: int, now: datetime) -> tuple[list[ApprovedPost], int]:
         """Those changed after `revision` whose window is not long over, and the newest revision."""
-        query = "SELECT * FROM approved WHERE revision > ? AND not_after >= ? AND redacted_at IS NULL ORDER BY revision"
-        rows = self._sql.execute(query, [revision, stamp(now - REMEMBERED)]).fetchall()
-        return self._read(rows), rows[-1]["revision"] if rows else revision
+        newest = int(self._sql.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()[0])
+        if newest == revision:  # looked at first: what changes meanwhile is read again
+            return [], revision
+        column = "revision" if revision else "+revision"  # all of them are found by their windows
+        query = f"SELECT * FROM approved WHERE {column} > ? AND not_after >= ? AND redacted_at IS NULL ORDER BY {column}"  # noqa: S608 - ours
+        return self._read(self._sql.execute(query, [revision, stamp(now - REMEMBERED)])), newest
 
     def past(self, since: datetime, until: datetime) -> list[Past]:
         """Everything that posts judged in this time may have been compared with."""

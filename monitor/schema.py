@@ -193,6 +193,22 @@ def _retention(db: sqlite3.Connection) -> None:
     db.executemany("UPDATE rulebooks SET used_at = max(used_at, ?2) WHERE digest = ?1", used)
 
 
+_INDEXES = """
+CREATE INDEX posts_baseline ON posts(created_at) WHERE baseline = 1;
+CREATE INDEX posts_untold ON posts(incident) WHERE note IS NULL AND incident IS NOT NULL;
+CREATE INDEX posts_note ON posts(note) WHERE note IS NOT NULL;
+CREATE INDEX posts_profile ON posts(account, seen_at) WHERE kind = 'profile';
+CREATE INDEX approved_by_handle ON approved(account) WHERE instr(account, ':@') > 0;
+CREATE INDEX incidents_subject ON incidents(subject);
+CREATE INDEX incidents_resolved ON incidents(resolved_at) WHERE resolved_at IS NOT NULL;
+CREATE INDEX pages_accepted ON pages(route, sent_at) WHERE state = 'sent';
+CREATE INDEX silences_running ON silences(ends_at) WHERE ended_by = '';
+CREATE INDEX silences_begun ON silences(starts_at);
+CREATE INDEX announcements_receipt ON announcements(receipt) WHERE receipt != '';
+CREATE INDEX announcements_unsent ON announcements(created_at) WHERE receipt = '';
+"""
+
+
 # In the order in which a database takes those that it lacks. What a step does stays as it is once it was released under its name.
 STEPS: dict[str, Step] = {
     "0001_first": _first,
@@ -306,4 +322,5 @@ CREATE INDEX first_sights_untold ON first_sights(account) WHERE told = 0;
 DROP INDEX audit_subject;
 CREATE INDEX audit_of_incidents ON audit(subject) WHERE subject >= 'INC-' AND subject < 'INC.';
 """,
+    "0027_indexes": _INDEXES,
 }

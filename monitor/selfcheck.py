@@ -246,7 +246,7 @@ class SelfCheck:
         if incident.subject.startswith("blind:read:"):
             return self._reads.over(incident.subject, incident.hosts, incident.opened_at)
         theirs = health.concerned(incident.subject, incident.hosts, readings)
-        comes_and_goes = self._comes_and_goes(incident)
+        comes_and_goes = self._store.comes_again(incident, FLAPPING)
         if comes_and_goes:  # whoever owns the account can protect it and show it again: that must not wake people each time
             if any(r.gap and now - r.gap[1] < STEADY for r in theirs):
                 return ""
@@ -258,10 +258,6 @@ class SelfCheck:
         return health.recovered(
             incident.subject, incident.hosts, incident.opened_at, readings, now, contents, unread, comes_and_goes=comes_and_goes
         )
-
-    def _comes_and_goes(self, incident: Incident) -> bool:
-        earlier = (i.resolved_at for i in self._store.incidents_of(incident.subject) if i.id < incident.id and i.pages)
-        return any(at and incident.opened_at - at < FLAPPING for at in earlier)
 
     def _route_over(self, route: str, incident: Incident) -> str:
         """A route takes pages again when it took one. That none waits for it any more proves nothing."""

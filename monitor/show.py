@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain as chained
+from itertools import islice
 from typing import Any
 
 import click
 
-from monitor import chain, desk, holds, record, safe
+from monitor import chain, desk, holds, lists, record, safe
+from monitor.command import Part
 from monitor.holds import Hold
 from monitor.model import ApprovedPost, Incident, Post, ProfileChange, Redacted
 from monitor.recomputing import Recomputing
@@ -42,25 +45,40 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         click.echo(f"{title}: none")
 
 
-LISTED = 100  # rows of a table, unless all are asked for
-
-
 def listing(
     as_json: bool,  # noqa: FBT001 - the flag is the user's
     title: str,
     columns: Sequence[str],
-    found: Sequence[Any],
+    found: Iterable[Any],
     row: Callable[[Any], Row],
     *,
-    most: int | None = None,
+    part: Part = Part(),  # noqa: B008 - frozen
+    count: Callable[[], int] | None = None,
 ) -> None:
-    """The same rows as a table, of which it says how many more than `most` there are, or all of them as a JSON list."""
+    """Rows as a table, or as a JSON list that is written while it is read. Where the list is cut to a `part`, that is said, with the
+    `count` of all rows; `found` must then hold one row more than the limit, and a row's first column be its number.
+    """
+    rows = iter(found)
+    first = [row(one) for one in (rows if part.limit < 0 and not as_json else islice(rows, max(part.limit, 0)))]
     if as_json:
-        click.echo(safe.for_json([dict(zip(columns, row(f), strict=True)) for f in found], indent=1))
+        told = chained(first, map(row, rows)) if part.limit < 0 else first
+        _write_json(dict(zip(columns, one, strict=True)) for one in told)
     else:
-        table(title, columns, [row(f) for f in found[:most]])
-        if most is not None and len(found) > most:
-            click.echo(f"and {len(found) - most} more; --all shows them")
+        table(title, columns, first)
+    if part.limit >= 0 and next(rows, None) is not None and count is not None:
+        click.echo(f"{len(first):,} of {count():,}; --before {first[-1][0]} shows the next ones, --all every one", err=as_json)
+
+
+_AT_ONCE = 100  # rows
+
+
+def _write_json(rows: Iterable[Mapping[str, object]]) -> None:
+    """A list, as `json.dumps` writes it with an indent of 1, never whole in memory."""
+    between, waiting = "[\n ", iter(rows)
+    while some := [safe.for_json(one, indent=1).replace("\n", "\n ") for one in islice(waiting, _AT_ONCE)]:
+        click.echo(between + ",\n ".join(some), nl=False)
+        between = ",\n "
+    click.echo("[]" if between.startswith("[") else "\n]")
 
 
 APPROVED = ("id", "standing", "account", "kind", "from", "until", "by", "confirmed", "names", "text")
@@ -125,33 +143,28 @@ def kept_row(kept: Kept) -> Row:
 POSTS = ("post", "posted", "severity", "reason", "text")
 
 
-MOST_OF_BASELINE = 200  # in a table; JSON has them all
+BASELINE = ("id", "account", "handle", *POSTS, "rules")
 
 
-def baseline(store: Store, *, as_json: bool) -> None:
+def baseline(store: Store, part: Part, *, as_json: bool) -> None:
     """What was there at first sight, with what rules say of it: the accused ones first, the newest first."""
     handles = {row["key"]: f"@{row['handle']}" for row in store.sql.execute("SELECT key, handle FROM accounts")}
 
-    def row(kept: Kept) -> dict[str, object]:
+    def row(found: tuple[int, Kept]) -> Row:
+        number, kept = found
         rules = ", ".join(dict.fromkeys(f"{f.rule} ({f.severity.word})" for f in kept.verdict.accusations))
-        post = dict(zip(POSTS, kept_row(kept), strict=True))
-        return {"account": kept.post.account, "handle": handles.get(kept.post.account, ""), **post, "rules": rules}
+        return number, kept.post.account, handles.get(kept.post.account, ""), *kept_row(kept), rules
 
-    found = [row(k) for k in sorted(store.posts("baseline = 1", limit=-1), key=lambda k: (bool(k.verdict.accusations), k.post.created_at))][
-        ::-1
-    ]
-    if as_json:
-        click.echo(safe.for_json(found, indent=1))
-        return
-    columns = ("handle", "post", "posted", "rules", "text")
-    table("Baseline", columns, [[line[c] for c in columns] for line in found[:MOST_OF_BASELINE]])
-    if len(found) > MOST_OF_BASELINE:
-        click.echo(f"and {len(found) - MOST_OF_BASELINE} more: --json has them all")
+    columns = BASELINE if as_json else ("id", "handle", "post", "posted", "rules", "text")
+    listing(
+        as_json, "Baseline", columns, lists.baseline(store, part.limit, part.before),
+        row if as_json else lambda f: tuple(dict(zip(BASELINE, row(f), strict=True))[c] for c in columns), part=part, count=lambda: lists.count_baseline(store),
+    )  # fmt: skip
 
 
 def incident(store: Store, one: Incident, *, as_json: bool) -> None:
     """Everything about one incident: for the auditor who asks a year later."""
-    posts, pages = store.posts("incident = ?", (one.id,)), store.pages.of(one.id)
+    posts, pages = store.posts("incident = ?", (one.id,), -1), store.pages.of(one.id)
     acts = chain.acts(store.sql, one.id)
     same = Recomputing(store, posts).in_words(posts)
     held = holds.every(store).get(one.id)

@@ -20,6 +20,7 @@ from monitor.verdict import CANARY
 
 _NAME, _NOTES, _READS = "collecting", "notes", "reads"  # under which they are kept
 _MOST_NOTES = 20
+_MOST_LOOKED_AT = 1_000  # posts of an account
 _MISSES = timedelta(hours=1)  # in which posts that a stream did not tell are counted
 
 
@@ -58,8 +59,7 @@ def _canary(
         key = next((a.key for a in accounts if a.handle == table.handle), "")
         if not (table.canary and key):
             continue
-        query = "SELECT created_at, seen_at FROM posts WHERE account = ? AND json_extract(verdict, '$.reason') = ? ORDER BY created_at DESC LIMIT 1"
-        row = store.sql.execute(query, [key, CANARY]).fetchone()
+        row = _last_canary(store, key, now - timedelta(minutes=table.canary.every_minutes, seconds=table.canary.within_seconds))
         created, seen = (record.moment(row[0]), record.moment(row[1])) if row else (None, None)
         late = (seen - created).total_seconds() if created and seen and created >= started else 0.0
         waited = now - (created or started) if now - started > timedelta(seconds=table.canary.within_seconds) else timedelta()
@@ -69,6 +69,20 @@ def _canary(
             return f"@{table.handle} has not posted it for {minutes(waited)}, as far as we can see", None
         shown += [seen] if seen else []
     return "", min(shown) if shown and len(shown) == len(tables) else None
+
+
+def _last_canary(store: Store, key: str, since: datetime) -> record.Row | None:
+    """The last one of an account: of those since then, else among its newest posts. Years of them are not read every few seconds."""
+    lately = (
+        "SELECT created_at, seen_at FROM posts WHERE account = ? AND created_at >= ? AND json_extract(verdict, '$.reason') = ?"
+        " ORDER BY created_at DESC LIMIT 1"
+    )
+    newest = (
+        "SELECT created_at, seen_at FROM (SELECT created_at, seen_at, verdict FROM posts WHERE account = ? ORDER BY created_at DESC LIMIT ?)"
+        " WHERE json_extract(verdict, '$.reason') = ? LIMIT 1"
+    )
+    found = store.sql.execute(lately, [key, stamp(since), CANARY]).fetchone()
+    return found or store.sql.execute(newest, [key, _MOST_LOOKED_AT, CANARY]).fetchone()
 
 
 def balance(store: Store) -> float | None:

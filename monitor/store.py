@@ -258,8 +258,11 @@ class Store:
         return int(newest["version"]) if newest["kind"] == "unreadable" else min(0, newest["least"]) - 1
 
     def posts(self, where: str = "1", args: tuple[object, ...] = (), limit: int = 1000) -> list[Kept]:
-        """Posts that satisfy a condition of ours (never of a user's), oldest first; a limit of -1 is none."""
-        query = f"SELECT * FROM posts WHERE {where} ORDER BY created_at, length(id), id LIMIT ?"  # noqa: S608 - ours
+        """Posts that satisfy a condition of ours (never of a user's), oldest first; a limit of -1 is none.
+
+        The plus keeps SQLite from reading all posts of an account in their order, when the condition finds a few.
+        """
+        query = f"SELECT * FROM posts WHERE {where} ORDER BY +created_at, length(id), id LIMIT ?"  # noqa: S608 - ours
         return [_kept(row) for row in self.sql.execute(query, [*args, limit])]
 
     def keep_words(self, post: Post, lines: list[str]) -> None:
@@ -354,6 +357,11 @@ class Store:
         rows = self.sql.execute("SELECT * FROM incidents WHERE subject = ? ORDER BY id DESC LIMIT 100", [subject])
         return [record.incident(r) for r in rows]
 
+    def comes_again(self, incident: Incident, within: timedelta) -> bool:
+        """Whether an earlier incident of its subject that paged was resolved less than `within` before it was opened."""
+        query = "SELECT 1 FROM incidents WHERE +subject = ? AND resolved_at > ? AND id < ? AND pages > 0"
+        return self.sql.execute(query, [incident.subject, stamp(incident.opened_at - within), incident.id]).fetchone() is not None
+
     def save_incident(self, one: Incident) -> int:
         """Insert (id 0) or update; returns the id, which is never that of one that has left. A second open one per subject is refused
         by the index.
@@ -376,13 +384,13 @@ class Store:
             f"UPDATE posts SET note = ? WHERE incident = ? AND note IS NULL AND rowid != ? AND NOT ({told_by_root})",  # noqa: S608 - ours
             [page, incident, root],
         )
-        return self.posts("incident = ? AND note = ?", (incident, page))
+        return self.posts("+incident = ? AND note = ?", (incident, page))
 
     # --- silences and clicks ------------------------------------------------------------------------
 
     def silences(self, now: datetime) -> tuple[Silence, ...]:
         """Those in force, and those that wait for a second person."""
-        rows = self.sql.execute("SELECT * FROM silences WHERE ended_by = '' AND ends_at > ? ORDER BY id", [stamp(now)])
+        rows = self.sql.execute("SELECT * FROM silences WHERE ended_by = '' AND ends_at > ? ORDER BY +id", [stamp(now)])
         return tuple(self.damage.readable("silences", rows, record.silence))
 
     def silence(self, number: int) -> Silence | None:
@@ -407,7 +415,7 @@ class Store:
 
     def is_announcement(self, receipt: str) -> bool:
         """Whether a message of ours announces registrations."""
-        return self.sql.execute("SELECT 1 FROM announcements WHERE receipt = ?", [receipt]).fetchone() is not None
+        return self.sql.execute("SELECT 1 FROM announcements WHERE receipt = ? AND receipt != ''", [receipt]).fetchone() is not None
 
     def receive(self, envelope: str, dedupe: str, kind: str, body: str, now: datetime) -> bool:
         """Write down what somebody did in a channel before it is confirmed; False when it was there already."""

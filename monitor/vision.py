@@ -70,7 +70,7 @@ class Vision:
         """
         waiting = self.store.posts(
             "words IS NULL AND kind NOT IN ('profile', 'unreadable') AND incident IN"
-            " (SELECT id FROM incidents WHERE state != 'resolved' OR (outcome = 'over' AND resolved_at > ?)) AND post LIKE '%\"photo\"%'",
+            " (SELECT id FROM incidents WHERE state != 'resolved' UNION ALL SELECT id FROM incidents WHERE resolved_at > ? AND outcome = 'over') AND post LIKE '%\"photo\"%'",
             (stamp(self.clock() - LATE),), 1,
         )  # fmt: skip
         for kept in waiting:

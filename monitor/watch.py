@@ -214,7 +214,7 @@ class Watch:
         if now - self._looked_at >= LOOK_AGAIN:
             self._looked_at = now
             known += self._store.posts(
-                "account = ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable', 'live', 'dm') AND incident IN"
+                "+account = ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable', 'live', 'dm') AND incident IN"
                 " (SELECT id FROM incidents WHERE state != 'resolved')", (self.account.key,), 100,
             )  # fmt: skip
         return list(dict.fromkeys(k.post.id for k in known if k.post.id not in shown))[:100]

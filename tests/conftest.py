@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ import hypothesis
 import pytest
 
 from monitor import config as configuration
-from monitor import desk, wiring
+from monitor import database, desk, wiring
 from monitor.model import Kind
 from monitor.planning import Plan
 from monitor.service import Service
@@ -28,6 +28,7 @@ from monitor.simulator import story as stories
 from monitor.simulator.demo import serve
 from monitor.simulator.slack import SlackWorld
 from monitor.simulator.x import XWorld
+from tests import scans
 
 # CI tries the same examples every time; a developer's machine looks for new ones. Nothing fails because a machine is slow.
 _CALM: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
@@ -252,6 +253,17 @@ def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY",
                  "HIJACK_MONITOR_CONFIG", "X_BEARER_TOKEN", "SLACK_BOT_TOKEN", "NOTIFY_SOCKET"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test makes the product ask its database, no statement may read a whole table that grows."""
+    monkeypatch.setattr(database, "Connection", scans.Planned)
+    scans.taken()
+    yield
+    assert not (found := scans.taken()), (
+        "SQLite would read a whole table: an index, another statement, or an excuse in tests/scans.py\n" + "\n".join(found)
+    )
 
 
 async def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:

@@ -780,6 +780,35 @@ def test_a_list_that_is_cut_says_how_much_is_left_and_json_is_never_cut(run: Run
     assert "and 3 more: `hijack-monitor status`" in said
     assert len(home["blocks"]) <= 100
     store.close()
-    assert "and 5 more; --all shows them" in run("posts", "list").output
-    assert "more; --all" not in run("posts", "list", "--all").output
-    assert len(json.loads(run("posts", "list", "--json").output)) == 105
+    assert "50 of 105; --before 56 shows the next ones, --all every one" in run("posts", "list").output
+    assert "35 of 105; --before 46" in run("posts", "list", "--before", "81", "--limit", "35").output
+    assert "5 of" not in run("posts", "list", "--before", "6").output, "the end of the list is no cut"
+    assert "--before" not in run("posts", "list", "--all").output
+    assert [one["id"] for one in json.loads(run("posts", "list", "--json").output)] == [*range(105, 0, -1)]
+    limited = run("posts", "list", "--json", "--limit", "2", "--before", "10")
+    assert [one["id"] for one in json.loads(limited.stdout)] == [9, 8]
+    assert "2 of 105; --before 8" in limited.stderr
+    assert run("posts", "list", "--limit", "2", "--all").exit_code == 2
+    assert run("posts", "list", "--limit", "0").exit_code == 2
+
+
+def test_a_list_is_written_while_it_is_read_and_whoever_has_read_enough_may_go(run: Run, tmp_path: Path) -> None:
+    store, now = Store(configuration.load(tmp_path / "hijack-monitor.toml").database), datetime.now(UTC)
+    with store.transaction():
+        for number in range(3_000):
+            desk.register(store, Plan("x::1", Kind.POST, f"Number {number} of ours", now, now + timedelta(hours=9)), "carla", now)
+    command = [sys.executable, "-m", "monitor", "--config", str(tmp_path / "hijack-monitor.toml"), "posts", "list", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing:
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        assert listing.stdout.readline() == "[\n"
+        desk.register(store, Plan("x::1", Kind.POST, "Made meanwhile, by others", now, now + timedelta(hours=9)), "carla", now)
+        listed = json.loads("[" + listing.stdout.read())
+        assert [one["id"] for one in listed] == [*range(3_000, 0, -1)], "as it was when the list began"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing:
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        listing.stdout.readline()
+        listing.stdout.close()
+        assert listing.stderr.read() == ""
+    store.close()

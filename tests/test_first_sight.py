@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import show
+from monitor.command import Part
 from monitor.first_sight import REACH, Proof, Question, digest, is_newer, known_since
 from monitor.notifiers.interface import NotifierError
 from monitor.simulator.x import XWorld
@@ -33,7 +34,7 @@ def earlier(x: XWorld, text: str, by: timedelta) -> None:
 
 
 async def test_a_new_account_is_recorded_told_of_once_and_pages_only_what_may_be_going_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level("INFO", "monitor.intake")
 
@@ -52,12 +53,16 @@ async def test_a_new_account_is_recorded_told_of_once_and_pages_only_what_may_be
         assert "Old." not in page.words()
         words = [r.getMessage() for r in caplog.records if r.name == "monitor.intake"]
         assert sorted(m for m in words if m.startswith(("baseline", "page"))) == ["baseline", "baseline", "page INC-1"]
-        show.baseline(w.service.store, as_json=False)
+        show.baseline(w.service.store, Part(50), as_json=False)
         first, *_ = [line for line in capsys.readouterr().out.splitlines() if "@acme" in line]
         assert "fake-airdrop (page)" in first, "what a rule accuses comes first"
-        monkeypatch.setattr(show, "MOST_OF_BASELINE", 1)
-        show.baseline(w.service.store, as_json=False)
-        assert "and 1 more: --json has them all" in capsys.readouterr().out
+        show.baseline(w.service.store, Part(1), as_json=False)
+        said = capsys.readouterr().out
+        assert "1 of 2; --before" in said
+        show.baseline(w.service.store, Part(1, before=int(said.split("--before ")[1].split()[0])), as_json=False)
+        said = capsys.readouterr().out
+        assert "Good morning." in said
+        assert "--before" not in said
         await w.run(1200)
         assert len(standing(w)) == 1, "it is edited, not said again"
         assert "read until 2026-11-21 03:" in standing(w)[0]
