@@ -60,11 +60,11 @@ class Excuses:
         return True
 
     def heard(self, action: str, detail: str) -> None:
-        """A row that fits its hash."""
+        """A row that fits its hash. One that cannot be read excuses nothing: whoever made the chain anew may have written anything."""
         if action == FORGOTTEN:
-            for number, both in (json.loads(detail).get("acts") or {}).items():
-                if self._waiting.get(int(number)) == both:
-                    del self._waiting[int(number)]
+            said: dict[str, object] = record.remembered(detail, lambda found: dict(found["acts"]), {})
+            for number in [one for one, both in self._waiting.items() if said.get(str(one)) == both]:
+                del self._waiting[number]
 
     def missing(self) -> int | None:
         """The first row that nothing excuses."""

@@ -106,3 +106,18 @@ async def test_a_chain_made_anew_or_cut_off_under_a_running_daemon_is_found(tmp_
         await looking.look()
         assert "the audit chain is broken" in str(looking.vitals(w.clock())["chain"])
         assert "the audit chain is broken" in wrong(w)
+
+
+@pytest.mark.parametrize("detail", ["", "[]", "{}", '{"acts": [1]}', '{"acts": {"x": 1}}', "[" * 100_000])
+async def test_an_act_that_cannot_be_read_excuses_nothing_and_stops_nobody_from_looking(tmp_path: Path, detail: str) -> None:
+    async with world(tmp_path) as w:
+        acts(w, 5)
+        sql = w.service.store.sql
+        (number,) = sql.execute("SELECT max(id) FROM audit").fetchone()
+        sql.execute("UPDATE audit SET detail = '{\"redacted\": 1}' WHERE id = ?", [number])
+        row: list[str | None] = ["2026-11-21T03:00:00.000000+00:00", "bob", chain.FORGOTTEN, "post 1", detail]
+        columns = "at, actor, action, subject, detail, previous, hash"
+        sql.execute(f"INSERT INTO audit({columns}) VALUES(?, ?, ?, ?, ?, '', ?)", [*row, record.link(chain.head(sql), row)])
+        assert f"broken at row {number}:" in wrong(w)
+        await verify(w)
+        assert f"broken at row {number}:" in str(verifying.verified(w.service.store).why)
