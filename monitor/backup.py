@@ -78,9 +78,8 @@ def make(config: Config, target: str, keep: int | None, who: str, now: datetime)
             _send(path, size)
         else:
             copies.publish(path, file)
-    name = os.fsencode(file or PIPE).decode("utf-8", "backslashreplace")  # of a file whose name is no text, too
-    where = name if file else "standard output; whether it was stored, only whoever read it can say"
-    troubles = [*_note(config.database, name, size, digest, who, now)]
+    where = copies.named(file) if file else "standard output; whether it was stored, only whoever read it can say"
+    troubles = [*_note(config.database, copies.named(file or PIPE), size, digest, who, now)]
     deleted = tuple(_delete_older(file, keep, copy.install, troubles)) if file and keep else ()
     return Made(where, copy, size, digest, deleted, tuple(troubles))
 

@@ -175,7 +175,8 @@ def utc_now() -> datetime:
 
 def actor(given: str | None) -> str:
     """Who does this."""
-    return given or os.environ.get("SUDO_USER") or getpass.getuser()
+    name = given or os.environ.get("SUDO_USER") or getpass.getuser()
+    return os.fsencode(name).decode("utf-8", "backslashreplace")  # it is kept in the audit chain
 
 
 def watched(config: Config, store: Store | None) -> tuple[Account, ...]:

@@ -158,6 +158,11 @@ def _checked(path: Path, sql: sqlite3.Connection, *, as_it_is: bool) -> Copy:
     return copy
 
 
+def named(path: Path | str) -> str:
+    """A file's name as text, also where it is none: it is kept in databases."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def described(sql: sqlite3.Connection) -> Copy | None:
     """What a database says of the copy that it is, or once was."""
     row = sql.execute("SELECT value FROM meta WHERE key = ?", [SAID]).fetchone()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor import advice, background, checkpoints, forget, journal, standing, steps, vision
+from monitor import advice, background, checkpoints, forget, holds, journal, standing, steps, vision
 from monitor.answers import Repacking
 from monitor.config import Config
 from monitor.connection import is_busy
@@ -90,6 +90,7 @@ async def _watch(config: Config, secrets: Mapping[str, str], stop: asyncio.Event
             loop.add_signal_handler(signal.SIGHUP, service.reload)
             service.recover_clock()
             forget.settle(service.store, utc_now())
+            holds.settle(service.store, utc_now())
             await service.watch_accounts()
             await stack.enter_async_context(_helpers(service, secrets))
             scheduler = AsyncIOScheduler(timezone=UTC)

@@ -139,11 +139,15 @@ def repeat(store: Store, forgotten: Iterable[dict[str, str]], now: datetime) -> 
     return count
 
 
-def carry(present: sqlite3.Connection, copy: sqlite3.Connection) -> None:
-    """What was forgotten in the present database is owed by an older copy that takes its place; `settle` does it. Raises sqlite3.Error."""
-    there = present.execute("SELECT 1 FROM sqlite_master WHERE name = 'forgotten'").fetchone()
-    rows = present.execute("SELECT account, id, at, who, reason FROM forgotten ORDER BY at, account, id").fetchall() if there else []
-    owed = _owed(numbering.kept(present, _OWED)) + [dict(zip(_NAMES, row, strict=True)) for row in rows]
+def owed_by(sql: sqlite3.Connection) -> list[dict[str, str]]:
+    """What a database that an older copy takes the place of has forgotten, or owes itself. Raises sqlite3.Error."""
+    there = sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'forgotten'").fetchone()
+    rows = sql.execute("SELECT account, id, at, who, reason FROM forgotten ORDER BY at, account, id").fetchall() if there else []
+    return _owed(numbering.kept(sql, _OWED)) + [dict(zip(_NAMES, row, strict=True)) for row in rows]
+
+
+def owe(copy: sqlite3.Connection, owed: list[dict[str, str]]) -> None:
+    """That copy has to forget it too; `settle` does it. Raises sqlite3.Error."""
     if owed:
         numbering.keep(copy, _OWED, json.dumps(owed))
 
@@ -159,7 +163,7 @@ def settle(store: Store, now: datetime) -> int:
         count = repeat(store, owed, now)
         wipe(store.sql)
         store.keep(_OWED, "")
-    except (sqlite3.Error, DeskError):
+    except Exception:  # a row that somebody damaged must not keep the daemon from watching
         log.exception("%d post(s) that were forgotten before the restore are not all forgotten again", len(owed))
         return 0
     log.warning("%d post(s) that were forgotten before the restore are forgotten again", count)

@@ -19,17 +19,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from monitor import after_restore, chain, copies, database, forget, install_key, lock, numbering, private, record, signing
+from monitor import after_restore, carried_over, chain, copies, database, install_key, lock, numbering, private, record, signing
 from monitor.after_restore import Mark
+from monitor.carried_over import Known
 from monitor.config import Config, ConfigError
 from monitor.connection import is_busy
 from monitor.copies import Copy, CopyError
-from monitor.incidents import minutes
+from monitor.incidents import DRILL, minutes
+from monitor.install_key import InstallKeyError
 
 _ASIDE = "before-restore-%Y%m%dT%H%M%SZ"
 _BESIDE = ("-wal", "-shm", "-journal")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
-_KEPT = re.compile(r".+\.before-[0-9][0-9A-Za-z.+]*(-[0-9]+)?")  # what `run` keeps before an upgrade
+_KEPT = re.compile(r".+\.before-(restore-)?[0-9][0-9A-Za-z.+]*(-[0-9]+)?")  # what `run` keeps before an upgrade, and `restore`
 _HELD = "{}: another process has it open: stop the daemon (`systemctl stop hijack-monitor`), and end whoever holds it (`fuser -v {}`)"
 _COUNTED = {"posts": "posts", "approved": "registrations", "incidents": "incidents", "pages": "pages", "audit": "acts"}
 _NO_KEY = (
@@ -38,6 +40,10 @@ _NO_KEY = (
 )
 _ANOTHER_KEY = (
     "{} is not the one that this database was used with: its own messages in Slack will not be known, put the one that you kept there"
+)
+_ANOTHER = (
+    "the file is of another installation than what is there. That is right where the one that is there began because the other was lost;"
+    " what came into it since is only in the database that is moved aside"
 )
 
 
@@ -54,7 +60,7 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A file that can be restored. `unchecked` says what a copy from before an upgrade did not pass."""
+    """A file that can be restored. `unchecked` says what a copy from before an upgrade or a restore did not pass."""
 
     file: Path
     copy: Copy
@@ -71,7 +77,7 @@ class Plan:
         yield f"taken          {copy.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {ago}"
         yield f"of             installation {copy.install}"
         yield f"written by     version {copy.version or 'unknown'}, schema {copy.schema}"
-        yield f"checked        {'the pages alone, it is from before an upgrade: ' + self.unchecked if self.unchecked else 'every page, references between rows, the audit chain'}"
+        yield f"checked        {'the pages alone, for it was kept as it was before an upgrade or a restore: ' + self.unchecked if self.unchecked else 'every page, references between rows, the audit chain'}"
         yield f"sha256         {self.sha256}"
         if there is None:
             yield f"at present     there is no {config.database}"
@@ -79,6 +85,8 @@ class Plan:
             yield f"at present     {config.database} cannot be read: {there.why}"
         else:
             yield f"at present     {config.database}, version {there.version or 'unknown'}, schema {there.schema}, installation {there.install}"
+        if there and there.install not in ("", copy.install):
+            yield f"warning: {_ANOTHER}"
         counts = there.rows if there and there.rows else {}
         for table, name in _COUNTED.items():
             now_there = f"{counts[table]:,} at present" if table in counts else "none at present"
@@ -94,19 +102,35 @@ def plan(config: Config, file: Path) -> Plan:
     if there.exists() and there.samefile(file):
         raise CopyError(f"{file}: this is the present database")
     copy, unchecked = _examined(file)
+    _refuse_others(config, file)
     with file.open("rb") as body:
         digest = hashlib.file_digest(body, "sha256").hexdigest()
     return Plan(file, copy, file.stat().st_size, digest, _present(there), unchecked)
 
 
 def _examined(file: Path) -> tuple[Copy, str]:
-    """The daemon lives with rows that somebody changed, so that its copy from before an upgrade may have some."""
+    """The daemon lives with rows that somebody changed, so that what was kept of its database may have some."""
     try:
         return copies.examined(file), ""
     except CopyError as error:
         if not _KEPT.fullmatch(file.name):
             raise
         return copies.examined(file, as_it_is=True), str(error)
+
+
+def _refuse_others(config: Config, file: Path) -> None:
+    """Another company's incidents would go into this one's channels. Raises CopyError."""
+    with database.reading(file) as sql:
+        rows = sql.execute("SELECT key, handle FROM accounts WHERE key != ? ORDER BY key", [DRILL]).fetchall()
+    known = {key for key, _ in rows} | {(key.partition(":")[0], str(handle).lower()) for key, handle in rows}
+    mine = {config.account(table, table.id).key for table in config.file.accounts if table.id}
+    mine_by_handle = {(table.platform, table.handle.lower()) for table in config.file.accounts}
+    if rows and not known & (mine | mine_by_handle):
+        there = ", ".join(f"@{handle}" for _, handle in rows[:3])
+        raise CopyError(
+            f"{file}: it is of a monitor that watches none of the accounts in {config.path}, but {there}{' and others' if rows[3:] else ''}:"
+            " name the configuration that belongs to it with --config"
+        )
 
 
 def _present(path: Path) -> Present | None:
@@ -139,7 +163,8 @@ def put(config: Config, found: Plan, who: str, now: datetime) -> tuple[str, ...]
             raise CopyError(f"{found.file}: it is being changed: copy it to this host first, then restore that")
         copies.examined(made, as_it_is=bool(found.unchecked))
         aside = _aside(there, now)
-        _mark(made, found, who, now, present, aside)
+        known = carried_over.read(present) if present else None
+        held = _mark(made, found, who, now, known, aside)
         os.fchmod(descriptor, 0o600)
         os.fsync(descriptor)
         _give(owner, made)
@@ -151,8 +176,22 @@ def put(config: Config, found: Plan, who: str, now: datetime) -> tuple[str, ...]
         f"{there} is the backup of {found.copy.at:%Y-%m-%d %H:%M:%S} UTC. {moved}",
         "Start the daemon: it reads and judges everything posted since then, and says in Slack what else is missing.",
         f"Registrations made after {found.copy.at:%Y-%m-%d %H:%M:%S} UTC are missing: import the plan again, or posts that were approved page.",
-        "" if present else "What `posts forget` removed since is in it again, and no database was here to say what that was: repeat it.",
+        *_undone(known, held, aside),
     )
+
+
+def _undone(known: Known | None, held: list[int], aside: Path) -> Iterator[str]:
+    """What going back undid, since nobody could say it."""
+    if known is None:
+        yield (
+            "What was forgotten, withdrawn or held since, and silences that were ended, are as they were: no database that can be read was"
+            " here to say which. Look at `hijack-monitor posts list` before the start, and repeat it."
+        )
+    elif known.unread:
+        yield f"Not carried over, because it was too damaged to be read: {', '.join(known.unread)}. Repeat it."
+    if held:
+        numbers = ", ".join(f"INC-{number}" for number in held)
+        yield f"{numbers} {'is' if len(held) == 1 else 'are'} held and not in the backup: keep {aside}, nothing else has it."
 
 
 @contextmanager
@@ -213,24 +252,19 @@ def _fill(file: Path, descriptor: int) -> str:
     return digest.hexdigest()
 
 
-def _mark(made: Path, found: Plan, who: str, now: datetime, present: sqlite3.Connection | None, aside: Path) -> None:
-    """What the first start has to know. It is nobody else's yet, so that it needs no lock and no journal."""
+def _mark(made: Path, found: Plan, who: str, now: datetime, known: Known | None, aside: Path) -> list[int]:
+    """What the first start has to know, and what must not be undone. It is nobody else's yet, so that it needs no lock and no journal.
+    Returns the incidents that are held and not in it.
+    """
     with closing(copies.opened(made, "mode=rw&nolock=1")) as sql:
         sql.execute("PRAGMA journal_mode=OFF")
         sql.execute("PRAGMA synchronous=OFF")
-        mark = Mark(found.copy.at, now, who, found.file.name, found.sha256, numbering.page_keys(sql))
-        if present:
-            with contextlib.suppress(sqlite3.Error):  # too damaged to say it
-                _carry_over(present, sql)
+        mark = Mark(found.copy.at, now, who, copies.named(found.file), found.sha256, numbering.page_keys(sql))
+        carried, lacking = carried_over.write(sql, known) if known else ({}, [])
         after_restore.write(sql, mark)
-        said = {"sha256": found.sha256, "of": str(found.copy.at), "bytes": found.size, "aside": aside.name if present else ""}
-        chain.append(sql, now, who, "restore", str(found.file), said)
-
-
-def _carry_over(present: sqlite3.Connection, copy: sqlite3.Connection) -> None:
-    """What must not be undone by going back: numbers that were used, posts that were forgotten. Raises sqlite3.Error."""
-    numbering.used_up_to(copy, numbering.last_incident(present))
-    forget.carry(present, copy)
+        said = {"sha256": found.sha256, "of": str(found.copy.at), "bytes": found.size, "aside": aside.name if known else ""}
+        chain.append(sql, now, who, "restore", copies.named(found.file), said | {what: count for what, count in carried.items() if count})
+        return lacking
 
 
 def _aside(path: Path, now: datetime) -> Path:
@@ -287,7 +321,10 @@ def _key(config: Config, secrets: Mapping[str, str], file: Path) -> str:
     where = "the secret of that name" if given else str(path)
     with database.reading(file) as sql:
         known = numbering.kept(sql, "signing key")
-    secret = install_key.load(config.data_dir, secrets)
+    try:
+        secret = install_key.load(config.data_dir, secrets)
+    except (InstallKeyError, OSError) as error:  # the database is put back all the same
+        return f"it cannot be used, and the daemon will not start with it: {error}"
     if known and signing.fingerprint(signing.public(secret)) != known:
         return _ANOTHER_KEY.format(where)
     return f"{where}: the one that this database was used with" if known else where

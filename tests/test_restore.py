@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from monitor import backup, copies, install_key, numbering, restore, signing
+from monitor import backup, copies, desk, holds, install_key, numbering, restore, signing, silences
 from monitor import config as configuration
 from monitor.cli import main
 from monitor.config import Config
 from monitor.copies import CopyError
 from monitor.lock import locked
-from monitor.model import Incident, Severity
+from monitor.model import Incident, Kind, Severity, State
+from monitor.outbox import Outbox
+from monitor.planning import Plan
 from monitor.store import Store
 from tests import older
 from tests.test_cli import CONFIG
@@ -321,7 +324,7 @@ def test_the_copy_from_before_an_upgrade_is_restored_though_somebody_changed_row
     copies.keep_before(config.database, aside, NOW)
     said = _run(config, str(aside))
     assert said.exit_code == 0, said.output
-    assert "the pages alone, it is from before an upgrade: the audit chain is broken at row 1" in said.output
+    assert "the pages alone, for it was kept as it was before an upgrade or a restore: the audit chain is broken at row 1" in said.output
     _put(config, aside)
     with closing(Store(config.database)) as store:
         assert store.broken_audit() == 1
@@ -397,3 +400,153 @@ def _killed_at(step: int, act: Callable[[], Any]) -> bool:
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+# --- what going back must not undo ---------------------------------------------------------------------------
+
+_HELD = Incident(0, "x::1", "@acme on X", Severity.PAGE, "Unapproved post", "nobody", NOW, NOW)
+
+
+def _carried(config: Config) -> Path:
+    """A backup, since which a registration was taken back, a silence ended, and two incidents were held: one of them is in no backup."""
+    file = config.path.parent / "c.db"
+    with closing(Store(config.database)) as store:
+        for text in ("Sale.", "Sale of the year."):
+            desk.register(store, Plan("x::1", Kind.POST, text, NOW, NOW + timedelta(days=9)), "carla", NOW)
+        silences.begin(store, Outbox(store, config.paging), None, "sale", timedelta(hours=6), "a test", "alice", NOW)
+        with store.transaction():
+            store.save_incident(replace(_HELD, state=State.RESOLVED))
+        backup.make(config, str(file), None, "carla", NOW)
+        desk.withdraw(store, 1, "carla", LATER)
+        with store.transaction():
+            store.end_silence(1, "alice")
+            store.save_incident(_HELD)
+        holds.hold(store, 2, "carol", "case 4711", LATER)
+        holds.hold(store, 3, "carol", "case 4712", LATER)
+    return file
+
+
+def test_what_was_taken_back_excuses_nothing_again_and_what_is_held_stays_so(config: Config) -> None:
+    file = _carried(config)
+    said = _run(config, str(file), "--yes")
+    assert said.exit_code == 0, said.output
+    assert "INC-3 is held and not in the backup: keep " in said.output
+    for times in (1, 0):
+        with closing(Store(config.database)) as store:
+            assert [bool(desk.registration(store, number).withdrawn_at) for number in (1, 2)] == [True, False]
+            assert store.silences(LATER) == ()
+            assert holds.settle(store, LATER) == times
+            assert {number: hold.reason for number, hold in holds.every(store).items()} == {2: "case 4711"}
+            row = store.sql.execute("SELECT detail FROM audit WHERE action = 'restore'").fetchone()
+            assert {"withdrawn": 1, "silences ended": 1, "held": 1}.items() <= json.loads(row[0]).items()
+            assert store.broken_audit() is None
+
+
+def test_two_restores_before_a_start_carry_it_over_as_well(config: Config) -> None:
+    file = _carried(config)
+    _put(config, file)
+    _put(config, file, LATER + timedelta(minutes=1))
+    with closing(Store(config.database)) as store:
+        assert holds.settle(store, LATER) == 1
+        assert desk.registration(store, 1).withdrawn_at
+
+
+def test_another_registration_that_got_the_same_number_stays_in_force(config: Config) -> None:
+    file = _carried(config)
+    with closing(sqlite3.connect(config.database)) as sql:
+        sql.execute("UPDATE approved SET created_at = '2026-03-03T15:00:00.000000+00:00'")
+        sql.commit()
+    _put(config, file)
+    with closing(Store(config.database)) as store:
+        assert not desk.registration(store, 1).withdrawn_at
+
+
+@pytest.mark.parametrize("count", [1, 3, len(older.CAME) - 1])
+def test_an_older_copy_is_given_what_it_can_take_and_the_rest_after_its_upgrade(config: Config, tmp_path: Path, count: int) -> None:
+    _carried(config)
+    older.make(tmp_path / "old.db", count)
+    with copies.checked_copy(tmp_path / "old.db", tmp_path, NOW) as (made, _):
+        copies.publish(made, tmp_path / "old-backup.db")
+    _put(config, tmp_path / "old-backup.db")
+    older.upgrade(config.database)
+    with closing(Store(config.database)) as store:
+        assert holds.settle(store, LATER) >= 0
+        assert store.kept("to hold again") == ""
+
+
+def test_what_cannot_be_carried_over_is_said(config: Config) -> None:
+    file = _carried(config)
+    with closing(sqlite3.connect(config.database)) as sql:
+        sql.execute("ALTER TABLE approved RENAME COLUMN withdrawn_by TO other")
+        sql.commit()
+    said = _run(config, str(file), "--yes")
+    assert "Not carried over, because it was too damaged to be read: registrations that were withdrawn. Repeat it." in said.output
+    with closing(Store(config.database)) as store:
+        assert store.silences(LATER) == (), "the rest is"
+    shutil.rmtree(config.data_dir)
+    assert "no database that can be read was here to say which" in _run(config, str(file), "--yes").output
+
+
+# --- whose it is ---------------------------------------------------------------------------------------------
+
+
+def _watching(config: Config, key: str, handle: str) -> Path:
+    file = config.path.parent / "d.db"
+    with closing(Store(config.database)) as store:
+        store.sql.execute("INSERT INTO accounts(key, handle) VALUES(?, ?)", [key, handle])
+        backup.make(config, str(file), None, "carla", NOW)
+        store.sql.execute("DELETE FROM accounts")
+    return file
+
+
+def test_the_database_of_another_company_is_refused(config: Config) -> None:
+    _refused(config, _watching(config, "x::777", "brand"), "a monitor that watches none of the accounts in")
+    assert "but @brand:" in _run(config, str(config.path.parent / "d.db")).output
+
+
+@pytest.mark.parametrize(("key", "handle"), [("x::1", "renamed"), ("x::777", "ACME")])
+def test_an_account_is_known_again_by_its_id_or_its_handle(config: Config, key: str, handle: str) -> None:
+    assert _run(config, str(_watching(config, key, handle)), "--yes").exit_code == 0
+
+
+def test_another_installation_is_named(config: Config) -> None:
+    assert "warning" not in _run(config, str(_b(config))).output
+    shutil.rmtree(config.data_dir)
+    Store(config.database).close()
+    said = _run(config, str(_b(config)), "--yes")
+    assert "warning: the file is of another installation than what is there." in said.output
+    assert said.exit_code == 0
+
+
+# --- what must not keep anybody from restoring -------------------------------------------------------------
+
+
+def test_a_key_that_cannot_be_used_is_named_and_the_database_put_back(config: Config) -> None:
+    key = config.data_dir / "install_key"
+    key.write_text("")
+    for _ in range(2):
+        said = _run(config, str(_b(config)), "--yes")
+        assert said.exit_code == 0, said.output
+        assert "install_key    it cannot be used, and the daemon will not start with it: " in said.output
+        key.rename(key.with_name("elsewhere"))
+        key.symlink_to("elsewhere")
+
+
+def test_names_that_are_no_text_are_written_down(config: Config) -> None:
+    file = os.fsdecode(os.fsencode(config.path.parent) + b"/b\xff.db")
+    shutil.copy(_b(config), file)
+    said = CliRunner().invoke(main, ["--config", str(config.path), "restore", file, "--yes", "--as", os.fsdecode(b"c\xff")])
+    assert said.exit_code == 0, said.output
+    with closing(Store(config.database)) as store:
+        row = store.sql.execute("SELECT actor, subject FROM audit WHERE action = 'restore'").fetchone()
+        assert (row[0], row[1][-9:]) == ("c\\xff", "/b\\xff.db")
+
+
+def test_what_was_moved_aside_can_be_put_back_though_somebody_changed_rows_of_it(config: Config) -> None:
+    with closing(Store(config.database)) as store:
+        store.sql.execute("UPDATE audit SET actor = 'somebody' WHERE id = 1")
+    _put(config)
+    (aside,) = config.data_dir.glob("monitor.db.before-restore-*Z")
+    said = _run(config, str(aside), "--yes")
+    assert said.exit_code == 0, said.output
+    assert "the audit chain is broken at row 1" in said.output
