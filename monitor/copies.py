@@ -70,7 +70,7 @@ def checked_copy(
         with unfinished(folder) as (path, descriptor):
             _leave_room(database, folder, spared)
             _fill(database, path, descriptor, now)
-            found = examined(path, as_it_is=as_it_is)
+            found = _examined_of(database, path, as_it_is=as_it_is)
             os.fsync(descriptor)
             yield path, found
     except (OSError, sqlite3.Error) as error:
@@ -140,15 +140,23 @@ def examined(path: Path, *, as_it_is: bool = False) -> Copy:
         raise CopyError(f"{path}: the copy is damaged ({error})") from error
 
 
+def _examined_of(database: Path, path: Path, *, as_it_is: bool) -> Copy:
+    """What is wrong with a fresh copy is likely wrong with the database."""
+    try:
+        return examined(path, as_it_is=as_it_is)
+    except CopyError as error:
+        raise CopyError(f"{database}: no good copy could be made, `hijack-monitor status` says how the database is ({error})") from error
+
+
 def _checked(path: Path, sql: sqlite3.Connection, *, as_it_is: bool) -> Copy:
     found = sql.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
-        raise CopyError(f"the copy is damaged ({found}), and so may be the database: `hijack-monitor status` says how it is")
+        raise CopyError(f"{path}: the copy is damaged ({' '.join(found.split())})")
     if not as_it_is:
         if wrong := sql.execute("PRAGMA foreign_key_check").fetchone():
-            raise CopyError(f"the copy is damaged (a row of {wrong[0]} refers to none of {wrong[2]}), and so may be the database")
+            raise CopyError(f"{path}: the copy is damaged (a row of {wrong[0]} refers to none of {wrong[2]})")
         if (number := chain.broken(sql)) is not None:
-            raise CopyError(f"the audit chain is broken at row {number}: somebody changed the database")
+            raise CopyError(f"{path}: the audit chain is broken at row {number}: somebody changed the database")
     copy = described(sql)
     if copy is None or copy.rows != rows(sql):
         raise CopyError(f"{path}: it was changed since it was made, or `hijack-monitor backup` did not make it")

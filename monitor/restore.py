@@ -115,7 +115,7 @@ def _examined(file: Path) -> tuple[Copy, str]:
     except CopyError as error:
         if not _KEPT.fullmatch(file.name):
             raise
-        return copies.examined(file, as_it_is=True), str(error)
+        return copies.examined(file, as_it_is=True), str(error).removeprefix(f"{file}: ")
 
 
 def _refuse_others(config: Config, file: Path) -> None:

@@ -218,6 +218,8 @@ def _refused(config: Config, file: Path, words: str) -> None:
     said = _run(config, str(file), "--yes")
     assert said.exit_code == 1, said.output
     assert words in said.output
+    assert "may be the database" not in said.output, "it is the file that is no good"
+    assert said.output.split("error: ")[1].count("\n") == 1
     after = _bytes(config.data_dir)
     assert {name: after[name] for name in before} == before
     assert after.keys() - before.keys() <= {"lock"}
@@ -268,6 +270,13 @@ def _cut_off(config: Config) -> Path:
     return _b(config)
 
 
+def _overwritten(config: Config) -> Path:
+    with _b(config).open("r+b") as file:
+        file.seek(-8_192, os.SEEK_END)
+        file.write(b"\xff" * 4_096)
+    return _b(config)
+
+
 def _newer(config: Config) -> Path:
     with closing(sqlite3.connect(_b(config))) as sql:
         sql.execute("INSERT INTO _sqlite_migrations(migration_set, name, applied_at) VALUES('hijack-monitor', '9999_later', '')")
@@ -285,7 +294,8 @@ def _present(config: Config) -> Path:
         (_of_running, "like a `cp` of a database in use, which lacks what stands in its -wal: make one with `hijack-monitor backup`"),
         (_opened_since, "like a `cp` of a database in use"),
         (_changed, "it was changed since it was made"),
-        (_cut_off, "the copy is damaged"),
+        (_cut_off, "b.db: the copy is damaged"),
+        (_overwritten, "b.db: the copy is damaged"),
         (_newer, "does not know its step 9999_later"),
         (_present, "this is the present database"),
         (lambda config: config.path, "it is no finished copy"),
