@@ -234,6 +234,7 @@ def _problem(config: Config, now: datetime) -> tuple[str, bool] | None:
         if database.is_waiting(config.database, OF_THE_DAEMON):
             with locked(config.data_dir):  # nobody's database changes under a daemon that runs
                 database.bring_up_to_date(config.database, partial(keep_before, now=now), OF_THE_DAEMON)
+                log.info("%s was brought up to date", config.database)
         store = Store(config.database, OF_THE_DAEMON)
         try:
             with store.transaction():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import shutil
 import signal
@@ -120,9 +121,10 @@ async def test_after_an_upgrade_exactly_the_pages_that_were_due_go_out(tmp_path:
 
 
 async def test_run_keeps_a_checked_copy_that_the_older_version_can_use_and_sends_what_was_due(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     count = 5
+    caplog.set_level(logging.INFO)
     async with world(tmp_path / "one") as w:
         config = beside(w, tmp_path)
         older.make(config.database, count)
@@ -133,6 +135,7 @@ async def test_run_keeps_a_checked_copy_that_the_older_version_can_use_and_sends
         assert await wait_for(lambda: sum(m.wakes for m in list(w.slack.messages.values())) >= older.DUE)
         os.kill(os.getpid(), signal.SIGTERM)
         assert await running == 0
+    assert sum("was brought up to date" in record.message for record in caplog.records) == 1
     (path,) = config.data_dir.glob("monitor.db.before-*")
     assert path.name == f"monitor.db.before-{__version__}"
     assert copies.examined(path).schema == max(older.steps(count))
