@@ -274,7 +274,7 @@ def forget(config: Config, identifier: str, reason: str, yes: bool, who: str | N
         forgetting.wipe(store.sql)
         click.echo(f"post {safe.for_terminal(identifier, 40)} is forgotten, and nothing of it is left in free parts of the database")
     else:
-        click.echo("nothing was changed: --yes removes it")
+        click.echo(f"nothing was changed: {'--yes is refused until then' if found.refused else '--yes removes it'}")
 
 
 @posts.command()

@@ -193,7 +193,7 @@ def copies(store: Store) -> Iterator[str]:
     beside = (*store.path.parent.glob(f"{store.path.name}.before-*"), *store.path.parent.glob(".look-*"))
     yield from (f"the copy {path}" for path in sorted(beside))
     last = backup.last(store)
-    yield f"backups, the last one of {last[0]:%Y-%m-%d} to {last[1]}" if last else "backups, if there are any"
+    yield f"backups, the last one of {last[0]:%Y-%m-%d} ({last[1]})" if last else "backups, if there are any"
 
 
 # --- finding ---------------------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
         ("written", "sent", "route", "kind", "state", "reason"),
         [(when(p.created_at), when(p.sent_at), p.route, p.kind, p.state, p.reason) for p in pages],
     )
-    table("Acts", ("at", "who", "what", "detail"), [tuple(a) for a in acts])
+    table("Acts", ("at", "who", "what", "of", "detail"), [tuple(a) for a in acts])
 
 
 def judged(store: Store, posts: Sequence[Kept], *, as_json: bool) -> None:

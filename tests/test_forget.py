@@ -177,6 +177,12 @@ async def test_the_command_lists_first_and_names_what_it_cannot_reach(tmp_path: 
                      "page(s) and note(s)", "act(s) in the audit chain", "message(s) in Slack", "out of reach: earlier exports",
                      f"out of reach: the copy {copy}", "out of reach: backups", "nothing was changed: --yes"):  # fmt: skip
             assert said in listed.output, listed.output
+        holds.hold(store, 1, "counsel", "a claim", w.clock())
+        held = run(identifier)
+        assert held.exit_code == 0, held.output
+        assert "refused: INC-1 is held by counsel" in held.output
+        assert held.output.endswith("nothing was changed: --yes is refused until then\n")
+        holds.release(store, 1, "counsel", "settled", w.clock())
         done = run(identifier, "--yes")
         assert done.exit_code == 0, done.output
         assert "is forgotten" in done.output
