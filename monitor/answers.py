@@ -12,8 +12,9 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from monitor import packing
+from monitor import chain, packing
 from monitor.connection import is_busy
+from monitor.quotations import without_posts
 from monitor.record import stamp
 
 if TYPE_CHECKING:
@@ -23,16 +24,30 @@ log = logging.getLogger("monitor.answers")
 
 SECONDS = 0.025  # of a slice: with its commit it stays below 0.05
 LARGE = 4 << 20  # bytes: packing a larger one takes longer than that, so it stays as it came
+CUT_OFF = "answer cut off"  # an act in the audit chain
 PLACE, DONE = "answers packed", "all"  # up to which row
 
 
 def keep(sql: sqlite3.Connection, body: bytes, now: datetime) -> str:
-    """Its first `packing.MOST` bytes; returns their SHA-256. Once, however many posts it shows."""
-    body = body[: packing.MOST]
-    digest = hashlib.sha256(body).hexdigest()
+    """Its first `packing.MOST` bytes, without what was forgotten on request; returns their SHA-256. Once, however many posts it shows.
+
+    That it was cut off is an act in the audit chain.
+    """
+    whole = without_posts(body, [row[0] for row in sql.execute("SELECT id FROM forgotten")], "forgotten on request")
+    kept = whole[: packing.MOST]
+    digest = hashlib.sha256(kept).hexdigest()
     if not sql.execute("SELECT 1 FROM evidence WHERE sha256 = ?", [digest]).fetchone():
-        sql.execute("INSERT INTO evidence VALUES(?, ?, ?)", [digest, stamp(now), packing.pack(body)])
+        sql.execute("INSERT INTO evidence VALUES(?, ?, ?)", [digest, stamp(now), packing.pack(kept)])
+        if len(kept) < len(whole):
+            log.warning("the platform's answer %s is cut off: %d of its %d bytes are kept", digest, len(kept), len(whole))
+            said: dict[str, object] = {"bytes": len(whole), "kept": len(kept), "sha256_of_all": hashlib.sha256(whole).hexdigest()}
+            chain.append(sql, now, "monitor", CUT_OFF, act_of(digest), said)
     return digest
+
+
+def act_of(digest: str) -> str:
+    """How acts in the audit chain call an answer."""
+    return f"answer {digest}"
 
 
 def get(sql: sqlite3.Connection, digest: str) -> bytes | None:

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from monitor import answers, backup, chain, holds, numbering, packing, record, redaction
 from monitor.desk import DeskError
-from monitor.model import Post, ProfileChange, Redacted, Unreadable
+from monitor.model import Post, ProfileChange, Stored, Unreadable
 from monitor.quotations import SHORTEST, Quotations, without_quotes
 from monitor.quotations import holds as answer_holds
 from monitor.record import Row, stamp
@@ -92,19 +92,19 @@ def find(store: Store, identifier: str, now: datetime) -> Found:
     posts = _versions(store.sql, identifier)
     if not posts:
         raise DeskError(f"no post {identifier} was judged: give its id as the platform shows it, like 1493446837214187523")
-    quotes = Quotations(text for row in posts for text in _texts(row))
+    quotes = _quotes(posts)
     posts = _and_quoting(store.sql, posts, quotes)
     incidents = {row["incident"] for row in posts if row["incident"]}
     gone = _answers(store.sql, posts, quotes)
     registrations = _registrations(store.sql, posts, quotes)
     rows = dict(_quoting(store.sql, incidents, quotes))
-    incidents |= {number for table, _, number in rows if table == "incidents"}
-    incidents |= {row[0] for t, _, n in rows if t == "pages" for row in store.sql.execute("SELECT incident FROM pages WHERE id = ?", [n])}
+    incidents |= set(_of_incidents(store.sql, rows))
     messages, elsewhere = _messages(store.sql, incidents)
     shared = sum(_users(store.sql, digest) for digest in gone) - sum(row["evidence"] in gone for row in posts)
-    short = not quotes.needles and any(text for row in posts for text in _texts(row))
+    short = any(len(text.strip()) < SHORTEST for row in posts for text in _texts(row) if text)
     found = Found(posts, gone, shared, registrations, rows, messages, elsewhere, short=short, rules=_rules(store.sql, quotes))
-    found.refused.extend(_refused(store, found, incidents | set(_sharing(store.sql, gone)), now))
+    incidents |= {number for _, number in _resting(store.sql, registrations)} | set(_sharing(store.sql, gone))
+    found.refused.extend(_refused(store, found, incidents, now))
     return found
 
 
@@ -114,7 +114,7 @@ def forget(store: Store, identifier: str, who: str, reason: str, now: datetime) 
         found = find(store, identifier, now)
         if found.refused:
             raise DeskError("; ".join(found.refused))
-        if not reason.strip() or Quotations(text for row in found.posts for text in _texts(row)).stands_in(reason):
+        if not reason.strip() or _quotes(found.posts).stands_in(reason):
             raise DeskError("--reason: say why, without the words of the post: the reason is kept")
         _redact(store, found, identifier, who, reason, now)
     return found
@@ -216,34 +216,48 @@ def _versions(sql: sqlite3.Connection, identifier: str) -> list[Row]:
     return [rows[number] for number in sorted(rows)]
 
 
+def _quotes(posts: list[Row]) -> Quotations:
+    return Quotations((text for row in posts for text in _texts(row)), (text for row in posts for text in _beside(row)))
+
+
 def _texts(row: Row) -> Iterator[str]:
-    """What a post says, whatever shows it."""
-    try:
-        item = record.stored(row["post"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return
-    match item:
-        case Post():
-            yield item.text
-            yield from (m.alt_text for m in item.media)
-            yield from (value for _, value in item.shown)
-            if item.original and item.original.account == item.account:
-                yield item.original.text
-        case ProfileChange():
-            yield from (item.before, item.after)
-        case Unreadable():
-            yield item.text
-        case Redacted():
-            pass
+    """What a post says."""
+    match _item(row):
+        case Post() as post:
+            yield post.text
+            if post.original and post.original.account == post.account:
+                yield post.original.text
+        case Unreadable() as odd:
+            yield odd.text
+
+
+def _beside(row: Row) -> Iterator[str]:
+    """Whatever else shows words of it. What a profile said before is not of this change."""
+    match _item(row):
+        case Post() as post:
+            yield from (m.alt_text for m in post.media)
+            yield from (value for _, value in post.shown)
+        case ProfileChange() as change:
+            yield change.after
     yield from json.loads(row["words"] or "[]")
+
+
+def _item(row: Row) -> Stored | None:
+    try:
+        return record.stored(row["post"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _and_quoting(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> list[Row]:
     """With those that repeat it: reposts and quotes by others of our accounts, the same words said again."""
     rows = {row["number"]: row for row in posts}
+    columns = ("post", "verdict", "context", "words")
     for needle in quotes.needles:
-        where = " OR ".join(f"instr({column}, ?1)" for column in ("post", "verdict", "context", "words"))
-        rows |= {row["number"]: row for row in sql.execute(f"SELECT {_POST} FROM posts WHERE {where}", [needle])}  # noqa: S608 - ours
+        where = " OR ".join(f"instr({column}, ?1)" for column in columns)
+        for row in sql.execute(f"SELECT {_POST}, context FROM posts WHERE {where}", [needle]):  # noqa: S608 - ours
+            if quotes.is_repeated_in((*_texts(row), *(row[column] or "" for column in columns))):
+                rows[row["number"]] = row
     return [rows[number] for number in sorted(rows)]
 
 
@@ -257,9 +271,32 @@ def _answers(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> l
         except packing.DamagedError:
             found.append(digest)
             continue
-        if digest in own or quotes.stands_in(body) or answer_holds(body, ids):
+        if (
+            digest in own
+            or answer_holds(body, ids)
+            or (quotes.stands_in(body) and quotes.is_repeated_in([body.decode("utf-8", "replace")]))
+        ):
             found.append(digest)
     return found
+
+
+def _of_incidents(sql: sqlite3.Connection, rows: Iterable[tuple[str, str, int]]) -> Iterator[int]:
+    """The incidents that these rows tell of."""
+    column = {"incidents": "id", "pages": "incident", "votes": "incident", "holds": "incident", "audit": "subject"}
+    for table, _, number in rows:
+        if table in column:
+            (said,) = sql.execute(f"SELECT {column[table]} FROM {table} WHERE rowid = ?", [number]).fetchone()  # noqa: S608 - ours
+            given = str(said).removeprefix("INC-")
+            if given.isdecimal() and (table != "audit" or given != said):
+                yield int(given)
+
+
+def _resting(sql: sqlite3.Connection, registrations: list[int]) -> Iterator[tuple[int, int]]:
+    """(registration, incident): which of them the verdict of a post of an incident names."""
+    for number in registrations:
+        named = "? IN (json_extract(verdict, '$.match.approved'), json_extract(verdict, '$.match.nearest'))"
+        query = f"SELECT DISTINCT incident FROM posts WHERE incident IS NOT NULL AND redacted_at IS NULL AND {named}"  # noqa: S608 - ours
+        yield from ((number, row[0]) for row in sql.execute(query, [number]))
 
 
 def _sharing(sql: sqlite3.Connection, digests: list[str]) -> Iterator[int]:
@@ -287,8 +324,10 @@ def _registrations(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations
         query = "SELECT id FROM approved WHERE redacted_at IS NULL AND ((account = ? AND used_by IN (?, ?)) OR external_id = ?)"
         found |= {one[0] for one in sql.execute(query, [row["account"], root, row["id"], named])}
     for needle in quotes.needles:
-        where = " OR ".join(f"instr({column}, ?1)" for column in ("text", "links", "alt", "shown", "used_by"))
-        found |= {one[0] for one in sql.execute(f"SELECT id FROM approved WHERE redacted_at IS NULL AND ({where})", [needle])}  # noqa: S608 - ours
+        columns = ("text", "links", "alt", "shown", "used_by")
+        where = " OR ".join(f"instr({column}, ?1)" for column in columns)
+        query = f"SELECT id, {', '.join(columns)} FROM approved WHERE redacted_at IS NULL AND ({where})"  # noqa: S608 - ours
+        found |= {one["id"] for one in sql.execute(query, [needle]) if quotes.is_repeated_in([one[column] for column in columns])}
     return sorted(found)
 
 

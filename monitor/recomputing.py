@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from monitor import rulebook, words
-from monitor.model import Account, Approving, Company, Kind, Post, ProfileChange, Redacted, Severity, Unreadable, Verdict
+from monitor.model import Account, Approving, Company, Kind, NoMatch, Post, ProfileChange, Redacted, Severity, Unreadable, Verdict
 from monitor.registrations import Past
 from monitor.retention import REMEMBERED
 from monitor.rulebook import Rulebook
@@ -71,7 +71,16 @@ class Recomputing:
             again = self.verdict(kept)
         except LostError as error:
             return str(error)
-        return "the same" if again == kept.verdict else f"DIFFERENT: {again.severity.word}, {again.reason}"
+        if again == kept.verdict:
+            return "the same"
+        return self._lost(kept.verdict) or f"DIFFERENT: {again.severity.word}, {again.reason}"
+
+    def _lost(self, verdict: Verdict) -> str:
+        """Whether the registration that a verdict names was redacted since, in words; or an empty string."""
+        number = verdict.match.nearest if isinstance(verdict.match, NoMatch) else verdict.match.approved
+        one = self._store.registrations.get(number) if number else None
+        gone = one.redacted_at if one else None
+        return f"registered post #{number}, which it was compared with, was redacted on {gone:%Y-%m-%d}" if gone else ""
 
     def _row(self, kept: Kept) -> int:
         key = [kept.post.account, kept.post.id, getattr(kept.post, "version", 1)]

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitor import chain, desk, holds, private, record, redaction, safe, signing
+from monitor import answers, chain, desk, holds, private, record, redaction, safe, signing
 from monitor.holds import Hold
 from monitor.incidents import durations
 from monitor.model import Exact, Incident, Near, Page, Post, Redacted
@@ -143,6 +143,7 @@ def _chain(store: Store, dossier: Dossier) -> _Chain:
     """The whole chain: what concerns this incident, its posts and the registrations they matched in full, of the rest the links."""
     ours = {f"INC-{dossier.incident.id}"} | {f"{k.post.account}/{k.post.id}" for k in dossier.posts}
     ours |= {f"#{k.verdict.match.approved}" for k in dossier.posts if isinstance(k.verdict.match, Exact | Near)}
+    ours |= {answers.act_of(k.evidence) for k in dossier.posts if k.evidence}
     bare = {redaction.place(k.post.account, k.post.id, k.post.version) for k in dossier.posts if isinstance(k.post, Redacted)}
     bare |= {k.evidence[: redaction.SHORT] for k in dossier.posts if k.evidence}
     versions = {(f"{k.post.account}/{k.post.id}", getattr(k.post, "version", 1)) for k in dossier.posts}

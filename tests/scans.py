@@ -24,6 +24,7 @@ SMALL = {  # every other table grows
     "counted": "a few a day",
     "spending": "a few a day",
     "holds": "one an incident that somebody holds",
+    "forgotten": "one a post that somebody asked to forget",
     "oddities": "as many kinds as are kept, see `observed`",
     "billed": "of two days",
     "_sqlite_migrations": "the steps",

@@ -47,10 +47,15 @@ def test_an_answer_is_stored_once_small_and_under_the_hash_of_what_it_says(tmp_p
     assert store.evidence("0" * 64) is None
 
 
-def test_no_more_than_sixteen_mebibytes_are_kept_or_unpacked(tmp_path: Path) -> None:
+def test_no_more_than_sixteen_mebibytes_are_kept_or_unpacked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = Store(tmp_path / "monitor.db")
     digest = store.keep_evidence(b"x" * (packing.MOST + 5), START)
     assert store.evidence(digest) == b"x" * packing.MOST
+    assert store.keep_evidence(b"x" * (packing.MOST + 5), START) == digest
+    ((subject, detail),) = store.sql.execute("SELECT subject, detail FROM audit WHERE action = 'answer cut off'").fetchall()
+    assert subject == f"answer {digest}"
+    assert json.loads(detail)["bytes"] == packing.MOST + 5
+    assert f"answer {digest} is cut off: 16777216 of its 16777221 bytes" in caplog.text
     for bomb in (zstd.compress(b"\0" * (packing.MOST + 1)), zstd.compress(b"\0" * 300_000_000)):
         with pytest.raises(packing.DamagedError, match="more than 16 MiB"):
             packing.unpack(bomb)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from monitor import backup, desk, forget, holds, record, report, restore
+from monitor import backup, desk, forget, holds, record, report, restore, safe
 from monitor.cli import main
 from monitor.desk import DeskError
 from monitor.model import Human, Redacted
@@ -247,6 +249,102 @@ async def test_an_answer_that_a_held_incident_needs_keeps_the_others_in_it(tmp_p
         assert not [line for line in verify(archive).wrong if "missing" in line], "the chain says why its evidence is not there"
 
 
+SAME = "Acme Exchange: the market report of the week is out, see "
+
+
+async def test_what_only_begins_alike_or_bears_our_name_stays(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        store = w.service.store
+        number = w.register(f"{SAME}all of its figures.")
+        ours = w.x.post("acme", f"{SAME}all of its figures.")
+        await w.run(3)
+        his = w.x.post("acme", f"{SAME}all of its figures. Then claim your share at https://acme-share.xyz")
+        await w.run(3)
+        like = w.x.post("acme", f"{SAME}none of its figures, and the pangolin.")
+        await w.run(3)
+        with store.transaction():
+            post = store.posts("id = ?", (his,))[0].post
+            store.keep_words(post, ["Acme Exchange", "The market report of the week"])  # type: ignore[arg-type]
+        end(w)
+        await w.run(60)
+        before = store.sql.execute("SELECT headline, reason FROM incidents").fetchall()
+        found = forget.find(store, his, w.clock())
+        assert [row["id"] for row in found.posts] == [his]
+        assert found.registrations == []
+        forget.forget(store, his, "counsel", ASKED, w.clock())
+        assert {k.post.id for k in store.posts() if isinstance(k.post, Redacted)} == {his}
+        assert store.registrations.get(number).text  # type: ignore[union-attr]
+        assert "pangolin" in values(store)
+        assert "acme-share" not in values(store)
+        assert [row["headline"] for row in store.sql.execute("SELECT headline FROM incidents")] == [row["headline"] for row in before]
+        (first, last) = (store.posts("id = ?", (one,))[0] for one in (ours, like))
+        assert store.evidence(first.evidence)
+        assert not store.evidence(last.evidence), "the answer that holds both"
+
+
+async def test_to_forget_a_change_of_the_profile_takes_no_post_that_bears_its_name(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        store = w.service.store
+        ours = w.x.post("acme", "Acme Exchange is hiring in Lisbon, write to jobs@acme.example")
+        await w.run(3)
+        w.x.change("acme", name="Acme Exchange")
+        await w.run(90)
+        (change,) = store.posts("kind = 'profile'")
+        end(w)
+        await w.run(60)
+        found = forget.forget(store, change.post.id, "counsel", ASKED, w.clock())
+        assert [row["id"] for row in found.posts] == [change.post.id]
+        assert not isinstance(store.posts("id = ?", (ours,))[0].post, Redacted)
+
+
+async def test_a_held_incident_keeps_votes_acts_and_the_registration_that_its_verdict_names(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        store = w.service.store
+        number = w.register("The pangolin report of this quarter is out, with all figures.")
+        ours = w.x.post("acme", "The pangolin report of this quarter is out, with all figures.")
+        await w.run(3)
+        near = w.x.post("acme", "The pangolin report of this quarter is out, with no figures at all.")
+        await w.run(3)
+        end(w)
+        await w.run(60)
+        (kept,) = store.posts("id = ?", (near,))
+        assert number in (getattr(kept.verdict.match, "nearest", 0), getattr(kept.verdict.match, "approved", 0))
+        holds.hold(store, 1, "carol", "case 4711", w.clock())
+        with pytest.raises(DeskError, match="INC-1 is held by carol"):
+            forget.forget(store, ours, "counsel", ASKED, w.clock())
+        assert desk.recomputed(store, kept) == "the same"
+        holds.release(store, 1, "carol", "over", w.clock())
+        forget.forget(store, ours, "counsel", ASKED, w.clock())
+        (kept,) = store.posts("id = ?", (near,))
+        assert desk.recomputed(store, kept) == f"registered post #{number}, which it was compared with, was redacted on 2026-11-21"
+        w.x.post("acme", "Quite another hijack, which nobody registered")
+        await w.run(60)
+        end(w, 2)
+        await w.run(60)
+        quote = "the old one said “The pangolin report of this quarter is out, with no figures at all.”"
+        store.audit(w.clock(), "alice", "note", "INC-2", text=quote)
+        holds.hold(store, 2, "carol", "case 4712", w.clock())
+        with pytest.raises(DeskError, match="INC-2 is held by carol"):
+            forget.forget(store, near, "counsel", ASKED, w.clock())
+
+
+async def test_what_is_forgotten_and_still_shown_does_not_come_back_with_the_next_answer(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        identifier = await hijack(w)
+        store = w.service.store
+        forget.forget(store, identifier, "counsel", ASKED, w.clock())
+        forget.wipe(store.sql)
+        store.sql.execute("UPDATE accounts SET cursor = NULL")
+        w.x.post("acme", "Another one, with other words")
+        await w.run(30)
+        (other,) = store.posts("incident = 2")
+        body = store.evidence(other.evidence)
+        assert body
+        assert b"with other words" in body
+        assert hashlib.sha256(body).hexdigest() == other.evidence
+        assert gone(store)
+
+
 async def test_a_text_too_short_to_search_for_goes_only_where_it_stands(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         identifier = w.x.post("acme", "gm")
@@ -261,6 +359,9 @@ async def test_a_text_too_short_to_search_for_goes_only_where_it_stands(tmp_path
 
 # --- words of a post among other text ----------------------------------------------------------------------
 
+SHOWN: list[Callable[[str, int], str]] = [
+    safe.for_slack_literal, safe.for_slack_markup, safe.for_slack_sentence, safe.for_terminal, safe.for_mail, safe.for_html, safe.for_slack_lines,
+]  # fmt: skip
 TEXTS = st.text(min_size=20, max_size=200).filter(lambda text: len(text.strip()) >= 20)
 
 
@@ -296,3 +397,20 @@ def test_taking_quotes_out_leaves_json(value: dict[str, object]) -> None:
 def test_an_answer_holds_a_post_when_it_says_what_it_says(body: object, *, there: bool) -> None:
     assert answer_holds(json.dumps(body).encode(), frozenset({"7"})) is there
     assert answer_holds(b'{"id": "7", cut', frozenset({"7"}))
+
+
+def test_a_beginning_that_is_repeated_without_end_costs_little() -> None:
+    text = "ab" * 249 + "c" + "ab" * 12_000
+    quotes = Quotations([text])
+    assert not quotes.is_repeated_in(["ab" * 500_000])
+    assert quotes.is_repeated_in([f"x{text}"])
+    assert quotes.without(f"he wrote {text[:300]}…, and more") == "he wrote [redacted], and more"
+
+
+@given(TEXTS, st.sampled_from(SHOWN), st.integers(min_value=45, max_value=250))
+@example("Send it\n\nto https://acme-share.xyz/claim 🎁 & “double” <it> now", safe.for_slack_literal, 200)
+def test_whatever_form_a_message_shows_it_in_is_taken_out_whole_or_cut(text: str, shown: Callable[[str, int], str], limit: int) -> None:
+    said = shown(text, limit)
+    body = json.dumps({"blocks": [{"text": {"text": f"she wrote {said}"}}]})
+    assume(len(said.strip()) >= 60 or (len(said.strip()) >= 12 and safe.units(shown(text, 100_000)) <= limit))
+    assert said not in json.loads(Quotations([text]).without(body))["blocks"][0]["text"]["text"]
