@@ -36,6 +36,8 @@ def test_it_is_what_the_daemon_would_have_written(store: Store) -> None:
     kept = store.posts("rowid % 7 = 0", limit=60)
     assert len(kept) == 60
     assert [desk.recomputed(store, one) for one in kept].count("the same") > 55, "some were given the verdict of one like them"
+    troubles = store.posts("incident IS NOT NULL", limit=-1)
+    assert {desk.recomputed(store, one) for one in troubles} == {"the same"}, "each of these was judged by itself"
 
 
 def test_it_is_the_same_every_time(store: Store, tmp_path: Path) -> None:

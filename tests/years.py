@@ -36,8 +36,6 @@ from monitor.sources._x_cut import own
 from monitor.sources._x_payload import id_time, includes, time_id
 from monitor.sources._x_truth import true_post
 from monitor.store import Kept, Store
-from monitor.verdict import judge
-from monitor.verdict.approved import Queue
 from monitor.verdict.habits import Habits, learn
 from monitor.verdict.text import skeleton
 from tests.random_texts import Texts
@@ -292,9 +290,9 @@ class _Years:
                 return verdict
             match = replace(verdict.match, approved=number)  # type: ignore[arg-type]
             return replace(verdict, reason=verdict.reason.replace(f"#{before}", f"#{number}"), match=match)
-        queue = Queue((registered,) if registered else ())
-        verdict = judge(item, account, self.judge.company, queue, self.judge.rulebook.rules)
-        if verdict.severity <= Severity.RECORD and not verdict.findings:
+        self.judge.refresh(self.now)
+        verdict = self.judge.verdict(item, account)
+        if verdict.severity <= Severity.RECORD and not verdict.findings and not getattr(verdict.match, "nearest", None):
             self._said[kind] = verdict, number
         return verdict
 
@@ -512,7 +510,8 @@ class _Troubles:
         self._store.audit(self._y.now, who, "drill", "drill")
         self._store.account(DRILL, "drill")
         item = Post(DRILL, str(int(self._y.now.timestamp() * 1000)), Kind.POST, drill.TEXT.format(who=who), self._y.now, "")
-        verdict = judge(item, drill.ACCOUNT, COMPANY, Queue(()), self._y.judge.rulebook.rules)
+        self._y.judge.refresh(self._y.now)
+        verdict = self._y.judge.verdict(item, drill.ACCOUNT)
         one = _Profile(drill.ACCOUNT, self._y.profiles[0].user)
         number = self.tell(one, item, verdict, DRILL, "DRILL, not a hijack")
         body = self._store.keep_evidence(json.dumps({"id": item.id, "text": item.text}).encode(), self._y.now)
