@@ -7,6 +7,7 @@ still to go, and never over what it has left behind. What an incident needs, or 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sqlite3
 import time
@@ -305,7 +306,9 @@ class Pruning:
         return bool(rows)
 
     def _clicks(self, at: Plan, days: Days) -> bool:
-        """Not the answers below what may still be read: they would be heard once more."""
+        """Not the answers below what may still be read: they would be heard once more. Nor what came while an incident was dealt with
+        that is held or not over.
+        """
         if at.inbox is None:
             return False
         reopened = stamp(self._clock() - 2 * incidents.REOPEN)
@@ -315,8 +318,14 @@ class Pruning:
         )
         query = f"SELECT coalesce(min(opened_at), :now) FROM (SELECT opened_at FROM incidents WHERE state != 'resolved' UNION ALL {among})"  # noqa: S608 - ours
         read = self._store.sql.execute(query, {"reopened": reopened, "now": stamp(self._clock())}).fetchone()[0]
-        where = "done_at IS NOT NULL AND done_at < ? AND (kind != 'thread' OR received_at < ?) ORDER BY done_at"
-        rows = self._rows(f"SELECT envelope FROM inbox WHERE {where}", stamp(at.inbox), read)  # noqa: S608 - ours
+        needed = (
+            "SELECT opened_at, ?1 AS until FROM incidents WHERE state != 'resolved'"
+            " UNION ALL SELECT opened_at, coalesce(resolved_at, ?1) FROM incidents WHERE id IN (SELECT incident FROM holds)"
+        )
+        spans = [list(row) for row in self._store.sql.execute(needed, [stamp(self._clock())])]
+        among = "SELECT 1 FROM json_each(?) WHERE received_at BETWEEN json_extract(value, '$[0]') AND json_extract(value, '$[1]')"
+        where = f"done_at IS NOT NULL AND done_at < ? AND (kind != 'thread' OR received_at < ?) AND NOT EXISTS ({among}) ORDER BY done_at"
+        rows = self._rows(f"SELECT envelope FROM inbox WHERE {where}", stamp(at.inbox), read, json.dumps(spans))  # noqa: S608 - ours
         with self._taking(rows) as some:
             gone = [(row["envelope"],) for row in some]
             self._store.sql.executemany("DELETE FROM inbox WHERE envelope = ?", gone)

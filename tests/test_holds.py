@@ -47,6 +47,24 @@ async def test_a_held_incident_outlasts_every_age_and_goes_when_it_is_released(t
         assert store.broken_audit() is None
 
 
+async def test_what_people_did_about_a_held_incident_outlasts_the_age_of_clicks(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "Claim your share at https://acme-share.xyz")
+        await w.run(3)
+        w.slack.say("U02BOB", "this was not us", w.slack.waking()[0].ts)
+        await w.run(30)
+        end(w)
+        await w.run(40)
+        holds.hold(w.service.store, 1, "carol", WHY, w.clock())
+        heard = w.service.store.sql.execute("SELECT * FROM inbox").fetchall()
+        assert heard
+        assert await later(w, days(inbox_days=90), 400).run()
+        assert w.service.store.sql.execute("SELECT * FROM inbox").fetchall() == heard
+        holds.release(w.service.store, 1, "carol", "the case is closed", w.clock())
+        assert await later(w, days(inbox_days=90), 400).run()
+        assert not w.service.store.sql.execute("SELECT * FROM inbox").fetchall()
+
+
 async def test_lists_what_is_shown_and_exports_name_who_holds_it_and_why(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await hijack(w)
