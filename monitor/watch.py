@@ -21,6 +21,7 @@ from monitor.model import (
     Original,
     PageKind,
     Post,
+    Redacted,
     Severity,
 )
 from monitor.outbox import Outbox
@@ -193,11 +194,12 @@ class Watch:
     def _say_gone(self, kept: Kept, now: datetime) -> None:
         incident = self._store.incident(kept.incident) if kept.incident else self._store.open_incident(self.account.key)
         approved = isinstance(kept.verdict.match, Exact)
+        copy = str(kept.post) if isinstance(kept.post, Redacted) else "our copy is kept"
         if incident and (kept.incident or approved):
-            said = f"{'approved ' if approved else ''}post {kept.post.id} is gone from the platform; our copy is kept"
+            said = f"{'approved ' if approved else ''}post {kept.post.id} is gone from the platform; {copy}"
             self._outbox.say(incident, (Request(PageKind.NOTE, said), Request(PageKind.SYNC, said)), now)
         elif approved and not self._store.is_replaced(kept.post):
-            reason = f"it was approved and published at {kept.post.created_at:%H:%M:%S} UTC, and now it is gone from the platform; our copy is kept"
+            reason = f"it was approved and published at {kept.post.created_at:%H:%M:%S} UTC, and now it is gone from the platform; {copy}"
             number = self._outbox.happened(
                 Event(self.account.key, self.account.name, Severity.NOTIFY, "Approved post deleted", reason, now), now
             )

@@ -99,6 +99,19 @@ async def test_an_old_post_goes_and_what_it_was_stays_known(tmp_path: Path) -> N
         await read_again(w)
 
 
+async def test_nobody_is_told_that_a_copy_is_kept_which_was_removed(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.register("The quarterly report is out.")
+        identifier = w.x.post("acme", "The quarterly report is out.")
+        await w.run(3)
+        await pruned(w, 40, posts_days=30)
+        w.x.delete("acme", identifier)
+        await w.run(120)
+        (told,) = [m.words() for m in w.slack.roots() if "Approved post deleted" in m.words()]
+        assert "our copy is kept" not in told
+        assert "redacted on 2026-12-31: older than 30 days" in told
+
+
 async def test_nothing_is_removed_that_is_kept_without_end_or_is_young(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.register("The quarterly report is out.")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor import chain, record, status, verifying, wiring
-from tests.conftest import World, world
+from tests.conftest import START, World, world
 
 
 def acts(w: World, count: int) -> None:
@@ -121,3 +124,51 @@ async def test_an_act_that_cannot_be_read_excuses_nothing_and_stops_nobody_from_
         assert f"broken at row {number}:" in wrong(w)
         await verify(w)
         assert f"broken at row {number}:" in str(verifying.verified(w.service.store).why)
+
+
+# --- the chain itself ----------------------------------------------------------------------------------
+
+
+def _chained(old: list[bool]) -> sqlite3.Connection:
+    """As many acts; those of an earlier version repeat the hash before them."""
+    sql = sqlite3.connect(":memory:", isolation_level=None)
+    sql.execute("CREATE TABLE audit(id INTEGER PRIMARY KEY, at, actor, action, subject, detail, previous, hash)")
+    for number, repeats in enumerate(old):
+        before = chain.head(sql)
+        chain.append(sql, START, "alice", "tried", f"thing {number // 2}", {"n": number % 3})
+        if repeats:
+            sql.execute("UPDATE audit SET previous = ? WHERE id = ?", [before, number + 1])
+    return sql
+
+
+_CHAINS = st.lists(st.booleans(), min_size=4, max_size=12)
+
+
+@given(_CHAINS, st.data())
+def test_whichever_rows_are_taken_out_swapped_doubled_or_moved_it_is_found(old: list[bool], data: st.DataObject) -> None:
+    sql, last = _chained(old), len(old)
+    mark = chain.Mark(last, chain.head(sql))
+    assert chain.broken(sql) is None
+    assert chain.stands(sql, mark)
+    first, second = sorted(data.draw(st.lists(st.integers(1, last), min_size=2, max_size=2, unique=True)))
+    columns = "at, actor, action, subject, detail, previous, hash"
+    change = data.draw(st.sampled_from(("out", "swapped", "doubled", "moved", "cut off", "emptied")))
+    match change:
+        case "out":
+            sql.execute("DELETE FROM audit WHERE id >= ? AND id < ?", [first, second])
+        case "swapped":
+            sql.execute("UPDATE audit SET id = -id WHERE id IN (?, ?)", [first, second])
+            sql.execute("UPDATE audit SET id = ? WHERE id = ?", [second, -first])
+            sql.execute("UPDATE audit SET id = ? WHERE id = ?", [first, -second])
+        case "doubled":
+            sql.execute(f"INSERT INTO audit({columns}) SELECT {columns} FROM audit WHERE id = ?", [first])
+        case "moved":
+            sql.execute("UPDATE audit SET id = ? WHERE id = ?", [last + 1, first])
+        case "cut off":
+            sql.execute("DELETE FROM audit WHERE id > ?", [first])
+            assert chain.broken(sql) is None, "nothing in the file contradicts it"
+            assert not chain.stands(sql, mark), "whoever knows the head does"
+            return
+        case "emptied":
+            sql.execute("UPDATE audit SET hash = '', previous = '' WHERE id = ?", [first])
+    assert chain.broken(sql) is not None, change
