@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from monitor import counters
 from monitor.model import Company, Finding, Post, ProfileChange, Redacted
 from monitor.record import stamp
 from monitor.rulebook import Source
@@ -19,16 +19,16 @@ _AGO = re.compile(r"(\d{1,4})\s*([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Coverage:
-    """One rule: how often it fired, when last, and which of its words never occurred in a stored post."""
+    """One rule: how many posts it accused, on which UTC day last, and which of its words never occurred in a stored post, where that was asked."""
 
     rule: str
     status: str
-    fired: int = 0
-    last: datetime | None = None
-    silent: list[str] = field(default_factory=list)
+    fired: int
+    last: str
     words: int = 0
+    silent: tuple[str, ...] = ()
 
 
 def since(text: str, now: datetime) -> datetime:
@@ -52,27 +52,26 @@ def replay(store: Store, source: Source, company: Company, start: datetime) -> I
             yield kept, found[0] if found else None
 
 
-def coverage(store: Store, sources: tuple[Source, ...], company: Company, start: datetime) -> list[Coverage]:
-    """Every rule, those that never fired first."""
+def coverage(store: Store, sources: tuple[Source, ...], start: datetime) -> list[Coverage]:
+    """Every rule, those that never fired first: what was counted when posts were judged, baseline and drills left out, in whole days."""
+    fired = counters.rules(store.sql, start)
+    found = [Coverage(s.rule.id, s.rule.status, *fired.get(s.rule.id, (0, ""))) for s in sources]
+    return sorted(found, key=lambda c: (c.fired, c.rule))
+
+
+def with_words(
+    found: list[Coverage], store: Store, sources: tuple[Source, ...], company: Company, start: datetime
+) -> list[Coverage]:  # fmt: skip
+    """The same with each rule's words: reads every post since then."""
     rules = Rules(tuple(s.rule for s in sources))
-    fired: Counter[str] = Counter()
-    last: dict[str, datetime] = {}
     heard: dict[str, set[str]] = {s.rule.id: set() for s in sources}
     for kept in _stored(store, start):
-        for finding in kept.verdict.findings:
-            fired[finding.rule] += 1
-            last[finding.rule] = kept.post.created_at
-        if isinstance(kept.post, Redacted):
-            continue
-        subject = _subject(kept, company, rules)
-        for source in sources:
-            heard[source.rule.id].update(occurring(source.rule, subject))
-    out = []
-    for source in sources:
-        rule, words = source.rule, alternatives(source.rule)
-        silent = [w for w in words if w not in heard[rule.id]]
-        out.append(Coverage(rule.id, rule.status, fired[rule.id], last.get(rule.id), silent, len(words)))
-    return sorted(out, key=lambda c: (c.fired, c.rule))
+        if not isinstance(kept.post, Redacted):
+            subject = _subject(kept, company, rules)
+            for source in sources:
+                heard[source.rule.id].update(occurring(source.rule, subject))
+    words = {s.rule.id: alternatives(s.rule) for s in sources}
+    return [replace(c, words=len(words[c.rule]), silent=tuple(w for w in words[c.rule] if w not in heard[c.rule])) for c in found]
 
 
 def _stored(store: Store, start: datetime) -> Iterator[Kept]:

@@ -100,10 +100,13 @@ def drill(config: Config, wait: int, who: str | None) -> None:
 @configured
 def status(config: Config, as_json: bool) -> None:  # noqa: FBT001
     """Whether the daemon runs, what is watched and read, open incidents, undelivered pages. Exit 1 if anything is wrong."""
-    from monitor import preflight
     from monitor import status as standing
 
-    lists = preflight.list_notes(config, utc_now())
+    lists: tuple[str, ...] = ()
+    if config.file.monitor.block_lists:  # reading them takes half of our modules
+        from monitor import preflight
+
+        lists = preflight.list_notes(config, utc_now())
     sys.exit(standing.of_file(config, utc_now(), lists, lambda: open_store(config), as_json=as_json))
 
 

@@ -103,19 +103,24 @@ def replay(config: Config, rule: str, start: str, as_json: bool) -> None:  # noq
 
 
 @rules.command()
-@click.option("--since", "start", default="90d", show_default=True, help="30d, 12h, 2w or a date.")
+@click.option("--since", "start", default="90d", show_default=True, help="30d, 12h, 2w or a date; whole UTC days count.")
+@click.option("--words", is_flag=True, help="Also which of their words never occurred: reads every stored post since then.")
 @as_json
 @configured
-def coverage(config: Config, start: str, as_json: bool) -> None:  # noqa: FBT001
+def coverage(config: Config, start: str, words: bool, as_json: bool) -> None:  # noqa: FBT001
     """Which rules ever fired, and which of their words never occurred."""
-    from monitor import assembly, backtest, show
+    from monitor import backtest, rulebook, show
 
-    found = backtest.coverage(open_store(config), assembly.load_rules(config).sources, config.company, _since(start))
-    columns = ("rule", "status", "fired", "last", "words", "never occurred")
+    folders = [config.path.parent / folder for folder in config.file.monitor.rules]
+    store, sources, since = open_store(config), rulebook.load(folders).sources, _since(start)
+    found = backtest.coverage(store, sources, since)
+    columns: tuple[str, ...] = ("rule", "status", "fired", "last")
+    if words:
+        found, columns = backtest.with_words(found, store, sources, config.company, since), (*columns, "words", "never occurred")
     show.listing(
         as_json, "Rules that fired", columns, found,
-        lambda c: (c.rule, c.status, c.fired, show.when(c.last) if c.last else "never", c.words,
-                   c.silent if as_json else f"{len(c.silent)}: {', '.join(c.silent[:4])}" if c.silent else ""),
+        lambda c: (c.rule, c.status, c.fired, c.last or "never", c.words,
+                   c.silent if as_json else f"{len(c.silent)}: {', '.join(c.silent[:4])}" if c.silent else "")[: len(columns)],
     )  # fmt: skip
 
 

@@ -1,12 +1,13 @@
-"""Counters that nothing lowers: pages and incidents by how they stand, and how long it took to page and to acknowledge, by day.
+"""Counters that nothing lowers, by day: pages and incidents by how they stand, how long it took to page and to acknowledge, hits of rules.
 
-They are written by the database itself, in whatever transaction changes what they count, so that no way of doing so is forgotten. What is
+All but the last are written by the database itself, in whatever transaction changes what they count, so that no way of doing so is forgotten. What is
 removed because it is old stays counted. A day that is empty stands for all of them, so that whoever asks reads a few rows.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 
 BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)  # seconds: to page, to acknowledge
 
@@ -96,6 +97,24 @@ def create(db: sqlite3.Connection) -> None:
 def _fill(db: sqlite3.Connection, what: str, label: str, at: str, n: str, rows: str) -> None:
     for day in ("''", f"substr({at}, 1, 10)"):
         db.execute(f"INSERT INTO counted SELECT {day}, '{what}', {label}, {n} {rows} GROUP BY 1, 3")
+
+
+RULES_BY_DAY = """
+INSERT INTO counted SELECT substr(seen_at, 1, 10), 'rule', json_extract(f.value, '$.rule'), count(*)
+  FROM posts, json_each(CASE WHEN json_valid(verdict) THEN verdict ELSE '{}' END, '$.findings') f
+  WHERE baseline = 0 AND account != 'replay::drill' GROUP BY 1, 3;
+"""  # an upgrade; of all days together `rule_hits` knows
+
+
+def rule(sql: sqlite3.Connection, at: datetime, name: str) -> None:
+    """It accused a post that was judged now."""
+    sql.execute("INSERT INTO counted VALUES(?, 'rule', ?, 1) ON CONFLICT DO UPDATE SET n = n + 1", [f"{at.astimezone(UTC):%Y-%m-%d}", name])
+
+
+def rules(sql: sqlite3.Connection, since: datetime) -> dict[str, tuple[int, str]]:
+    """(posts that it accused since that UTC day, the last day on which it did) by rule."""
+    query = "SELECT label, sum(n), max(day) FROM counted WHERE day >= ? AND what = 'rule' GROUP BY label"
+    return {row[0]: (int(row[1]), row[2]) for row in sql.execute(query, [f"{since.astimezone(UTC):%Y-%m-%d}"])}
 
 
 def totals(sql: sqlite3.Connection, what: str) -> dict[tuple[str, ...], float]:

@@ -323,4 +323,5 @@ DROP INDEX audit_subject;
 CREATE INDEX audit_of_incidents ON audit(subject) WHERE subject >= 'INC-' AND subject < 'INC.';
 """,
     "0027_indexes": _INDEXES,
+    "0028_rules_by_day": counters.RULES_BY_DAY,
 }

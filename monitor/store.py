@@ -243,7 +243,7 @@ class Store:
              int(kept.verdict.severity), verdict, kept.rulebook, kept.evidence,
              kept.baseline, kept.incident, record.dump_context(kept.context)],
         )  # fmt: skip
-        self.hits.count(item.account, kept.verdict, baseline=kept.baseline)
+        self.hits.count(item.account, kept.verdict, kept.seen_at, baseline=kept.baseline)
         said = record.judged(post, verdict, kept.evidence, kept.rulebook)
         self.audit(kept.seen_at, "monitor", "post judged", f"{item.account}/{item.id}", version=version, sha256=said)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import backtest, rulebook
+from monitor import backtest, counters, rulebook
 from monitor.model import Company
 from tests.conftest import World, world
 from tests.test_cli import run_in
@@ -45,13 +45,39 @@ async def test_a_draft_is_tried_on_everything_stored_before_it_wakes_anybody(tmp
 async def test_coverage_names_what_fired_and_the_words_that_never_occurred(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await lived(w)
-        sources = (*rulebook.load([]).sources, rule(tmp_path, "shadow"))
-        found = {c.rule: c for c in backtest.coverage(w.service.store, sources, w.config.company, w.clock() - timedelta(days=1))}
-        assert found["panic-withdrawal"].fired == 1
-        assert "take your * and run" not in found["panic-withdrawal"].silent
-        assert "we are insolvent" in found["panic-withdrawal"].silent
-        assert found["test-rule"].fired == 0  # it did not judge then; its words occurred all the same
-        assert found["test-rule"].silent == ["buy later today"]
+        sources, store, day = (*rulebook.load([]).sources, rule(tmp_path, "shadow")), w.service.store, w.clock() - timedelta(days=1)
+        found = {c.rule: c for c in backtest.with_words(backtest.coverage(store, sources, day), store, sources, w.config.company, day)}
+        panic = found["panic-withdrawal"]
+        assert (panic.fired, panic.last) == (1, "2026-11-21")
+        assert "take your * and run" not in panic.silent
+        assert "we are insolvent" in panic.silent
+        assert (found["test-rule"].fired, found["test-rule"].last) == (0, "")  # it did not judge then; its words occurred all the same
+        assert found["test-rule"].silent == ("buy later today",)
+
+
+async def test_coverage_is_counted_by_day_and_outlives_the_posts(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        sources, store, first = rulebook.load([]).sources, w.service.store, w.clock()
+
+        def fired(since: datetime) -> tuple[int, str]:
+            return next((c.fired, c.last) for c in backtest.coverage(store, sources, since) if c.rule == "panic-withdrawal")
+
+        await lived(w)
+        await w.skip(2 * 86_400)
+        await lived(w)
+        await w.service.begin_drill("alice")
+        await w.run(30)
+        assert fired(first) == (2, "2026-11-23")
+        assert fired(w.clock()) == (1, "2026-11-23")
+        assert fired(w.clock() + timedelta(days=1)) == (0, "")
+        counted = store.sql.execute("SELECT * FROM counted WHERE what = 'rule' ORDER BY 1, 3").fetchall()
+        assert {row["label"]: sum(r["n"] for r in counted if r["label"] == row["label"]) for row in counted} == store.hits.by_rule()
+        store.sql.execute("DELETE FROM counted WHERE what = 'rule'")
+        store.sql.execute("UPDATE posts SET verdict = 'damaged' WHERE baseline = 1")
+        store.sql.executescript(counters.RULES_BY_DAY)
+        assert store.sql.execute("SELECT * FROM counted WHERE what = 'rule' ORDER BY 1, 3").fetchall() == counted, "as an upgrade counts"
+        store.sql.execute("DELETE FROM posts")
+        assert fired(first) == (2, "2026-11-23"), "what was removed stays counted"
 
 
 async def test_a_thousand_posts_of_one_moment_are_all_looked_at_once(tmp_path: Path) -> None:
@@ -82,5 +108,7 @@ def test_the_commands_say_it_in_a_table_and_in_json(tmp_path: Path) -> None:
     assert json.loads(run("rules", "replay", "panic-withdrawal", "--json").output) == []
     covered = json.loads(run("rules", "coverage", "--json").output)
     assert {c["fired"] for c in covered} == {0}
+    assert "never occurred" not in covered[0]
+    assert all(c["never occurred"] for c in json.loads(run("rules", "coverage", "--words", "--json").output) if c["words"])
     assert "did you mean 'panic-withdrawal'" in run("rules", "replay", "panic-withdrawel").output
     assert run("rules", "coverage", "--since", "ever").exit_code == 2

@@ -137,6 +137,7 @@ async def test_the_statements_of_judging_paging_status_lists_and_metrics_are_wat
             ["status"],
             ["incidents", "list", "--limit", "1"],
             ["posts", "list"],
+            ["rules", "coverage"],
             ["accounts", "baseline"],
             ["incidents", "show", "1"],
         )
