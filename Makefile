@@ -34,6 +34,7 @@ bench: .venv/dev  ## speed, ours and what one would write instead, in one run
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench_daemon
 	$(BIN)/python -m tests.bench_scale
+	$(BIN)/python -m tests.bench_years
 
 eval: .venv/dev  ## how well posts are told apart, on ../shared/data if present
 	$(BIN)/python -m tests.evaluate

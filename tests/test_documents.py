@@ -183,12 +183,15 @@ def test_the_stories_in_the_readme_are_the_stories_we_ship() -> None:
 
 
 def test_the_figures_in_the_readme_are_printed_by_a_command() -> None:
-    printed = "".join((ROOT / "tests" / f"{name}.py").read_text() for name in ("evaluate", "bench", "bench_scale", "bench_daemon"))
+    printed = "".join(
+        (ROOT / "tests" / f"{name}.py").read_text() for name in ("evaluate", "bench", "bench_scale", "bench_daemon", "bench_years")
+    )
     for phrase in (
         "incident posts that page with an empty queue", "that the rules alone page", "scam core disguised", "harmless alterations excused",
         "dangerous alterations excused or only noticed", "slips of the hand", "addresses found", "invalid addresses taken for valid ones",
         "thefuzz over the queue", "rapidfuzz ratio over the queue", "difflib over the queue", "rapidfuzz ratio over all of them", "YARA-X, the same words",
         "1,000 incidents open and 10,000 pages due", "100 posts a second for a minute", "daemon with 1,000 accounts", "stream cut every hour",
+        "a metrics scrape", "a post that nobody registered", "export of an incident", "start to READY", "the worst lateness", "posts read again",
     ):  # fmt: skip
         assert phrase in printed
 
