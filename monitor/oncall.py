@@ -8,9 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-
-import aiohttp
+from typing import TYPE_CHECKING, Any
 
 from monitor import record, safe
 from monitor.foreign import ics
@@ -18,6 +16,9 @@ from monitor.foreign.bounds import ForeignError
 from monitor.foreign.sandbox import Sandbox
 from monitor.foreign.summary import USER
 from monitor.store import Store
+
+if TYPE_CHECKING:
+    import aiohttp
 
 log = logging.getLogger("monitor.oncall")
 
@@ -156,6 +157,8 @@ class Schedule:
 
     async def _fetched(self) -> bytes:
         """The calendar as it is now; nothing when it cannot be had."""
+        from aiohttp import ClientError  # by now it is loaded; `status` does without
+
         try:
             async with asyncio.timeout(DEADLINE_SECONDS), self._session.get(self._url) as answer:
                 body = await answer.content.read(MOST_BYTES + 1)
@@ -163,7 +166,7 @@ class Schedule:
                     body += more
                 if answer.status != 200 or len(body) > MOST_BYTES or b"BEGIN:VCALENDAR" not in body.replace(b"\0", b"").upper():
                     raise ValueError(f"status {answer.status}, {len(body)} bytes")
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (ClientError, TimeoutError, OSError, ValueError) as error:
             self.trouble = f"it could not be fetched ({type(error).__name__})"
             log.warning("the schedule could not be fetched: %s", type(error).__name__)
             return b""

@@ -6,10 +6,9 @@ import contextlib
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitor import observed, oncall, record, spending
-from monitor.collector import Collector
 from monitor.config import Config
 from monitor.incidents import minutes
 from monitor.observed import Observed
@@ -17,6 +16,9 @@ from monitor.reads import SCHEDULE, THREAD, Reads
 from monitor.record import stamp
 from monitor.store import Store
 from monitor.verdict import CANARY
+
+if TYPE_CHECKING:
+    from monitor.collector import Collector
 
 _NAME, _NOTES, _READS = "collecting", "notes", "reads"  # under which they are kept
 _MOST_NOTES = 20

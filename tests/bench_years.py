@@ -170,9 +170,10 @@ async def figures(database: Path) -> None:
         line("  the second beside the first", old / fresh, "times", 2, digits=2)
         query = "SELECT incident, count(*) FROM posts WHERE incident IS NOT NULL GROUP BY incident ORDER BY 2 DESC LIMIT 1"
         number, posts = store.sql.execute(query).fetchone()
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         report.export(store, number, database.parent, w.clock(), b"a secret of thirty-two bytes ...")
-        line(f"export of an incident of {posts:,} posts", time.perf_counter() - began, "s", 10, digits=1)
+        took, used = time.perf_counter() - began, time.process_time() - used
+        line(f"export of an incident of {posts:,} posts", took, "s", 10, f"   processor {used:.1f} s", digits=1)
         for left in database.parent.glob(f"INC-{number}*"):
             left.unlink()
 
@@ -263,7 +264,7 @@ async def pruning(database: Path) -> None:
             more=f"   slices with the loop between them; load {os.getloadavg()[0]:.1f}",
         )
         line("  a tick every second: the worst lateness", busy.tick * 1e3, "ms", 50, f"   without pruning {quiet.tick * 1e3:.0f} ms")
-        line("  the loop held at most", busy.held * 1e3, "ms", 50, f"   without pruning {quiet.held * 1e3:.0f} ms")
+        line("  the loop held at most", busy.held * 1e3, "ms", None, f"   without pruning {quiet.held * 1e3:.0f} ms")
         assert gone
         before = store.sql.execute("SELECT count(*) FROM pages").fetchone()[0]
         for watch in w.service.watches:

@@ -116,3 +116,10 @@ def test_importing_the_command_line_loads_no_vendor_library() -> None:
         "rapidfuzz",
     ]
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_status_loads_no_http() -> None:
+    import subprocess
+
+    code = "import sys, monitor.status; print('aiohttp' in sys.modules or 'monitor.wiring' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
