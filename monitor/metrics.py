@@ -5,6 +5,7 @@ The only module that imports prometheus_client.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -67,7 +68,9 @@ class Figures(Collector):
         lag = GaugeMetricFamily("hijack_monitor_account_lag_seconds", "Since the account was last read.", labels=["account", "handle"])
         failures = GaugeMetricFamily("hijack_monitor_account_failures", "Reads in a row that failed.", labels=["account", "handle"])
         for row in self._store.sql.execute("SELECT key, handle, last_ok, failures FROM accounts WHERE key != ?", [DRILL]):
-            last = record.moment(row["last_ok"])
+            last = None
+            with contextlib.suppress(ValueError):  # a damaged one, for which the account is told not to be watched
+                last = record.moment(row["last_ok"])
             if last:
                 lag.add_metric([row["key"], row["handle"]], (self._clock() - last).total_seconds())
             failures.add_metric([row["key"], row["handle"]], row["failures"])

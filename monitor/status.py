@@ -143,7 +143,12 @@ def _accounts(
         platform = platform.partition(":")[0]
         how = reading_now.get(platform, {})
         seconds = max(config.poll_seconds(platform), float(how.get("interval", 0)))
-        last_ok, since = record.moment(row["last_ok"]), record.moment(row["failing_since"])
+        try:
+            last_ok, since = record.moment(row["last_ok"]), record.moment(row["failing_since"])
+        except ValueError:
+            lines.append(dict.fromkeys(ACCOUNTS, "") | {"account": row["key"], "handle": row["handle"], "error": "damaged row"})
+            wrong.append(_damaged(row))
+            continue
         told = how.get("heard_at") if row["told_by"] else None
         reading = Reading(
             row["key"], f"@{row['handle']}", last_ok, since, row["failures"], row["last_error"] or "", row["error_kind"] or "",
@@ -166,6 +171,14 @@ def _accounts(
         a for h, a in known.items() if h not in seen and f"{a.platform}:{store.pinned(a.platform, a.handle) or a.id}" not in there
     ]  # fmt: skip
     return lines, [*wrong, *(f"@{a.handle}: never watched so far" for a in unseen)]
+
+
+def _damaged(row: record.Row) -> str:
+    found = ", ".join(f"{name} = {str(row[name])[:40]!r}" for name in ("last_ok", "failing_since"))
+    return (
+        f"@{row['handle']}: its row {row['key']} in the table `accounts` is damaged: found {found}, expected times like 2026-03-03T14:05:00+00:00:"
+        " the next good read writes both anew; if it comes back, `restore` a backup"
+    )
 
 
 def _reads(states: Iterable[State], now: datetime) -> list[dict[str, object]]:

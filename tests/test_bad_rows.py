@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from monitor import health, set_aside, silences
 from monitor.announcer import Announcer
+from monitor.cli import main
 from monitor.model import Severity, State
 from monitor.sources.interface import Batch
 from tests.conftest import World, world
+from tests.test_growth import scrape
 from tests.test_rollback import Desk
 
 
@@ -198,3 +202,21 @@ async def test_a_byte_that_is_no_text_stops_nobody(tmp_path: Path, where: str) -
         await w.run(15)
         assert not w.service.broken
         assert any("league is sold" in m.words() for m in w.slack.messages.values())
+
+
+async def test_status_names_the_row_of_an_account_that_is_damaged_and_the_figures_go_on(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.run(3)
+        sql, command = w.service.store.sql, ["--config", str(w.config.path), "status"]
+        for column in ("last_ok", "failing_since"):
+            sql.execute(f"UPDATE accounts SET {column} = 'noon' || char(27)")
+            said = await asyncio.to_thread(CliRunner().invoke, main, command)
+            assert said.exit_code == 1
+            (line,) = [line for line in said.output.splitlines() if "damaged: found" in line]
+            assert line.startswith("@acme: its row x::2244994945 in the table `accounts`")
+            assert f"{column} = 'noon" in line
+            assert chr(27) not in said.output
+            assert "hijack_monitor_account_failures{" in scrape(w)
+            await w.run(10)
+            assert sql.execute(f"SELECT {column} FROM accounts").fetchone()[0] != f"noon{chr(27)}"
+            assert "damaged: found" not in (await asyncio.to_thread(CliRunner().invoke, main, command)).output
