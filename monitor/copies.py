@@ -25,7 +25,7 @@ from typing import Any
 import monitor
 from monitor import chain, numbering, record
 from monitor.config import ConfigError
-from monitor.database import PATIENT, look, refuse
+from monitor.database import LOOKING, PATIENT, held, look, refuse
 
 SPARED = 100_000_000  # bytes left on the daemon's own disk, below which it pages that its disk is full
 KEPT = 2  # copies from before an upgrade
@@ -193,7 +193,10 @@ def opened(path: Path, how: str) -> sqlite3.Connection:
 
 
 def clear(folder: Path) -> None:
-    """What a copy that was killed left there. One that is being made is locked by whoever makes it; a kill gives that back."""
+    """What a copy or a look that was killed left there. One that is under way is locked by whoever is at it; a kill gives that back."""
+    for left in folder.glob(f"{LOOKING}*"):
+        with contextlib.suppress(OSError), held(left):
+            shutil.rmtree(left)
     for left in folder.iterdir():
         if _UNFINISHED.fullmatch(left.name):
             with contextlib.suppress(OSError):  # somebody else's, or being made

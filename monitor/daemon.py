@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor import advice, background, checkpoints, forget, holds, journal, standing, steps, vision
+from monitor import advice, background, checkpoints, copies, forget, holds, journal, standing, steps, vision
 from monitor.answers import Repacking
 from monitor.config import Config
 from monitor.connection import is_busy
@@ -84,6 +84,7 @@ async def _watch(config: Config, secrets: Mapping[str, str], stop: asyncio.Event
 
     loop = asyncio.get_running_loop()
     with locked(config.data_dir):
+        copies.clear(config.data_dir)
         async with opened(config, secrets) as service, contextlib.AsyncExitStack() as stack:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 PATIENT = 3_000  # milliseconds that a write waits for another process
 MIN_READER = "0.1.0"  # the oldest version that understands what this one writes; raised with what an older one would misread
 COPIES = 2  # for which there must be room on the disk before the steps: one is kept, and the steps write up to as much
+LOOKING = ".look-"  # how the folder begins in which a look reads what must not be touched
 _SET = "hijack-monitor"
 _OF_SQLITE = ("-wal", "-shm", "-journal")
 
@@ -117,11 +119,22 @@ def _unwritten(path: Path) -> Iterator[str]:
     elif _beside(path, "-shm").exists():
         yield f"{path.as_uri()}?mode=ro"
     else:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".look-") as folder:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=LOOKING) as folder, held(Path(folder)):
             name = Path(folder) / path.name
             os.link(path, name)
             shutil.copyfile(wal, _beside(name, "-wal"))
             yield f"{name.as_uri()}?mode=ro"
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Nobody else holds it meanwhile; a kill gives it back. Raises OSError where somebody does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _beside(path: Path, end: str) -> Path:

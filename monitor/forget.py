@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor import answers, backup, chain, holds, numbering, packing, record, redaction
+from monitor.database import LOOKING
 from monitor.desk import DeskError
 from monitor.model import Post, ProfileChange, Stored, Unreadable
 from monitor.quotations import SHORTEST, Quotations, without_quotes
@@ -190,7 +191,7 @@ def wipe(sql: sqlite3.Connection) -> None:
 def copies(store: Store) -> Iterator[str]:
     """What else may hold it, as far as we know of it."""
     yield "earlier exports of incidents, wherever they went"
-    beside = (*store.path.parent.glob(f"{store.path.name}.before-*"), *store.path.parent.glob(".look-*"))
+    beside = (*store.path.parent.glob(f"{store.path.name}.before-*"), *store.path.parent.glob(f"{LOOKING}*"))
     yield from (f"the copy {path}" for path in sorted(beside))
     last = backup.last(store)
     yield f"backups, the last one of {last[0]:%Y-%m-%d} ({last[1]})" if last else "backups, if there are any"

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from monitor import backup, chain, checkpoints, copies, schema
+from monitor import backup, chain, checkpoints, copies, database, schema
 from monitor import config as configuration
 from monitor.cli import main
 from monitor.config import Config, ConfigError
@@ -348,6 +348,35 @@ def test_a_copy_that_is_being_made_is_not_cleared_by_another(config: Config) -> 
         other.kill()
     copies.clear(_out(config))
     assert _names(_out(config)) == [FIRST]
+
+
+LOOKER = """
+import sys
+from pathlib import Path
+from monitor import database
+with database.reading(Path(sys.argv[1])):
+    print("looks", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_look_left_that_was_killed_is_cleared_and_one_that_goes_on_is_not(config: Config) -> None:
+    there = _out(config) / "copied" / "monitor.db"
+    there.parent.mkdir()
+    with closing(Store(config.database)) as store:
+        store.keep("a word", "1")
+        for end in ("", "-wal"):
+            shutil.copy(f"{config.database}{end}", f"{there}{end}")
+    with subprocess.Popen((sys.executable, "-c", LOOKER, str(there)), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as looking:
+        assert looking.stdout
+        looking.stdout.readline()
+        copies.clear(there.parent)
+        assert len(list(there.parent.glob(".look-*"))) == 1
+        looking.kill()
+    copies.clear(there.parent)
+    assert _names(there.parent) == ["monitor.db", "monitor.db-wal"]
+    with database.reading(there) as whole:
+        assert whole.execute("SELECT value FROM meta WHERE key = 'a word'").fetchone() == ("1",)
 
 
 @pytest.mark.slow
