@@ -84,7 +84,6 @@ BY_OTHERS = {  # functions whose statements other tests run, where `scans` watch
     "test_selfcheck, test_streams": "standing._last_canary standing.tell store.Store.comes_again hearing.Hearing._noticed",
     "test_versions": "versions._older versions.forget versions.notice",
     "test_vision": "store.Store.keep_words",
-    "test_retention": "desk.no_incident",
     "test_restore": "pages.Pages.arrived pages.Pages.never_sent",
     "test_forget": "chain.bare pages.Pages.redact",
     "test_answers": "answers.Repacking._slice answers.get",
