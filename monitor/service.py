@@ -96,7 +96,7 @@ class Service:
     _swept: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.checkpoints = Checkpoints(self.store.sql, self.store.path)
+        self.checkpoints = Checkpoints(self.store.path)
         self.sight = FirstSight(self.store, self.clock, self.accounts, self.outbox)
         self.check.parts["rules"] = lambda now: health.said("rules", self.reloading.why, now)
         self.emergency = Emergency(self.config, self.store, self.outbox, self.pager, self.clock, self.wake.set, self._not_written)
@@ -431,7 +431,7 @@ class Service:
     async def look_at_journal(self) -> None:
         """Move what was written into the database itself while nobody writes. Never raises."""
         try:
-            self.checkpoints.look(self.clock())
+            await self.checkpoints.look(self.clock())
         except sqlite3.Error as error:
             self.emergency.cannot_write(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -593,13 +594,13 @@ def test_the_chain_is_the_same_whoever_appends_to_it(config: Config) -> None:
 # --- the journal -----------------------------------------------------------------------------------
 
 
-def test_after_ten_quiet_seconds_the_journal_is_moved_at_most_once_a_minute(config: Config) -> None:
+async def test_after_ten_quiet_seconds_the_journal_is_moved_at_most_once_a_minute(config: Config) -> None:
     with closing(Store(config.database)) as daemon, closing(Store(config.database)) as command:
-        looking, done = checkpoints.Checkpoints(daemon.sql, daemon.path), []
+        looking, done = checkpoints.Checkpoints(daemon.path), []
         for second in range(140):
             if second in (3, 40) or second >= 125:
                 command.keep("a word", str(second))
-            if looking.look(NOW + timedelta(seconds=second)):
+            if await looking.look(NOW + timedelta(seconds=second)):
                 done.append(second)
                 shutil.copy(config.database, _out(config) / "cp.db")
                 with closing(sqlite3.connect(_out(config) / "cp.db")) as copied:
@@ -608,18 +609,30 @@ def test_after_ten_quiet_seconds_the_journal_is_moved_at_most_once_a_minute(conf
         assert done == [13, 73]
 
 
-def test_a_reader_is_not_waited_for_and_the_rest_is_moved_a_minute_later(config: Config) -> None:
+async def test_a_reader_is_not_waited_for_and_the_rest_is_moved_a_minute_later(config: Config) -> None:
     with closing(Store(config.database)) as daemon, closing(sqlite3.connect(config.database, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM meta").fetchall()
         daemon.keep("a word", "1")
-        looking = checkpoints.Checkpoints(daemon.sql, daemon.path)
-        assert [s for s in range(75) if looking.look(NOW + timedelta(seconds=s))] == [10, 70]
+        looking = checkpoints.Checkpoints(daemon.path)
+        assert [s for s in range(75) if await looking.look(NOW + timedelta(seconds=s))] == [10, 70]
         reader.execute("COMMIT")
-        assert [s for s in range(75, 250) if looking.look(NOW + timedelta(seconds=s))] == [130]
+        assert [s for s in range(75, 250) if await looking.look(NOW + timedelta(seconds=s))] == [130]
         back = NOW - timedelta(hours=5)
         daemon.keep("a word", "2")
-        assert [s for s in range(75) if looking.look(back + timedelta(seconds=s))] == [10], "whatever the clock was set to"
+        assert [s for s in range(75) if await looking.look(back + timedelta(seconds=s))] == [10], "whatever the clock was set to"
+
+
+async def test_whoever_has_a_turn_does_not_wait_for_the_journal_to_be_moved(config: Config) -> None:
+    with closing(Store(config.database)) as daemon:
+        looking = checkpoints.Checkpoints(daemon.path)
+        daemon.keep("a word", "1")
+        assert not await looking.look(NOW)
+        moving = asyncio.create_task(looking.look(NOW + timedelta(seconds=11)))
+        await asyncio.sleep(0)
+        assert not moving.done()
+        daemon.keep("a word", "2")
+        assert await moving
 
 
 def test_a_clean_stop_empties_the_journal_though_a_command_has_the_file_open(config: Config) -> None:
