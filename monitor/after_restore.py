@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from monitor import numbering, record
@@ -97,6 +98,19 @@ def distrust(sql: sqlite3.Connection, now: datetime) -> None:
         " WHERE state IN ('ready', 'sending', 'unknown')",
         [stamp(now), stamp(now + LOOKED_FOR)],
     )
+
+
+def marked_by(path: Path, otherwise: timedelta) -> datetime | None:
+    """Until when the operator says in a file that we had read, or so long before it was made; None without the file."""
+    try:
+        said = path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+    try:
+        when = datetime.fromisoformat(said)
+    except ValueError:
+        when = datetime.fromtimestamp(path.stat().st_mtime).astimezone() - otherwise
+    return when.astimezone()
 
 
 # --- at the start --------------------------------------------------------------------------------------

@@ -18,11 +18,10 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Protocol
 
 from monitor import record
-from monitor.after_restore import AfterRestore
+from monitor.after_restore import AfterRestore, marked_by
 from monitor.background import OneAtATime
 from monitor.incidents import DRILL, Event
 from monitor.model import Account, Severity
@@ -170,7 +169,7 @@ class FirstSight:
 
     async def look(self) -> None:
         """Find out whether our database is all that we know. Raises sqlite3.Error."""
-        now, marked = self._clock(), _marked(self._mark)
+        now, marked = self._clock(), marked_by(self._mark, UNSURE)
         self._question, again = self._to_ask()
         found = await self._asked(self._question)
         if found or marked or self.after.mark():
@@ -254,6 +253,7 @@ class FirstSight:
         shown = max(filter(None, (p.written or p.until for p in newer)), default=None)
         had = f"its own message in Slack is of {shown:%Y-%m-%d %H:%M} UTC" if shown else f"the file `{MARK}` says so"
         ended = f" and {mark.put:%Y-%m-%d %H:%M} UTC" if mark else " and now"
+        self._found = found
         with self._store.transaction():
             begins = self.after.begin(ends, mark)
             self._say(
@@ -261,9 +261,12 @@ class FirstSight:
                 f" posted since the copy was made is judged now. {_MISSING.format(f'made between {ends:%Y-%m-%d %H:%M}{ended} are')}{late} {begins}",
                 now, "older database",
             )  # fmt: skip
-        self._found = found
-        for account in self._accounts():  # it may have come after the copy was made
-            self.recall(account)
+            for account in self._accounts():  # it may have come after the copy was made
+                self.recall(account)
+            if self._copy_of:  # and so may one whose id is looked up later, after another start perhaps
+                query = "UPDATE meta SET value = ?1 WHERE key >= 'wanted:' AND key < 'wanted;' AND value > ?1"
+                self._store.sql.execute(query, [stamp(self._copy_of)])
+        self._copy_of = None  # what is added from now on is new
 
     async def _take_over(self) -> None:
         """Incidents of a copy may have gone on without it."""
@@ -291,11 +294,15 @@ class FirstSight:
                 for name in names:
                     self._store.keep(name, stamp(self._clock()) or "")
 
-    def recall(self, account: Account) -> datetime | None:
-        """Until when this account had been read, before its first read; also of one whose id is looked up later."""
-        since = known_since(account.key, self._found[0], self._clock(), whole=self._found[1]) if self._found else None
-        listing = [p for p in self._found[0] if p.accounts] if self._found else []
-        if _is_pinned(self._store, account) and not any(p.accounts and digest(account.key) in p.accounts for p in listing):
+    def recall(self, account: Account, *, added: bool = False) -> datetime | None:
+        """Until when this account had been read, before its first read; also of one whose id is looked up later. One that was `added`
+        since the start had only if a message names it.
+        """
+        proofs, whole = self._found or ((), True)
+        listing = [p for p in proofs if p.accounts]
+        mine = [p for p in listing if p.accounts and digest(account.key) in p.accounts]
+        since = known_since(account.key, mine if added else proofs, self._clock(), whole=added or whole)
+        if not mine and _is_pinned(self._store, account):
             had = max((p.until for p in listing if digest(_handle(account)) in p.handles), default=None)
             since = self._is_another(account, min(had, self._clock())) if had else since
         if self._copy_of:
@@ -459,16 +466,3 @@ def _is_pinned(store: Store, account: Account) -> bool:
 def _wanted(platform: str, handle: str) -> str:
     """Under which it is kept since when the id of an account has been wanted."""
     return f"wanted:{platform}:{handle.lower()}"
-
-
-def _marked(path: Path) -> datetime | None:
-    """Until when the operator says that we had read, or a day ago; None without the file."""
-    try:
-        said = path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None
-    try:
-        when = datetime.fromisoformat(said)
-    except ValueError:
-        when = datetime.fromtimestamp(path.stat().st_mtime).astimezone() - UNSURE
-    return when.astimezone()

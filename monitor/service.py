@@ -211,7 +211,7 @@ class Service:
         if own:
             self.outbox.special[account.key] = own
         watch = Watch(account, source, self.store, self.judge, self.outbox, self.clock, self.wake.set, self.pictures)
-        self.sight.recall(account)
+        self.sight.recall(account, added=self.wanted.get(_name(table), self.started) > self.started)
         self.watches.append(watch)
         self.collectors[table.platform].add(watch)
 

@@ -16,6 +16,7 @@ from monitor.model import Human, PageKind, State
 from monitor.simulator.slack import Message
 from tests.conftest import CONFIG, World, world
 from tests.test_first_sight import copied, standing
+from tests.test_reload import HELP, reload, write
 
 KEY = {"install_key": "k" * 64}
 
@@ -290,3 +291,44 @@ async def test_an_incident_that_was_opened_again_after_the_backup_pages(tmp_path
         assert incident
         assert incident.state is State.OPEN
         assert len(second.slack.waking()) > before
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_an_account_that_is_added_long_after_the_restore_is_new(tmp_path: Path, *, answers: bool) -> None:
+    async with watched(tmp_path / "a") as first:
+        await first.run(6)
+        file = save(first, tmp_path)
+    first.x.user("acmehelp", "777")
+    first.clock.move(3_600)
+    back(first, file)
+    if not answers:
+        first.slack.refuse["conversations.history"] = "internal_error"
+    async with watched(tmp_path / "a", beside=first) as second:
+        await second.run(6)
+        second.clock.move(86_400)
+        first.x.post("acmehelp", "We are here to help.")
+        second.clock.move(86_400)
+        await second.run(3)
+        write(second, more=HELP)
+        assert await reload(second)
+        await second.run(10)
+        assert [k.baseline for k in second.service.store.posts("account = 'x::777'")] == [True]
+
+
+async def test_an_account_whose_id_is_known_only_after_another_start_is_judged_since_the_copy_was_made(tmp_path: Path) -> None:
+    more = CONFIG | {"accounts": [*CONFIG["accounts"], {"handle": "acmehelp"}]}
+    async with watched(tmp_path / "a") as first:
+        await first.run(6)
+        file = save(first, tmp_path)
+    first.x.user("acmehelp", "777")
+    first.clock.move(1_800)
+    first.x.post("acmehelp", "Sold too.")
+    first.clock.move(1_800)
+    back(first, file)
+    first.x.faults.add("html", "/2/users/by", times=100, value=503)
+    async with watched(tmp_path / "a", more, first) as second:
+        await second.run(3)
+    first.x.faults.script.clear()
+    async with watched(tmp_path / "a", more, first) as third:
+        await third.run(10)
+        assert any("Sold too." in page.words() for page in third.slack.waking())
