@@ -186,8 +186,8 @@ class Pages:
         """All of these channels was looked through: first messages that they do not show go out without being looked for again."""
         marks = ", ".join("?" * len(routes))
         self._sql.execute(
-            "UPDATE pages SET state = 'ready', looks = 0 WHERE state = 'unknown' AND kind = 'root' AND created_at <= ?"  # noqa: S608 - marks
-            f" AND route IN ({marks})",
+            f"UPDATE pages SET state = 'ready', looks = 0 WHERE state IN {UNFINISHED} AND state = 'unknown' AND kind = 'root'"  # noqa: S608
+            f" AND created_at <= ? AND route IN ({marks})",
             [stamp(before), *routes],
         )
 
