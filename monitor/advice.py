@@ -55,8 +55,22 @@ def warnings(config: Config, secrets: Mapping[str, str]) -> Iterator[str]:
         )
     days, watches_x = retention.Days(**config.file.retention.model_dump()), any(a.platform == "x" for a in config.file.accounts)
     yield from retention.warnings(days, watches_x=watches_x)
+    yield from _moved_aside(config.database)
     if not config.file.deadman:
         yield "nobody outside notices when this monitor is gone: add [deadman]"
+
+
+def _moved_aside(database: Path) -> Iterator[str]:
+    """What restores left, with the journals of it."""
+    try:
+        sizes = {left.name: left.lstat().st_size for left in database.parent.glob(f"{database.name}.before-restore-*")}
+    except OSError:
+        return
+    if sizes:
+        yield (
+            f"{database.parent} holds what `restore` moved aside, {sum(sizes.values()) / 1e6:,.0f} MB: {', '.join(sorted(sizes))}. Nothing deletes"
+            " it, and nothing that [retention] or `posts forget` removes leaves it: delete what you no longer need"
+        )
 
 
 def _of_company(company: Company) -> Iterator[str]:

@@ -238,7 +238,7 @@ def _leave_room(folder: Path, size: int) -> None:
     if free < size + copies.SPARED:
         raise CopyError(
             f"{folder}: {free / 1e6:.0f} MB are free, and the copy takes {size / 1e6:.0f} MB, beside which {copies.SPARED / 1e6:.0f} MB have to"
-            " stay free: make room"
+            f" stay free: make room, like by deleting an older {folder}/*.before-restore-*"
         )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from monitor import backup, copies, desk, holds, install_key, numbering, restore, signing, silences
+from monitor import advice, backup, copies, desk, holds, install_key, numbering, restore, signing, silences
 from monitor import config as configuration
 from monitor.cli import main
 from monitor.config import Config
@@ -495,6 +495,15 @@ def test_what_cannot_be_carried_over_is_said(config: Config) -> None:
         assert store.silences(LATER) == (), "the rest is"
     shutil.rmtree(config.data_dir)
     assert "no database that can be read was here to say which" in _run(config, str(file), "--yes").output
+
+
+def test_what_is_moved_aside_is_named_until_somebody_deletes_it(config: Config) -> None:
+    assert not [said for said in advice.warnings(config, {}) if "before-restore" in said]
+    _put(config)
+    (said,) = [said for said in advice.warnings(config, {}) if "before-restore" in said]
+    assert "0 MB: monitor.db.before-restore-20260303T170500Z. Nothing deletes it" in said
+    (config.data_dir / "monitor.db.before-restore-20260303T170500Z").unlink()
+    assert not [said for said in advice.warnings(config, {}) if "before-restore" in said]
 
 
 # --- whose it is ---------------------------------------------------------------------------------------------
