@@ -44,8 +44,12 @@ def test_the_readme_names_every_command_and_no_other() -> None:
     assert said == set(COMMANDS)
 
 
-def test_every_command_line_of_the_readme_is_one_the_program_takes() -> None:
-    for line in re.findall(r"(?m)^(?:sudo )?hijack-monitor ([a-z].*)$", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))):
+@pytest.mark.parametrize("page", ["README.md", "docs/living-with-it.md"])
+def test_every_command_line_of_a_page_is_one_the_program_takes(page: str) -> None:
+    text = (ROOT / page).read_text()
+    lines = re.findall(r"(?m)^(?:sudo )?hijack-monitor ([a-z].*)$", "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)))
+    assert lines
+    for line in lines:
         words = line.split("  #")[0].split()
         name = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
         assert name in COMMANDS, line
