@@ -119,7 +119,7 @@ def _note(database: Path, where: str, size: int, digest: str, who: str, now: dat
                 "INSERT INTO meta VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
                 [_LAST, json.dumps({"at": record.stamp(now), "where": where, "bytes": size})],
             )
-            chain.append(sql, now, who, "backup", where, {"bytes": size, "sha256": digest})
+            chain.append(sql, now, who, "backup", where, {"bytes": size, "sha256": digest}, repeating=chain.repeats(sql))
             sql.execute("COMMIT")
     except sqlite3.Error as error:
         yield f"the backup is good, but could not be noted in {database} ({error}): `status` shows the one before"

@@ -1,6 +1,6 @@
 """The audit chain: the hash of every act is also of the one before it, so that nothing can be changed unnoticed.
 
-`previous` repeats that hash in rows of earlier versions. It is empty in those of this one: whoever checks knows it from the row before.
+`previous` repeats that hash in rows for earlier versions. It is empty in those of this one: whoever checks knows it from the row before.
 """
 
 from __future__ import annotations
@@ -18,13 +18,21 @@ _BARE = "redacted"  # in the detail of such a row: when
 BLOCK = 500  # rows that are read at once
 
 
-def append(sql: sqlite3.Connection, at: datetime, actor: str, action: str, subject: str, detail: dict[str, object]) -> None:
-    """One more act. Inside a transaction."""
+def append(
+    sql: sqlite3.Connection, at: datetime, actor: str, action: str, subject: str, detail: dict[str, object], *, repeating: bool = False
+) -> None:  # fmt: skip
+    """One more act. Inside a transaction. See `repeats`."""
     row = [record.stamp(at), actor, action, subject, json.dumps(detail, ensure_ascii=False, default=str, sort_keys=True)]
+    previous = head(sql)
     sql.execute(
-        "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, '', ?)",
-        [*row, record.link(head(sql), row)],
+        "INSERT INTO audit(at, actor, action, subject, detail, previous, hash) VALUES(?, ?, ?, ?, ?, ?, ?)",
+        [*row, previous if repeating else "", record.link(previous, row)],
     )
+
+
+def repeats(sql: sqlite3.Connection) -> bool:
+    """Whether an earlier version may go on with this database: to it a row that does not repeat the hash before it is a broken chain."""
+    return sql.execute("SELECT 1 FROM _sqlite_migrations WHERE name = '0024_lean'").fetchone() is None
 
 
 def head(sql: sqlite3.Connection) -> str:

@@ -262,8 +262,11 @@ def _mark(made: Path, found: Plan, who: str, now: datetime, known: Known | None,
         mark = Mark(found.copy.at, now, who, copies.named(found.file), found.sha256, numbering.page_keys(sql))
         carried, lacking = carried_over.write(sql, known) if known else ({}, [])
         after_restore.write(sql, mark)
-        said = {"sha256": found.sha256, "of": str(found.copy.at), "bytes": found.size, "aside": aside.name if known else ""}
-        chain.append(sql, now, who, "restore", copies.named(found.file), said | {what: count for what, count in carried.items() if count})
+        said: dict[str, object] = {
+            "sha256": found.sha256, "of": str(found.copy.at), "bytes": found.size, "aside": aside.name if known else "",
+            **{what: count for what, count in carried.items() if count},
+        }  # fmt: skip
+        chain.append(sql, now, who, "restore", copies.named(found.file), said, repeating=chain.repeats(sql))
         return lacking
 
 

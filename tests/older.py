@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from monitor import database, schema
+from monitor import database, record, schema
 from monitor.record import stamp
 from monitor.store import Store
 
@@ -80,6 +80,19 @@ def make(path: Path, count: int) -> None:
         for name in steps(count):
             schema.take(old, schema.STEPS[name])
             old.execute("INSERT INTO _sqlite_migrations(migration_set, name, applied_at) VALUES('hijack-monitor', ?, '2026-11-01')", [name])
+
+
+def broken_audit(path: Path) -> int | None:
+    """As 0.1.0 looked for the first row of the chain that was changed, until step 0024."""
+    expected = ""
+    with closing(sqlite3.connect(path)) as old:
+        for number, previous, linked, *fields in old.execute(
+            "SELECT id, previous, hash, at, actor, action, subject, detail FROM audit ORDER BY id"
+        ):
+            if previous != expected or linked != record.link(previous, fields):
+                return int(number)
+            expected = linked
+    return None
 
 
 def fill(path: Path, count: int, now: datetime, receipts: Sequence[str], known: Known) -> None:

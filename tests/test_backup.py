@@ -440,7 +440,7 @@ def test_a_writer_that_holds_the_database_delays_no_copy_and_only_the_note_is_mi
     copies.examined(_out(config) / "b.db")
 
 
-@pytest.mark.parametrize("count", [1, len(older.CAME) - 1])
+@pytest.mark.parametrize("count", [1, older.CAME.index("0024"), len(older.CAME) - 1])
 def test_an_older_database_is_copied_as_it_is_and_a_newer_one_refused_without_a_write(tmp_path: Path, count: int) -> None:
     file, out = tmp_path / "hijack-monitor.toml", tmp_path / "out"
     file.write_text(CONFIG.format(folder=tmp_path))
@@ -450,6 +450,9 @@ def test_an_older_database_is_copied_as_it_is_and_a_newer_one_refused_without_a_
     said = _run(config, "backup", str(out / "b.db"))
     assert (said.exit_code, f"schema {max(older.steps(count))}" in said.output, "warning" in said.output) == (0, True, False), said.output
     copies.examined(out / "b.db")
+    assert _run(config, "backup", str(out / "again.db")).exit_code == 0
+    assert (older.broken_audit(config.database) is None) == (count <= older.CAME.index("0024")), "the old version may go on"
+    (out / "again.db").unlink()
     shape = look(config.database)
     assert shape
     assert len(shape.applied) == count, "it was not brought up to date"

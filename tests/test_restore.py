@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from monitor import advice, backup, copies, desk, holds, install_key, numbering, restore, signing, silences
+from monitor import advice, backup, chain, copies, desk, holds, install_key, numbering, restore, signing, silences
 from monitor import config as configuration
 from monitor.cli import main
 from monitor.config import Config
@@ -316,12 +316,15 @@ def test_a_full_disk_is_refused_before_anything_is_written(config: Config, monke
 # --- older copies ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [1, 3, len(older.CAME) - 1])
+@pytest.mark.parametrize("count", [1, 3, older.CAME.index("0024"), len(older.CAME) - 1])
 def test_a_copy_of_an_older_version_is_restored_and_brought_up_to_date_with_its_mark(config: Config, tmp_path: Path, count: int) -> None:
     older.make(tmp_path / "old.db", count)
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old, old:
+        chain.append(old, NOW, "monitor", "started", "monitor", {}, repeating=True)
     with copies.checked_copy(tmp_path / "old.db", tmp_path, NOW) as (made, _):
         copies.publish(made, tmp_path / "old-backup.db")
     _put(config, tmp_path / "old-backup.db")
+    assert (older.broken_audit(config.database) is None) == (count <= older.CAME.index("0024")), "the old version runs again"
     older.upgrade(config.database)
     with closing(Store(config.database)) as store:
         assert json.loads(store.kept("restored"))["at"] == "2026-03-03T14:05:00.000000+00:00"
@@ -475,9 +478,12 @@ def test_another_registration_that_got_the_same_number_stays_in_force(config: Co
 def test_an_older_copy_is_given_what_it_can_take_and_the_rest_after_its_upgrade(config: Config, tmp_path: Path, count: int) -> None:
     _carried(config)
     older.make(tmp_path / "old.db", count)
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old, old:
+        chain.append(old, NOW, "monitor", "started", "monitor", {}, repeating=True)
     with copies.checked_copy(tmp_path / "old.db", tmp_path, NOW) as (made, _):
         copies.publish(made, tmp_path / "old-backup.db")
     _put(config, tmp_path / "old-backup.db")
+    assert (older.broken_audit(config.database) is None) == (count <= older.CAME.index("0024")), "the old version runs again"
     older.upgrade(config.database)
     with closing(Store(config.database)) as store:
         assert holds.settle(store, LATER) >= 0
