@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -259,8 +260,8 @@ def forget(config: Config, identifier: str, reason: str, yes: bool, who: str | N
 
     Digests, ids, times, severities and rules stay. Holds, open incidents and registrations in force refuse it.
     """
+    from monitor import desk, safe
     from monitor import forget as forgetting
-    from monitor import safe
 
     store, now = open_store(config), utc_now()
     found = forgetting.forget(store, identifier, actor(who), reason, now) if yes else forgetting.find(store, identifier, now)
@@ -271,7 +272,12 @@ def forget(config: Config, identifier: str, reason: str, yes: bool, who: str | N
     for line in found.refused:
         click.echo(f"refused: {safe.for_terminal(line, 500)}")
     if yes:
-        forgetting.wipe(store.sql)
+        try:
+            forgetting.wipe(store.sql)
+        except sqlite3.Error as error:
+            raise desk.DeskError(
+                f"no row holds it any more, but free parts of the file may. Give the same command again: {error}"
+            ) from error
         click.echo(f"post {safe.for_terminal(identifier, 40)} is forgotten, and nothing of it is left in free parts of the database")
     else:
         click.echo(f"nothing was changed: {'--yes is refused until then' if found.refused else '--yes removes it'}")

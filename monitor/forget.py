@@ -185,7 +185,7 @@ def wipe(sql: sqlite3.Connection) -> None:
     sql.execute("UPDATE meta SET value = '0' WHERE key = ? AND value != ?", [answers.PLACE, answers.DONE])
     busy = sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     if busy:
-        raise sqlite3.OperationalError("another process reads the database, so that its journal could not be emptied")
+        raise sqlite3.OperationalError("another process reads the database, so that its journal could not be emptied: end it (`fuser -v`)")
 
 
 def copies(store: Store) -> Iterator[str]:

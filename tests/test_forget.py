@@ -158,6 +158,7 @@ async def test_a_hold_an_open_incident_and_a_plan_in_force_refuse_it(tmp_path: P
         assert gone(w.service.store)
 
 
+@pytest.mark.slow
 async def test_the_command_lists_first_and_names_what_it_cannot_reach(tmp_path: Path) -> None:
     async with world(tmp_path, extra='[pagerduty]\napi_base = "http://127.0.0.1:9"\n') as w:
         identifier = await hijack(w)
@@ -185,8 +186,17 @@ async def test_the_command_lists_first_and_names_what_it_cannot_reach(tmp_path: 
         assert "refused: INC-1 is held by counsel" in held.output
         assert held.output.endswith("nothing was changed: --yes is refused until then\n")
         holds.release(store, 1, "counsel", "settled", w.clock())
+        with closing(sqlite3.connect(store.path)) as reader:
+            reader.execute("BEGIN").execute("SELECT count(*) FROM posts")
+            read = run(identifier, "--yes")
+        assert read.exit_code == 1, read.output
+        assert (
+            "error: no row holds it any more, but free parts of the file may. Give the same command again: another process" in read.output
+        )
+        assert gone(store)
         done = run(identifier, "--yes")
         assert done.exit_code == 0, done.output
+        assert in_bytes(store.path) == []
         assert "is forgotten" in done.output
         assert gone(store)
         again = run(identifier, "--yes")
