@@ -38,7 +38,7 @@ def _took(what: str, until: str) -> str:
     """One more in its bucket, and its seconds in the sum."""
     drill, seconds = _DRILL.format("NEW."), _seconds("NEW.", until)
     bucket = _count(what, f"{drill} || ' ' || {_bucket(seconds)}", f"NEW.{until}")
-    return bucket + " " + _count(what, f"{drill} || ' sum'", f"NEW.{until}", seconds)
+    return bucket + " " + _count(what, f"{drill} || ' sum'", f"NEW.{until}", f"coalesce({seconds}, 0)")  # a time may be damaged
 
 
 def _triggers() -> tuple[str, ...]:

@@ -65,7 +65,7 @@ OTHER_WORK = {  # modules whose statements are none of judging, paging, `status`
     "numbering": "a restore", "holds": "one an incident that is held",
 }  # fmt: skip
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "EXPLAIN", "CREATE", "DROP", "ALTER")
-_STEP = re.compile(r"(SCAN|SEARCH) (\w+)(?: USING (.*?)(?: \((.*)\))?)?$")
+_STEP = re.compile(r"(SCAN|SEARCH) (\w+)(?: USING (.*?)(?: \((.*)\))?)?(?: LEFT-JOIN)?$")
 _OWN = re.compile(r"(?:WITH|RECURSIVE|,)\s+(\w+)\s*(?:\([^)]*\))?\s+AS\s*\(", re.IGNORECASE)  # tables of the statement alone
 _ENDS = re.compile(
     r"\b(min|max)\((\w+\.)?(id|rowid)\)"
