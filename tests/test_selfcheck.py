@@ -556,13 +556,15 @@ async def test_a_restart_closes_only_what_it_has_looked_at(tmp_path: Path) -> No
         await w.run(20)
         store = w.service.store
         still = {i.subject.removeprefix("blind:") for i in store.unresolved()}
-        assert still == {"monitor", "slack", "targets", "step", "backup"}, "nobody has looked at those yet"
+        assert still == {"monitor", "slack", "targets", "step", "backup", "chain"}, "nobody has looked at those yet"
         causes = {i.subject.removeprefix("blind:"): i.cause for i in store.incidents() if i.state is State.RESOLVED}
         assert {name for name, cause in causes.items() if cause == "No longer configured; not checked"} == NOT_CONFIGURED
         assert set(causes) - NOT_CONFIGURED == NEEDS_NOTHING | {"self-check", "clock", "money"}
         w.slack.refuse.clear()
         await w.run(70)
-        assert {i.subject.removeprefix("blind:") for i in store.unresolved()} == {"step", "backup"}, "that takes ten minutes, and a backup"
+        assert {i.subject.removeprefix("blind:") for i in store.unresolved()} == {"step", "backup", "chain"}, (
+            "that takes ten minutes, a backup, and a look at all acts"
+        )
 
 
 async def test_a_page_about_slack_outlives_a_restart(tmp_path: Path) -> None:
