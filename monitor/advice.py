@@ -53,8 +53,7 @@ def warnings(config: Config, secrets: Mapping[str, str]) -> Iterator[str]:
             f"[witness] needs the secret {install_key.NAME}, the same on both hosts: without it this monitor does not know the first one's"
             " messages and pages everything too"
         )
-    days, watches_x = retention.Days(**config.file.retention.model_dump()), any(a.platform == "x" for a in config.file.accounts)
-    yield from retention.warnings(days, watches_x=watches_x)
+    yield from retention.warnings(config.retention, watches_x=any(a.platform == "x" for a in config.file.accounts))
     yield from _moved_aside(config.database)
     if not config.file.deadman:
         yield "nobody outside notices when this monitor is gone: add [deadman]"

@@ -14,6 +14,7 @@ import pydantic
 
 from monitor.complaints import explain
 from monitor.model import Account, Approving, Company, Kind, Paging, Severity
+from monitor.retention import Days
 from monitor.spending import PRICES
 from monitor.tables import FORMS, ROUTES, AccountPaging, AccountTable, File, Route, Step, fetchable
 from monitor.verdict.links import own_domain
@@ -57,6 +58,11 @@ class Config:
     def approving(self) -> Approving:
         """What one person's registration is worth."""
         return Approving(self.file.approvals.fresh_minutes, bool(self.file.slack and self.file.slack.two_person_approve))
+
+    @property
+    def retention(self) -> Days:
+        """How long everything is kept."""
+        return Days(**self.file.retention.model_dump())
 
     def account(self, table: AccountTable, identifier: str) -> Account:
         """An account whose id is known."""

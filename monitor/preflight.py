@@ -76,7 +76,7 @@ async def _check(config: Config, *, live: bool) -> None:
             if Severity[table.unapproved.quote.upper()] < Severity[table.unapproved.post.upper()]:
                 click.echo(f"warning: @{table.handle}: a quote counts for what a post does: a pasted link makes a quote")
         _say_cost(config, built.store)
-        click.echo(f"kept           {retention.described(retention.Days(**config.file.retention.model_dump()))}")
+        click.echo(f"kept           {retention.described(config.retention)}")
         for line in backup.described(built.store, datetime.now(UTC), config.file.backup.warn_hours):
             click.echo(safe.clean(line, 500))
         _say_paging(config)

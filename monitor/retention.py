@@ -19,13 +19,13 @@ DATED = timedelta(minutes=10)  # so lately it must have said its time
 class Days:
     """The keys of `[retention]`; 0 keeps without end."""
 
-    deleted_days: int = 30
-    evidence_days: int = 365
-    posts_days: int = 1825
-    registrations_days: int = 1825
-    inbox_days: int = 90
-    own_incidents_days: int = 365
-    incidents_days: int = 0
+    deleted_days: int
+    evidence_days: int
+    posts_days: int
+    registrations_days: int
+    inbox_days: int
+    own_incidents_days: int
+    incidents_days: int
 
     @property
     def answers_days(self) -> int:

@@ -32,7 +32,7 @@ from monitor.pictures import Pictures
 from monitor.pruning import Pruning
 from monitor.reads import BLOCK_LIST, Reads
 from monitor.reloading import Reloading
-from monitor.retention import Days, distrusted
+from monitor.retention import distrusted
 from monitor.selfcheck import SelfCheck
 from monitor.service import Service, utc_now
 from monitor.sources import interface as incoming
@@ -111,9 +111,8 @@ async def _close(made: Service) -> None:
 
 def pruning(made: Service) -> Pruning:
     """What removes what is old, by the configuration and the rules of the moment."""
-    days = lambda: Days(**made.config.file.retention.model_dump())  # noqa: E731 - one line says it
-    clock = lambda: distrusted(made.observed.skew, made.observed.since_dated(), made.steps.lately())  # noqa: E731 - so does this
-    return Pruning(made.store, days, made.clock, clock, lambda: made.judge.digest, made.emergency.cannot_write)
+    clock = lambda: distrusted(made.observed.skew, made.observed.since_dated(), made.steps.lately())  # noqa: E731 - one line says it
+    return Pruning(made.store, lambda: made.config.retention, made.clock, clock, lambda: made.judge.digest, made.emergency.cannot_write)
 
 
 def verifying(made: Service) -> Verifying:

@@ -32,7 +32,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from monitor import metrics, report, schema
 from monitor.model import Post, Redacted
 from monitor.pruning import Pruning
-from monitor.retention import Days
 from monitor.simulator import story as stories
 from monitor.simulator.demo import now, serve
 from monitor.simulator.slack import SlackWorld
@@ -253,7 +252,7 @@ async def pruning(database: Path) -> None:
         store = w.service.store
         old = [k.post for k in store.posts("incident IS NULL AND kind IN ('post', 'reply') AND rowid < 5000", limit=AGAIN)]
         at, quiet = w.clock() + timedelta(days=AGED), await _late_during(asyncio.sleep(30))
-        pruning = Pruning(store, Days, lambda: at, lambda: "", lambda: w.service.judge.digest, print)
+        pruning = Pruning(store, lambda: w.config.retention, lambda: at, lambda: "", lambda: w.service.judge.digest, print)
         began = time.perf_counter()
         busy = await _late_during(_until(pruning.run))
         gone = store.sql.execute("SELECT count(*) FROM posts WHERE redacted_at IS NOT NULL").fetchone()[0]

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from monitor.pruning import EVERY, Pruning
 from monitor.report_check import verify
 from monitor.retention import Days, described, distrusted, plan, warnings
 from monitor.store import Store
+from monitor.tables import RetentionTable
 from tests.conftest import START, World, world
 from tests.test_report import SECRET
 
 ACCOUNT = "x::2244994945"
+USUAL = Days(**RetentionTable().model_dump())
 FOREVER = Days(0, 0, 0, 0, 0, 0, 0)
 YEARS = 5.1
 GROWING = ("posts", "evidence", "approved", "incidents", "pages", "audit", "inbox", "votes", "rulebooks", "p", "a", "i")
@@ -42,8 +45,15 @@ def later(w: World, kept: Days, after: float, distrusted: str = "") -> Pruning:
 
 
 async def pruned(w: World, after: float, **kept: int) -> None:
-    assert await later(w, days(**kept) if kept else Days(), after).run()
+    assert await later(w, days(**kept) if kept else USUAL, after).run()
     assert w.service.store.broken_audit() is None
+
+
+async def published(w: World, text: str) -> tuple[int, str]:
+    """What was registered for it, and its id."""
+    number, identifier = w.register(text), w.x.post("acme", text)
+    await w.run(3)
+    return number, identifier
 
 
 def end(w: World, number: int = 1, cause: str = "hijack") -> None:
@@ -73,9 +83,7 @@ async def read_again(w: World) -> None:
 
 async def test_an_old_post_goes_and_what_it_was_stays_known(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        number = w.register("The quarterly report is out.")
-        identifier = w.x.post("acme", "The quarterly report is out.")
-        await w.run(3)
+        number, identifier = await published(w, "The quarterly report is out.")
         (before,) = w.service.store.posts("id = ?", (identifier,))
         (stood,) = w.service.store.sql.execute("SELECT post FROM posts WHERE id = ?", [identifier]).fetchone()
         await pruned(w, YEARS * 365)
@@ -101,9 +109,7 @@ async def test_an_old_post_goes_and_what_it_was_stays_known(tmp_path: Path) -> N
 
 async def test_nobody_is_told_that_a_copy_is_kept_which_was_removed(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.register("The quarterly report is out.")
-        identifier = w.x.post("acme", "The quarterly report is out.")
-        await w.run(3)
+        _, identifier = await published(w, "The quarterly report is out.")
         await pruned(w, 40, posts_days=30)
         w.x.delete("acme", identifier)
         await w.run(120)
@@ -114,12 +120,10 @@ async def test_nobody_is_told_that_a_copy_is_kept_which_was_removed(tmp_path: Pa
 
 async def test_nothing_is_removed_that_is_kept_without_end_or_is_young(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.register("The quarterly report is out.")
-        w.x.post("acme", "The quarterly report is out.")
-        await w.run(3)
+        await published(w, "The quarterly report is out.")
         before = values(w.service.store)
         assert await later(w, FOREVER, 20_000).run()
-        assert await later(w, Days(), 29).run()
+        assert await later(w, USUAL, 29).run()
         assert values(w.service.store) == before
 
 
@@ -143,9 +147,7 @@ async def test_an_incident_keeps_everything_that_its_verdict_rests_on(tmp_path: 
 
 async def test_a_hijacker_who_deletes_his_posts_leaves_them_as_evidence(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.register("We are hiring.")
-        mine = w.x.post("acme", "We are hiring.")
-        await w.run(3)
+        _, mine = await published(w, "We are hiring.")
         his = w.x.post("acme", "Send BTC to me")
         await w.run(3)
         w.x.delete("acme", his)
@@ -212,9 +214,7 @@ async def test_an_open_incident_never_goes_however_old(tmp_path: Path) -> None:
 
 async def test_a_page_that_is_due_goes_first(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.register("We are hiring.")
-        w.x.post("acme", "We are hiring.")
-        await w.run(3)
+        await published(w, "We are hiring.")
         w.slack.refuse["chat.postMessage"] = "internal_error"
         w.x.post("acme", "Claim your share at https://acme-share.xyz")
         await w.run(3)
@@ -310,7 +310,7 @@ def test_rows_stamped_by_a_wrong_clock_go_with_those_around_them(kept: list[tupl
     sql.row_factory = sqlite3.Row
     sql.execute("CREATE TABLE posts(seen_at TEXT)")
     sql.executemany("INSERT INTO posts VALUES(?)", [(record.stamp(now + timedelta(days=at + wrong)),) for at, wrong in rows])
-    prune = Pruning(_Only(sql), Days, lambda: now, str, str, print)  # type: ignore[arg-type]
+    prune = Pruning(_Only(sql), lambda: USUAL, lambda: now, str, str, print)  # type: ignore[arg-type]
     went = {row["number"] for row in prune._reached("posts", "seen_at", "rowid AS number", now - timedelta(days=1_825))}
     right = [(number, at) for number, (at, wrong) in enumerate(rows, 1) if not wrong]
     assert not {number for number, at in right if at > -1_825} & went
@@ -406,9 +406,7 @@ def _changed(archive: Path, change: Callable[[dict[str, bytes]], object]) -> Pat
 
 async def test_an_export_of_a_redacted_post_holds_and_a_forged_one_does_not(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.register("We are hiring.")
-        identifier = w.x.post("acme", "We are hiring.")
-        await w.run(3)
+        _, identifier = await published(w, "We are hiring.")
         await pruned(w, 2, posts_days=1)
         w.x.delete("acme", identifier)
         w.service.watches[0].gone([identifier])
@@ -450,9 +448,7 @@ async def test_an_export_of_a_redacted_post_holds_and_a_forged_one_does_not(tmp_
 
 async def test_a_repost_of_an_old_approved_post_stays_quiet_and_nobody_can_approve_what_nobody_can_read(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.register("We are hiring.")
-        identifier = w.x.post("acme", "We are hiring.")
-        await w.run(3)
+        _, identifier = await published(w, "We are hiring.")
         await pruned(w, 2, posts_days=1)
         w.x.repost("acme", "acme", "We are hiring.", identifier)
         await w.run(5)
@@ -474,19 +470,19 @@ def test_days_are_whole_and_not_negative(value: str, tmp_path: Path) -> None:
 
 
 def test_the_plan_is_one_line_and_what_contradicts_itself_is_said(tmp_path: Path) -> None:
-    assert described(Days()) == (
+    assert described(USUAL) == (
         "deleted posts 30 days, platform answers 365 days, posts 1825 days, registrations 1825 days, clicks 90 days, "
         "incidents about the monitor 365 days, incidents with their posts without end"
     )
-    assert list(warnings(Days(), watches_x=True)) == []
-    (kept,) = warnings(Days(deleted_days=0), watches_x=True)
+    assert list(warnings(USUAL, watches_x=True)) == []
+    (kept,) = warnings(replace(USUAL, deleted_days=0), watches_x=True)
     assert "keeps for 1825 days what X no longer shows" in kept
-    assert list(warnings(Days(deleted_days=0, posts_days=0, evidence_days=0, registrations_days=0), watches_x=False)) == []
-    said = "\n".join(warnings(Days(posts_days=100), watches_x=True))
+    assert list(warnings(replace(USUAL, deleted_days=0, posts_days=0, evidence_days=0, registrations_days=0), watches_x=False)) == []
+    said = "\n".join(warnings(replace(USUAL, posts_days=100), watches_x=True))
     assert "evidence_days = 365 is longer than posts_days = 100: an answer holds its posts, so 100 days count" in said
-    assert Days(posts_days=100).answers_days == 100
-    assert plan(Days(evidence_days=0), START).answers == START - timedelta(days=1825)
-    assert "stay for ever" in "\n".join(warnings(Days(posts_days=0), watches_x=True))
+    assert replace(USUAL, posts_days=100).answers_days == 100
+    assert plan(replace(USUAL, evidence_days=0), START).answers == START - timedelta(days=1825)
+    assert "stay for ever" in "\n".join(warnings(replace(USUAL, posts_days=0), watches_x=True))
     file = tmp_path / "x.toml"
     file.write_text('[company]\nname = "Acme"\n[[accounts]]\nplatform = "x"\nhandle = "acme"\n[retention]\ndeleted_days = 31\n')
     assert any("deleted_days keeps for 31 days" in line for line in advice.warnings(config.load(file), {}))
