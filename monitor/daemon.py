@@ -223,7 +223,10 @@ _Duty = Callable[..., Coroutine[Any, Any, object]]  # whatever is none is run in
 
 def schedule(scheduler: Any, service: Service) -> None:
     """One job for each of our duties; late jobs run late instead of never."""
-    scheduler.add_job(_look_up, "interval", args=[service], seconds=LOOK_UP_SECONDS, **JOB)
+    from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED
+
+    scheduler.add_listener(lambda ended: service.check.ended(ended.job_id, ended.exception), EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
+    scheduler.add_job(_look_up, "interval", args=[service], seconds=LOOK_UP_SECONDS, id=_look_up.__qualname__, **JOB)
     every: dict[_Duty, float] = {
         _round: ROUND_SECONDS,
         service.pulse: ROUND_SECONDS,
@@ -250,7 +253,7 @@ def schedule(scheduler: Any, service: Service) -> None:
         every[service.listen] = service.config.file.slack.thread_seconds
     for duty, seconds in every.items():
         args = [service] if duty in (_round, _tick, _health) else []
-        scheduler.add_job(duty, "interval", args=args, seconds=seconds, next_run_time=utc_now(), **JOB)
+        scheduler.add_job(duty, "interval", args=args, seconds=seconds, id=duty.__qualname__, next_run_time=utc_now(), **JOB)
 
 
 async def _look_up(service: Service) -> None:

@@ -314,13 +314,13 @@ def over(subject: str, opened_at: datetime, v: Vitals) -> str:
 
 
 def failing(checks: list[str], *, blind: bool) -> Symptom:
-    """Checks of ours cannot be made. `blind`: the one of what is not being read is among them."""
+    """Checks and duties of ours. `blind`: the check of what is not being read is among them."""
     means = (
         "should accounts not be read, nobody is told. Look at them yourself until this is mended"
         if blind
-        else "what they would find is told to nobody"
+        else "what they would do is not done, and what they would find is told to nobody"
     )
-    reason = f"these checks cannot be made: {', '.join(checks)}; {means}. The journal says why: `journalctl -u hijack-monitor`"
+    reason = f"these checks and duties fail: {', '.join(checks)}; {means}. The journal says why: `journalctl -u hijack-monitor`"
     return Symptom("blind:self-check", Severity.PAGE if blind else Severity.NOTIFY, "The self-check fails", reason)
 
 

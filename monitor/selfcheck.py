@@ -67,7 +67,8 @@ class SelfCheck:
             "Slack": lambda _: {"gone": ("slack", "buttons", "connections", "targets")},
             "drills": lambda _: {"gone": ("drill",)},
         }
-        self.failing: dict[str, tuple[datetime, str]] = {}  # what of the look at ourselves fails: since when, and why
+        self.failing: dict[str, tuple[datetime, str]] = {}  # what of the look at ourselves, and of the schedule, fails: since when, and why
+        self._raised: dict[str, datetime] = {}  # jobs that ended so, and have not ended well since: when they first did
         self._sound_at: datetime | None = None  # when none of it did
         self._looked_at = started
         self.tells_of_profile: Callable[[str], bool] = lambda _: False  # whether a stream does, of this account
@@ -129,6 +130,18 @@ class SelfCheck:
             return None
         self.failing.pop(name, None)
         return done
+
+    def ended(self, job: str, error: BaseException | None) -> None:
+        """How a job of the schedule did. One that raises again is failing, until it ends well; whoever writes says what is wrong with the
+        database.
+        """
+        if error is None:
+            self._raised.pop(job, None)
+            self.failing.pop(job, None)
+        elif not concerns_file(error):
+            if job in self._raised:
+                self.failing.setdefault(job, (self._raised[job], type(error).__name__))
+            self._raised.setdefault(job, self._clock())
 
     def tell_failing(self) -> bool:
         """That we do not know how we are is a finding too; whether anything was written."""

@@ -20,6 +20,7 @@ from typing import cast
 import aiohttp
 import pytest
 from aiohttp import web
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor import assembly, desk, health, journal, preflight
@@ -590,6 +591,34 @@ async def test_the_schedule_itself_verifies_the_audit_chain(tmp_path: Path) -> N
         assert await wait_for(lambda: verified(w.service.store).at is not None)
         assert verified(w.service.store).mark.id > 0
         assert w.service.emergency.broken == ""
+        scheduler.shutdown(wait=False)
+
+
+async def test_a_duty_that_raises_again_is_told_until_it_ends_well(tmp_path: Path) -> None:
+    async with world(tmp_path, clock=Clock(now())) as w:
+        scheduler, ended, service = AsyncIOScheduler(timezone=UTC), list[object](), w.service
+        schedule(scheduler, service)
+        scheduler.add_listener(ended.append, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
+        scheduler.start(paused=True)
+        job = scheduler.get_job("Service.search")
+        for other in scheduler.get_jobs():
+            if other.id != job.id:
+                other.remove()
+        scheduler.resume()
+        whole, service.collectors = service.collectors, None  # type: ignore[assignment]
+        assert await wait_for(lambda: len(ended) == 1)
+        assert service.check.failing == {}, "once is no news"
+        job.modify(next_run_time=now())
+        assert await wait_for(lambda: len(ended) == 2)
+        service.collectors = whole
+        await w.run(20)
+        (notice,) = w.slack.roots()
+        assert "checks and duties fail: Service[.]search (AttributeError); what they would do is not done" in notice.words()
+        assert not w.slack.waking()
+        job.modify(next_run_time=now())
+        assert await wait_for(lambda: len(ended) == 3)
+        await w.run(15)
+        assert {i.state for i in service.store.incidents() if i.subject == "blind:self-check"} == {State.RESOLVED}
         scheduler.shutdown(wait=False)
 
 
