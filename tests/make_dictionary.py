@@ -1,12 +1,15 @@
-"""`python -m tests.make_dictionary`: trains the dictionary that platform answers are packed with, on answers of our own stand-in.
+"""`python -m tests.make_dictionary answers|rows`: trains the dictionary that platform answers are packed with, or the one for posts and
+registrations, on answers of our own stand-in and what becomes of them.
 
-Bodies that are stored name their dictionary by its number: a new one gets a new number in `monitor.packing` and a new file, the old
-ones stay. Tests measure on other answers than these, made with another seed.
+What is stored names its dictionary by its number: a new one gets a new number in `monitor.packing` and a new file, the old ones stay.
+Tests measure on others than these, made with another seed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -31,21 +34,32 @@ class _Collecting(Store):
         self.bodies.append(body)
         return hashlib.sha256(body).hexdigest()
 
+    def rows(self) -> list[bytes]:
+        """Posts and registrations, as they are packed."""
+        posts = self.sql.execute("SELECT post, verdict, context FROM posts").fetchall()
+        planned = self.sql.execute(f"SELECT {', '.join(PLANNED)} FROM approved").fetchall()
+        return [f"[{','.join(row)}]".encode() for row in posts] + [json.dumps([*row], ensure_ascii=False).encode() for row in planned]
 
-def main() -> None:
+
+PLANNED = ("text", "links", "pictures", "alt", "shown", "conversation", "author", "registered_by", "registrant", "via")
+FORMS = {packing.ANSWERS: lambda store: store.bodies, packing.ROWS: _Collecting.rows}
+
+
+def main(number: int) -> None:
     """Write it down."""
     with tempfile.TemporaryDirectory() as folder:
         store = _Collecting(Path(folder) / "monitor.db")
         years._Years(store, years.Size(1 / 120, evidence_days=0, seed=SEED)).live()
+        bodies = FORMS[number](store)
         store.close()
-    trained = zstd.train_dict(store.bodies, SIZE).dict_content
-    named = trained[:4] + packing.DICTIONARY.to_bytes(4, "little") + trained[8:]
-    file = packing._FOLDER / f"{packing.DICTIONARY}.zdict"
+    trained = zstd.train_dict(bodies, SIZE).dict_content
+    named = trained[:4] + number.to_bytes(4, "little") + trained[8:]
+    file = packing._FOLDER / f"{number}.zdict"
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(named)
-    packed = sum(len(packing.pack(body)) for body in store.bodies)
-    print(f"{file}: {len(named):,} bytes, {len(store.bodies):,} answers of {sum(map(len, store.bodies)):,} bytes in {packed:,}")
+    packed = sum(len(packing.pack(body, number)) for body in bodies)
+    print(f"{file}: {len(named):,} bytes, {len(bodies):,} bodies of {sum(map(len, bodies)):,} bytes in {packed:,}")
 
 
 if __name__ == "__main__":
-    main()
+    main({"answers": packing.ANSWERS, "rows": packing.ROWS}[sys.argv[1]])
