@@ -33,16 +33,13 @@ _MARK, _PENDING = "restored", "taking over"  # under which they are kept
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What `restore` writes into a database: of when it is, when, by whom and from which file it was put in its place, and how the
-    names of its pages began.
-    """
+    """What `restore` writes into a database: of when it is, when, by whom and from which file it was put in its place."""
 
     at: datetime
     put: datetime
     who: str
     file: str
     sha256: str
-    keys: str
 
     def words(self) -> str:
         """For whoever reads the channel."""
@@ -63,11 +60,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What is still to be asked: of the time from `since` to `until`, of pages whose names begin with `keys`."""
+    """What is still to be asked: of the time from `since` to `until`."""
 
     since: datetime
     until: datetime
-    keys: str
 
 
 Found = tuple[tuple[Told, ...], bool]  # what there is, and whether everything was looked through
@@ -135,12 +131,11 @@ class AfterRestore:
     def begin(self, since: datetime, mark: Mark | None) -> str:
         """The database ends at `since`. Returns what people have to know of it. Inside a transaction."""
         store, now = self._store, self._clock()
-        used = mark.keys if mark else numbering.page_keys(store.sql)
-        if used == numbering.page_keys(store.sql):
+        if mark is None:
             numbering.start_anew(store.sql, since, now)
-        store.name_pages()
+            store.name_pages()
         distrust(store.sql, now)
-        store.keep(_PENDING, json.dumps([stamp(since), stamp(mark.put if mark else now), used]))
+        store.keep(_PENDING, json.dumps([stamp(since), stamp(mark.put if mark else now)]))
         store.keep(_MARK, "")
         due: dict[str, int] = {}
         for page in store.pages.undelivered():
@@ -177,7 +172,8 @@ class AfterRestore:
     def _learn(self, pending: Pending, found: list[tuple[str, Told]]) -> str:
         store = self._store
         numbering.used_up_to(store.sql, max((told.incident for _, told in found), default=0))
-        mine = [(route, told) for route, told in found if told.key.startswith(f"{pending.keys}:inc{told.incident}:")]
+        since = f"{numbering.page_keys(store.sql)}:"  # what we have said since then ourselves proves nothing
+        mine = [(r, told) for r, told in found if numbering.install_of(told.key) == store.install and not told.key.startswith(since)]
         for route, told in mine:
             store.pages.arrived(told.key, route, told.receipt, told.at)
         newest: dict[int, Told] = {}
@@ -226,11 +222,9 @@ _NOT_YET = (
 
 
 def _mark(found: dict[str, Any]) -> Mark:
-    return Mark(
-        record.utc(found["at"]), record.utc(found["put"]), str(found["who"]), str(found["file"]), str(found["sha256"]), str(found["keys"])
-    )
+    return Mark(record.utc(found["at"]), record.utc(found["put"]), str(found["who"]), str(found["file"]), str(found["sha256"]))
 
 
 def _pending(found: list[str]) -> Pending:
-    since, until, used = found
-    return Pending(record.utc(since), record.utc(until), str(used))
+    since, until = found
+    return Pending(record.utc(since), record.utc(until))

@@ -31,6 +31,11 @@ def page_keys(sql: sqlite3.Connection) -> str:
     return kept(sql, _KEYS) or kept(sql, "install")
 
 
+def install_of(key: str) -> str:
+    """The installation whose page has this key, before whichever restore it was named."""
+    return key.partition(":")[0].partition("-")[0]
+
+
 def last_incident(sql: sqlite3.Connection) -> int:
     """The highest number that an incident has had."""
     noted = record.remembered(kept(sql, _LAST), lambda number: min(int(number), _MOST), 0)
@@ -51,7 +56,7 @@ def used_up_to(sql: sqlite3.Connection, number: int) -> None:
 
 def start_anew(sql: sqlite3.Connection, since: datetime, now: datetime) -> None:
     """The database is a copy from `since`: what was told after it was made had names and numbers that we would use again, and
-    channels would take the new for the old.
+    channels would take the new for the old. See `install_of` for the keys.
     """
-    keep(sql, _KEYS, secrets.token_hex(4))
+    keep(sql, _KEYS, f"{kept(sql, 'install')}-{secrets.token_hex(4)}")
     used_up_to(sql, last_incident(sql) + SKIPPED + max(0, round((now - since) / timedelta(minutes=1))))

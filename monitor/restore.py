@@ -259,7 +259,7 @@ def _mark(made: Path, found: Plan, who: str, now: datetime, known: Known | None,
     with closing(copies.opened(made, "mode=rw&nolock=1")) as sql:
         sql.execute("PRAGMA journal_mode=OFF")
         sql.execute("PRAGMA synchronous=OFF")
-        mark = Mark(found.copy.at, now, who, copies.named(found.file), found.sha256, numbering.page_keys(sql))
+        mark = Mark(found.copy.at, now, who, copies.named(found.file), found.sha256)
         carried, lacking = carried_over.write(sql, known) if known else ({}, [])
         after_restore.write(sql, mark)
         said: dict[str, object] = {

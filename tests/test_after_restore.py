@@ -52,6 +52,21 @@ def act(w: World, verb: str, number: int = 1) -> None:
         )
 
 
+async def hijacked(w: World, folder: Path, *acts: str, since: str = "") -> Path:
+    """INC-1, what somebody does about it, a backup, and what somebody does after it."""
+    w.x.post("acme", "We are sold.")
+    await w.run(6)
+    for verb in acts:
+        act(w, verb)
+        await w.run(6)
+    file = save(w, folder)
+    w.clock.move(60)
+    if since:
+        act(w, since)
+        await w.run(6)
+    return file
+
+
 def keys(messages: list[Message]) -> list[str]:
     return [m.metadata["event_payload"]["dedupe_key"] for m in messages]
 
@@ -124,12 +139,7 @@ async def test_a_page_that_was_due_is_sent_if_slack_does_not_show_it_and_never_t
 @pytest.mark.parametrize("verb", ["acknowledge", "resolve"])
 async def test_an_incident_takes_over_what_our_own_message_shows(tmp_path: Path, verb: str) -> None:
     async with watched(tmp_path / "a") as first:
-        first.x.post("acme", "We are sold.")
-        await first.run(6)
-        file = save(first, tmp_path)
-        first.clock.move(60)
-        act(first, verb)
-        await first.run(6)
+        file = await hijacked(first, tmp_path, since=verb)
     first.clock.move(300)
     before = len(first.slack.waking())
     back(first, file)
@@ -214,14 +224,30 @@ async def test_what_slack_shows_and_the_backup_lacks_is_listed_and_its_numbers_a
         assert not {k.split(":")[0] for k in keys(fresh)} & {k.split(":")[0] for k in used}
 
 
+async def test_what_was_said_since_an_earlier_restore_of_the_same_backup_counts_as_well(tmp_path: Path) -> None:
+    two = CONFIG | {"accounts": [{"handle": "acme", "id": "1"}, {"handle": "brand", "id": "2"}]}
+    async with watched(tmp_path / "a", two) as first:
+        file = await hijacked(first, tmp_path)
+    first.clock.move(600)
+    back(first, file)
+    async with watched(tmp_path / "a", two, first) as second:
+        first.x.post("brand", "Sold too.")
+        await second.run(6)
+        (new,) = [i.id for i in second.service.store.unresolved() if i.id > 1]
+        act(second, "resolve")
+        await second.run(6)
+    first.clock.move(600)
+    back(first, file)
+    async with watched(tmp_path / "a", two, first) as third:
+        assert f"Slack shows 1 incident(s) that it lacks, and that are handled there: INC-{new} (@brand, open)" in said(third)
+        incident = third.service.store.incident(1)
+        assert incident
+        assert incident.state is State.RESOLVED
+
+
 async def test_while_slack_does_not_answer_it_pages_and_takes_over_later(tmp_path: Path) -> None:
     async with watched(tmp_path / "a") as first:
-        first.x.post("acme", "We are sold.")
-        await first.run(6)
-        file = save(first, tmp_path)
-        first.clock.move(60)
-        act(first, "resolve")
-        await first.run(6)
+        file = await hijacked(first, tmp_path, since="resolve")
     before = len(first.slack.waking())
     first.clock.move(600)
     back(first, file)
@@ -274,14 +300,7 @@ async def test_a_copy_without_a_mark_is_found_out_and_treated_the_same(tmp_path:
 
 async def test_an_incident_that_was_opened_again_after_the_backup_pages(tmp_path: Path) -> None:
     async with watched(tmp_path / "a") as first:
-        first.x.post("acme", "We are sold.")
-        await first.run(6)
-        act(first, "resolve")
-        await first.run(6)
-        file = save(first, tmp_path)
-        first.clock.move(60)
-        act(first, "reopen")
-        await first.run(6)
+        file = await hijacked(first, tmp_path, "resolve", since="reopen")
     before = len(first.slack.waking())
     first.clock.move(600)
     back(first, file)
