@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from monitor import backup, restore
 from monitor.model import Human, State
 from tests.conftest import World, world
 from tests.receivers import Receiver
@@ -45,6 +46,19 @@ async def test_a_witness_pages_when_the_first_monitor_does_not(tmp_path: Path) -
         await second.run(8)
         (page,) = first.slack.waking()
         assert "We are sold." in page.words()
+
+
+async def test_what_a_witness_said_before_it_was_restored_does_not_keep_it_silent(tmp_path: Path) -> None:
+    async with world(tmp_path / "a", secrets=KEY) as first:
+        async with world(tmp_path / "b", extra=WITNESS, beside=first, secrets=KEY) as second:
+            first.x.post("acme", "We are sold.")
+            await second.run(66)  # the first is gone
+            assert len(first.slack.waking()) == 1
+            backup.make(second.config, str(tmp_path / "b.db"), None, "carla", first.clock())
+        restore.put(second.config, restore.plan(second.config, tmp_path / "b.db"), "carla", first.clock())
+        async with world(tmp_path / "b", extra=WITNESS, beside=first, secrets=KEY) as third:
+            await third.run(5 * 60 + 70)
+            assert len(first.slack.waking()) == 2, "it goes on paging every five minutes"
 
 
 async def test_a_witness_takes_over_when_the_first_monitor_dies_after_its_page(tmp_path: Path) -> None:

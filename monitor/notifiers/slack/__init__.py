@@ -32,6 +32,7 @@ from monitor.notifiers.slack.replies import Office
 from monitor.notifiers.slack.seal import Seal
 from monitor.notifiers.slack.standing import SlackStanding
 from monitor.notifiers.slack.targets import Targets
+from monitor.numbering import install_of
 
 _NAMESPACE = uuid.UUID("6f3c6f0e-5d1a-4f0e-9d2b-0a3f1d6c7b11")
 CLOCKS_DIFFER = timedelta(minutes=15)  # a message may carry an earlier time of Slack's than our page
@@ -273,7 +274,7 @@ def _alone(receipt: str) -> NotifierError:
 
 def _same_thing(payload: Mapping[str, Any], letter: Letter) -> bool:
     """Whether another monitor's message tells of the same account and the same first post."""
-    ours = str(payload.get("dedupe_key")).startswith(letter.page.key.split(":", 1)[0])
+    ours = install_of(str(payload.get("dedupe_key"))) == install_of(letter.page.key)
     return not ours and payload.get("subject") == letter.incident.subject and payload.get("post") == _first(letter)
 
 
