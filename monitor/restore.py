@@ -1,7 +1,7 @@
 """Puts a checked copy in the database's place, and the database aside.
 
 The copy is made ready under a temporary name: checked, marked, on the disk. What the old journal holds is moved into the old
-database, which gets a second name; then one rename puts the copy over it. So a kill at any moment leaves the whole old
+database, which says what it is and gets a second name; then one rename puts the copy over it. So a kill at any moment leaves the whole old
 database or the whole new one, and no journal that would be replayed into the wrong one.
 """
 
@@ -155,7 +155,7 @@ def put(config: Config, found: Plan, who: str, now: datetime) -> tuple[str, ...]
     there, folder = config.database, config.data_dir
     owner = _owner(folder)
     private.folder(folder)
-    with _locked(folder), _alone(there) as present, copies.unfinished(folder) as (made, descriptor):
+    with _locked(folder), _alone(there, now) as present, copies.unfinished(folder) as (made, descriptor):
         _give(owner, folder, folder / lock.FILE)
         copies.clear(folder)
         _leave_room(folder, found.size)
@@ -170,8 +170,6 @@ def put(config: Config, found: Plan, who: str, now: datetime) -> tuple[str, ...]
         _give(owner, made)
         _swap(made, there, aside)
     moved = f"What was there is now {aside}." if aside.exists() else "There was no database before."
-    with contextlib.suppress(sqlite3.Error, OSError), closing(copies.opened(aside, "mode=rw")) as sql:  # so that it can be restored
-        copies.describe(sql, aside, record.moment(numbering.kept(sql, "beat")) or now)
     return (
         f"{there} is the backup of {found.copy.at:%Y-%m-%d %H:%M:%S} UTC. {moved}",
         "Start the daemon: it reads and judges everything posted since then, and says in Slack what else is missing.",
@@ -204,24 +202,27 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[sqlite3.Connection | None]:
-    """While nobody else has the database open or can open it: SQLite gives a lock for that to no second one. Its journal is moved into
-    it first. Nothing is given where there is none, and for one that is too damaged for that. Raises CopyError.
+def _alone(path: Path, now: datetime) -> Iterator[sqlite3.Connection | None]:
+    """While nobody else has the database open or can open it: SQLite gives a lock for that to no second one. Before that its journal
+    is moved into it, and it says what it is. Nothing is given where there is none, and for one that is too damaged. Raises CopyError.
     """
     if not path.exists():
         yield None
         return
     sql = copies.opened(path, "mode=rw")
     try:
-        alone = _take(sql, path)
+        alone = _take(sql, path, now)
         yield sql if alone else None
     finally:
         sql.close()
 
 
-def _take(sql: sqlite3.Connection, path: Path) -> bool:
+def _take(sql: sqlite3.Connection, path: Path, now: datetime) -> bool:
     try:
         sql.execute("PRAGMA journal_mode=DELETE")
+        sql.execute("BEGIN EXCLUSIVE")
+        with contextlib.suppress(sqlite3.Error, OSError), sql:  # so that it can be restored once it is aside
+            copies.describe(sql, path, record.moment(numbering.kept(sql, "beat")) or now)
         sql.execute("BEGIN EXCLUSIVE")
         mode = sql.execute("PRAGMA journal_mode").fetchone()[0]
     except sqlite3.Error as error:

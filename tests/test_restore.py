@@ -383,15 +383,20 @@ def test_a_kill_at_any_step_leaves_the_old_database_or_the_new_one(config: Confi
         assert config.database.exists(), f"killed at {step}"
         outcomes.append(_acts(config.database))
         assert outcomes[-1] in (OLD, NEW), f"killed at {step}"
+        for aside in _asides(config):
+            assert copies.examined(aside, as_it_is=True), f"killed at {step}, and what is aside can be restored"
         _put(config)
         assert _acts(config.database)[-1] == "restore", "and the next try goes through"
         assert not list(config.data_dir.glob(".hijack-monitor-*")), "which clears what was left"
-        asides = [path for path in config.data_dir.glob("monitor.db.before-restore-*") if not path.samefile(config.database)]
-        assert 1 <= len(asides) <= 2
+        assert 1 <= len(_asides(config)) <= 2
     assert len(outcomes) > 20
     assert outcomes.count(OLD) > 10
     assert outcomes.count(NEW) >= 1
     assert sorted(outcomes, key=lambda acts: acts == NEW) == outcomes
+
+
+def _asides(config: Config) -> list[Path]:
+    return [path for path in config.data_dir.glob("monitor.db.before-restore-*") if not path.samefile(config.database)]
 
 
 def _killed_at(step: int, act: Callable[[], Any]) -> bool:
