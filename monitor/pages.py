@@ -82,7 +82,8 @@ class Pages:
 
     def next_step(self, incident: int, kind: PageKind) -> str:
         """A name, for ever and everywhere, of the next thing to be said of an incident. Raises LookupError where there is none."""
-        counted = "UPDATE incidents SET next_step = next_step + 1 WHERE id = ? RETURNING next_step"
+        most = 2**62 - 1  # a damaged number behind it begins anew, past what is known
+        counted = f"UPDATE incidents SET next_step = (next_step & {most}) + 1 WHERE id = ? RETURNING next_step"  # noqa: S608 - ours
         while row := self._sql.execute(counted, [incident]).fetchone():
             step = f"{self._install}:inc{incident}:{kind}:{row[0] - 1}"
             if not self._sql.execute("SELECT 1 FROM pages WHERE key BETWEEN ? AND ?", [f"{step}:", f"{step};"]).fetchone():

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from monitor import counters
 from monitor.counters import BUCKETS
 from monitor.incidents import DRILL
-from monitor.model import Human
-from monitor.record import moment
+from monitor.model import Human, PageKind
+from monitor.record import moment, stamp
 from monitor.store import Store
 from tests import older
 from tests.conftest import World, world
+from tests.test_growth import scrape
 
 
 async def story(w: World) -> None:
@@ -130,3 +134,61 @@ async def test_the_figures_read_a_few_rows_by_their_key(tmp_path: Path) -> None:
         w.service.store.sql.set_trace_callback(None)
         plan = [row[3] for row in w.service.store.sql.execute(f"EXPLAIN QUERY PLAN {asked[0]}")]
         assert plan == ["SEARCH counted USING PRIMARY KEY (day=? AND what=?)"]
+
+
+NONSENSE: dict[str, tuple[object, ...]] = {
+    "TEXT": ("", "noon", "now", "a b c d", "\0", "9" * 30, "-4713-11-24T12:00:00", "é" * 10_000, None),
+    "INT": (2**63 - 1, -(2**63), 0, None),
+    "INTEGER": (),  # the number of a row
+}
+
+
+def spoilt(sql: sqlite3.Connection) -> Iterator[str]:
+    """Each column of all incidents and pages in turn with each nonsense that the schema takes."""
+    for table in ("incidents", "pages"):
+        for column in sql.execute(f"PRAGMA table_info({table})").fetchall():
+            for value in NONSENSE[column["type"]]:
+                sql.execute("SAVEPOINT spoilt")
+                try:
+                    sql.execute(f"UPDATE {table} SET {column['name']} = ? WHERE id = (SELECT min(id) FROM {table})", [value])
+                    yield f"{table}.{column['name']} = {value!r:.40}"
+                except sqlite3.IntegrityError:
+                    pass  # such a row there cannot be
+                sql.execute("ROLLBACK TO spoilt")
+                sql.execute("RELEASE spoilt")
+
+
+def writes(w: World) -> Iterator[Callable[[], object]]:
+    """What paging, acknowledging and resolving write."""
+    store, now = w.service.store, w.clock()
+    pages, sql = store.pages, store.sql
+    for kind in PageKind:
+        yield partial(pages.enqueue, 1, "slack", kind, "why", now)
+    for state in ("sending", "unknown", "sent", "ready", "superseded", "dead"):
+        yield partial(pages.move, 1, ("ready", "sending", "unknown", "sent", "superseded"), state, sent_at=now if state == "sent" else None)
+    yield partial(pages.cancel_waking, 1, ("slack",))
+    for state in ("acknowledged", "resolved", "open"):
+        for severity in range(4):
+            yield partial(sql.execute, "UPDATE incidents SET state = ?, severity = ? WHERE id = 1", [state, severity])
+    for column in ("first_sent_at", "first_acknowledged_at", "acknowledged_at"):
+        yield partial(sql.execute, f"UPDATE incidents SET {column} = NULL")
+    yield partial(sql.execute, "UPDATE incidents SET acknowledged_at = ?", [stamp(now)])
+    yield partial(sql.execute, "UPDATE pages SET sent_at = ?", [stamp(now)])
+    yield partial(scrape, w)
+
+
+async def test_no_nonsense_in_a_row_keeps_a_page_or_an_acknowledgement_from_being_written(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.x.post("acme", "We are sold.")
+        await w.run(400)
+        sql, tried = w.service.store.sql, 0
+        sql.execute("BEGIN IMMEDIATE")
+        for where in spoilt(sql):
+            for write in writes(w):
+                try:
+                    write()
+                except sqlite3.Error as error:
+                    raise AssertionError(f"{where}: {write}") from error
+            tried += 1
+        sql.execute("ROLLBACK")
+        assert tried > 150
