@@ -22,7 +22,8 @@ from monitor.connection import is_busy
 from monitor.database import UnsuitableDatabaseError
 from monitor.lock import locked
 from monitor.service import Service, utc_now
-from monitor.unwritten import tell_refused, tell_stuck, wait_until_writable
+from monitor.store import OF_THE_DAEMON, Store
+from monitor.unwritten import extending, tell_refused, tell_stuck, wait_until_writable
 from monitor.wiring import opened, pruning, verifying
 
 log = logging.getLogger("monitor.service")
@@ -85,13 +86,12 @@ async def _watch(config: Config, secrets: Mapping[str, str], stop: asyncio.Event
     loop = asyncio.get_running_loop()
     with locked(config.data_dir):
         copies.clear(config.data_dir)
+        await extending(asyncio.to_thread(settle, config, utc_now()), "forgetting again what was forgotten before a restore")
         async with opened(config, secrets) as service, contextlib.AsyncExitStack() as stack:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
             loop.add_signal_handler(signal.SIGHUP, service.reload)
             service.recover_clock()
-            forget.settle(service.store, utc_now())
-            holds.settle(service.store, utc_now())
             await service.watch_accounts()
             await stack.enter_async_context(_helpers(service, secrets))
             scheduler = AsyncIOScheduler(timezone=UTC)
@@ -107,6 +107,13 @@ async def _watch(config: Config, secrets: Mapping[str, str], stop: asyncio.Event
         if not service.broken:
             checkpoints.fold(config.database)
         return service.broken, service.emergency.rest
+
+
+def settle(config: Config, now: datetime) -> None:
+    """What a restore left to the first start, before anything is read, told or pruned. Raises sqlite3.Error."""
+    with contextlib.closing(Store(config.database, OF_THE_DAEMON)) as store:
+        forget.settle(store, now)
+        holds.settle(store, now)
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

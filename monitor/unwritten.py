@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from monitor import database, journal
 from monitor.assembly import build_routes, http_session
@@ -29,6 +30,7 @@ from monitor.reported import AGAIN, Reported
 from monitor.store import OF_THE_DAEMON, Store
 
 log = logging.getLogger("monitor.unwritten")
+T = TypeVar("T")
 
 PATIENCE = timedelta(seconds=10)  # with whoever holds the database, while something would page; also between two messages
 QUIET_PATIENCE = timedelta(seconds=15)  # while nothing would
@@ -203,7 +205,7 @@ async def wait_until_writable(config: Config, secrets: Mapping[str, str], clock:
     """
     loop = asyncio.get_running_loop()
     begun, quiet_until, ends = loop.time(), 0.0, float("inf")
-    while problem := await _extending(asyncio.ensure_future(asyncio.to_thread(_problem, config, clock()))):
+    while problem := await extending(asyncio.to_thread(_problem, config, clock()), "bringing the database up to date"):
         error, busy = problem
         _extend(f"waiting for the database: {error}")
         is_told = loop.time() < quiet_until or (busy and loop.time() - begun < PATIENCE.total_seconds())
@@ -217,11 +219,12 @@ async def wait_until_writable(config: Config, secrets: Mapping[str, str], clock:
     return True
 
 
-async def _extending(looking: asyncio.Future[tuple[str, bool] | None], every: float = EXTEND_SECONDS) -> tuple[str, bool] | None:
-    """Years of posts take minutes to bring up to date; systemd must not end us in the middle and begin again."""
-    while not (await asyncio.wait({looking}, timeout=every))[0]:
-        _extend("bringing the database up to date")
-    return await looking
+async def extending(work: Coroutine[Any, Any, T], status: str) -> T:
+    """What takes minutes with years of posts: systemd must not end us in the middle and begin again. Returns and raises what it does."""
+    doing = asyncio.ensure_future(work)
+    while not (await asyncio.wait({doing}, timeout=EXTEND_SECONDS))[0]:
+        _extend(status)
+    return await doing
 
 
 def _extend(status: str) -> None:

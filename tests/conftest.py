@@ -20,7 +20,7 @@ import hypothesis
 import pytest
 
 from monitor import config as configuration
-from monitor import database, desk, wiring
+from monitor import daemon, database, desk, wiring
 from monitor.model import Kind
 from monitor.planning import Plan
 from monitor.service import Service
@@ -214,6 +214,8 @@ async def world(
         before(x)
         file.write_text(f"{text}{more}\n", encoding="utf-8")
         config = configuration.load(file)
+        if config.database.exists():
+            daemon.settle(config, clock())
         built = await stack.enter_async_context(wiring.opened(config, SECRETS | (secrets or {}), clock))
         built.sandbox.bounds = replace(built.sandbox.bounds, seconds=120)  # what is slow here is the machine
         await built.watch_accounts()

@@ -21,7 +21,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from monitor import __version__, chain, copies, daemon, database, schema, unwritten
+from monitor import __version__, chain, copies, daemon, database, forget, numbering, schema, unwritten
 from monitor import config as configuration
 from monitor.cli import main
 from monitor.connection import Connection
@@ -288,16 +288,37 @@ async def test_a_row_that_no_step_expects_is_told_and_nothing_changed(tmp_path: 
         assert "it cannot be brought up to date (ValueError: " in told
 
 
-async def test_systemd_waits_while_the_database_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(tmp_path / "notify"))
-        listening.setblocking(False)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        looking: asyncio.Future[tuple[str, bool] | None] = asyncio.ensure_future(asyncio.sleep(0.05, ("busy", True)))
-        assert await unwritten._extending(looking, every=0.01) == ("busy", True)
-        said = listening.recv(200).decode()
-    assert "EXTEND_TIMEOUT_USEC=120000000" in said
-    assert "bringing the database up to date" in said
+async def test_systemd_waits_while_the_database_is_brought_up_to_date_and_what_was_forgotten_before_a_restore_is_forgotten_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unwritten, "EXTEND_SECONDS", 0.001)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    async with world(tmp_path / "one") as w:
+        config = beside(w, tmp_path)
+        older.make(config.database, 1)
+        owed = {"account": "x::1", "id": "1", "at": "2026-11-21T02:00:00.000000+00:00", "who": "carla", "reason": "asked to"}
+        with closing(sqlite3.connect(config.database)) as sql, sql:
+            forget.owe(sql, [owed])
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+            listening.bind(str(tmp_path / "notify"))
+            running = asyncio.create_task(daemon.run(config, SECRETS))
+            said = await asyncio.to_thread(until_ready, listening)
+            with closing(sqlite3.connect(config.database)) as sql:
+                assert forget.owed_by(sql) == [owed], "no longer owed, but known"
+                assert numbering.kept(sql, "to forget again") == ""
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await running == 0
+    extended = "EXTEND_TIMEOUT_USEC=120000000\nSTATUS="
+    assert f"{extended}bringing the database up to date" in said
+    assert f"{extended}forgetting again what was forgotten before a restore" in said
+
+
+def until_ready(listening: socket.socket) -> list[str]:
+    """What systemd is told until we are ready."""
+    said = [""]
+    while not said[-1].startswith("READY=1"):
+        said.append(listening.recv(1_000).decode())
+    return said
 
 
 def test_killed_at_any_moment_of_an_upgrade_the_database_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
