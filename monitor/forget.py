@@ -16,7 +16,7 @@ from datetime import datetime
 from monitor import answers, backup, chain, holds, numbering, packing, record, redaction
 from monitor.database import LOOKING
 from monitor.desk import DeskError
-from monitor.model import Post, ProfileChange, Stored, Unreadable
+from monitor.model import Item, Post, ProfileChange, Stored, Unreadable
 from monitor.quotations import SHORTEST, Quotations, without_quotes
 from monitor.quotations import holds as answer_holds
 from monitor.record import Row, stamp
@@ -138,6 +138,33 @@ def repeat(store: Store, forgotten: Iterable[dict[str, str]], now: datetime) -> 
             values = [*place, one["at"], one["who"], one["reason"]]  # for the next restore, which may be of a copy that has it
             store.sql.execute("INSERT OR IGNORE INTO forgotten VALUES(?, ?, ?, ?, ?)", values)
     return count
+
+
+def asked(sql: sqlite3.Connection, item: Item) -> Row | None:
+    """Who asked us to forget this post, and why; None for what is not on the list. What may say something new under a known id is not:
+    an edit that keeps it, what cannot be read, what is younger than the wish.
+    """
+    if not isinstance(item, Post) or (item.version > 1 and item.id == item.root_id):
+        return None
+    query = "SELECT who, reason FROM forgotten WHERE account = ? AND id = ? AND at >= ?"
+    return sql.execute(query, [item.account, item.id, stamp(item.created_at)]).fetchone()
+
+
+def again(store: Store, post: Post, wish: Row, registration: int | None, now: datetime) -> None:
+    """A post on the list that was read again and has just been written down, for the copy that was restored never had it: forget it, and
+    the registration that it used up. Inside the same transaction, so that its content reaches no disk.
+    """
+    where = "account = ? AND id = ? AND version = ?"
+    row = store.sql.execute(f"SELECT {redaction.POST} FROM posts WHERE {where}", [post.account, post.id, post.version]).fetchone()  # noqa: S608 - ours
+    redaction.post(store.sql, row, now, WHY)
+    used = [registration] if registration else []
+    for number in used:
+        redaction.registration(store.sql, number, now)
+    ids = {post.account: [redaction.name(row)]}
+    store.audit(
+        now, wish["who"], chain.FORGOTTEN, f"post {post.id}", reason=wish["reason"], posts=1, ids=ids, registrations=used,
+        via="read again after a restore",
+    )  # fmt: skip
 
 
 def owed_by(sql: sqlite3.Connection) -> list[dict[str, str]]:

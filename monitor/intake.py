@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from monitor import record, safe, set_aside, versions
+from monitor import forget, record, safe, set_aside, versions
 from monitor.connection import is_busy
 from monitor.context import remember
 from monitor.first_sight import CRITICAL_FOR, keep_sight
@@ -200,7 +200,7 @@ class Intake:
             if piece.is_over():
                 break  # what is missing here is read again
             with contextlib.suppress(sqlite3.Error):
-                if self._store.knows(item):
+                if self._store.knows(item) or forget.asked(self._store.sql, item):
                     continue
             verdict = self._judge.verdict(item, self.account)
             if verdict.severity is Severity.PAGE:
@@ -242,17 +242,19 @@ class Intake:
     def _write(
         self, item: Item, verdict: Verdict, batch: Batch, now: datetime, *, baseline: bool, context: Context = NO_CONTEXT
     ) -> None:  # fmt: skip
-        incident = None
+        incident, wish, used = None, forget.asked(self._store.sql, item), None
         if not baseline:
             used = _used_up(verdict.match)
             if used and not isinstance(item, Unreadable):
                 near = isinstance(verdict.match, Near)
                 self._store.registrations.consume(used, item.root_id or item.id, item.created_at, near=near)
                 self._judge.refresh(now)  # a second identical post in this batch must find it used
-            if verdict.severity >= Severity.NOTIFY:
+            if verdict.severity >= Severity.NOTIFY and not wish:
                 incident = self._outbox.happened(self._event([_Taken(item, verdict)], now), now)
         digest = self._evidence(item.id, batch.bodies, now, self._hashed)
         self._store.keep_post(Kept(item, verdict, now, incident, baseline, None, self._judge.digest, digest, context))
+        if wish and isinstance(item, Post):
+            forget.again(self._store, item, wish, used, now)
         level = logging.WARNING if incident else logging.INFO
         log.log(level, "%s%s", "baseline" if baseline else verdict.severity.word, f" INC-{incident}" if incident else "",
                 extra={"account": self.account.key, "post": item.id, "severity": verdict.severity.word})  # fmt: skip
@@ -392,19 +394,8 @@ class Intake:
                 if isinstance(t.verdict.match, Exact) and isinstance(t.item, ProfileChange):
                     self._store.registrations.consume(t.verdict.match.approved, t.item.root_id, now)
                 number = incident if t in spoken else None
-                self._store.keep_post(
-                    Kept(
-                        t.item,
-                        t.verdict,
-                        now,
-                        number,
-                        baseline=False,
-                        deleted_at=None,
-                        rulebook=self._judge.digest,
-                        evidence=evidence,
-                        context=contexts.get(getattr(t.item, "field", ""), NO_CONTEXT),
-                    )
-                )
+                context = contexts.get(getattr(t.item, "field", ""), NO_CONTEXT)
+                self._store.keep_post(Kept(t.item, t.verdict, now, number, False, None, self._judge.digest, evidence, context))  # noqa: FBT003
         self.face_at = now
         if changed:
             log.warning("profile changed: %s", ", ".join(c.field for c in changed), extra={"account": self.account.key})

@@ -23,6 +23,7 @@ from monitor.quotations import holds as answer_holds
 from monitor.report_check import verify
 from monitor.store import Store
 from tests.conftest import World, world
+from tests.test_after_restore import KEY
 from tests.test_report import SECRET
 from tests.test_retention import ACCOUNT, acts, end, read_again, values
 
@@ -240,6 +241,30 @@ async def test_a_restore_makes_an_older_copy_owe_it_until_the_next_start(tmp_pat
             assert gone(store)
             assert in_bytes(w.config.database) == [], "what lies beside it had forgotten already"
             assert store.broken_audit() is None
+
+
+async def test_what_was_forgotten_and_a_restored_copy_lacks_is_read_again_without_its_words_and_wakes_nobody(tmp_path: Path) -> None:
+    async with world(tmp_path / "a", secrets=KEY) as w:
+        backup.make(w.config, str(tmp_path / "b.db"), None, "carla", w.clock())
+        identifier = await hijack(w)
+        forget.forget(w.service.store, identifier, "counsel", ASKED, w.clock())
+        forget.wipe(w.service.store.sql)
+    before = len(w.slack.waking())
+    restore.put(w.config, restore.plan(w.config, tmp_path / "b.db"), "carla", w.clock())
+    async with world(tmp_path / "a", beside=w, secrets=KEY) as again:
+        await again.run(30)
+        assert len(again.slack.waking()) == before
+        store = again.service.store
+        (kept,) = store.posts("id = ?", (identifier,))
+        assert isinstance(kept.post, Redacted)
+        assert kept.incident is None
+        assert gone(store)
+        assert in_bytes(again.config.database) == []
+        assert [(a["reason"], a["via"]) for a in acts(store, "post forgotten")] == [(ASKED, "read again after a restore")]
+        assert store.broken_audit() is None
+        again.x.edit("acme", identifier, f"{SCAM} and tomorrow")
+        await again.run(30)
+        assert len(again.slack.waking()) == before + 1, "nobody asked to forget what it says now"
 
 
 async def test_an_answer_that_a_held_incident_needs_keeps_the_others_in_it(tmp_path: Path) -> None:
