@@ -36,6 +36,8 @@ from monitor.watch import Watch
 log = logging.getLogger("monitor.collector")
 
 MOST_READING = 64  # reads at once
+MOST_HEARD = 2_000  # that the database has not taken: what comes behind them waits with the listener, in bounds
+HEARD_AGAIN = 0.25  # seconds until it is tried again
 EDITABLE = timedelta(minutes=65)  # X says 60 minutes in every sample of 2026, and 30 in its words
 DOUBTED = timedelta(minutes=10)  # a stream that kept a post from us is not relied on for so long
 GRACE = timedelta(seconds=10)  # for a stream to tell of a post before a poll that found it counts as proof of the contrary
@@ -237,7 +239,8 @@ class Collector:
     async def _listen_and_take(self, listener: Listener, hearing: Hearing) -> None:
         """What the database did not take now is taken the next time: no poll finds a broadcast, nor what was taken back."""
         listener.tick()
-        self._heard += listener.take()
+        if len(self._heard) < MOST_HEARD:
+            self._heard += listener.take()
         if self._heard:
             try:
                 await hearing.take(self._heard)
@@ -267,6 +270,8 @@ class Collector:
                 continue
             await self.listener.ready.wait()
             await self.pulse()
+            if self._heard:  # the database does not take it
+                await asyncio.sleep(HEARD_AGAIN)
 
     async def close(self) -> None:
         """No stream any more, no question, no poll: what is on its way must not meet a closed database."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from monitor import collector as collecting
 from monitor import preflight
 from monitor.collector import Collector
 from monitor.config import ConfigError
@@ -627,6 +628,26 @@ async def test_a_broadcast_that_the_database_could_not_take_is_taken_the_next_ti
         await w.run(1)
         assert "Unapproved live broadcast" in w.slack.waking()[0].words(), "no poll would have found it"
         assert w.service.store.incidents()[0].posts == 1
+
+
+async def test_what_a_stream_says_while_the_database_takes_nothing_is_kept_in_bounds_and_taken_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "MOST_HEARD", 3)
+    async with AsyncExitStack() as stack:
+        w = await hear(tmp_path, stack)
+        w.service.store.sql.execute("PRAGMA busy_timeout = 1")
+        with closing(sqlite3.connect(w.config.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for number in range(12):
+                w.x.push.began(w.x.named("acme"), "broadcast", f"Double your coins LIVE {number}")
+                await w.heard()
+                await w.service.pulse()
+                assert len(collector(w)._heard) <= 3
+            other.execute("ROLLBACK")
+        for _ in range(3):
+            await w.run(1)
+        assert len(w.service.store.posts("kind = 'live'")) == 12
 
 
 async def test_a_stream_that_was_refused_at_the_start_is_asked_for_again(tmp_path: Path) -> None:
