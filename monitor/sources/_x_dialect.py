@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from monitor import safe
@@ -28,7 +29,7 @@ _ATTACHED = "attachments.media_keys,attachments.poll_ids"
 _USER = "name,username,description,location,url,entities,profile_image_url,profile_banner_url,verified_type,protected,public_metrics"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Form:
     """One way to ask: what each parameter lists."""
 
@@ -45,18 +46,24 @@ class Form:
         """As they stand in the request."""
         return {parameter: ",".join(values) for parameter, values in self.lists if values}
 
-    @property
+    @cached_property
     def values(self) -> frozenset[Value]:
         """Everything that is asked for."""
         return frozenset((parameter, value) for parameter, values in self.lists for value in values)
 
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(value for _, value in self.values)
+
     def without(self, refused: frozenset[Value]) -> Form:
         """The same but for these values."""
+        if not refused:
+            return self
         return replace(self, lists=tuple((p, tuple(v for v in values if (p, v) not in refused)) for p, values in self.lists))
 
     def asks(self, *names: str) -> bool:
         """Whether one of these fields or expansions is asked for, under whatever parameter."""
-        return any(value in names for _, value in self.values)
+        return not self._names.isdisjoint(names)
 
 
 _TWEET = Form.of(
