@@ -7,6 +7,7 @@ are no business of ours.
 
 from __future__ import annotations
 
+import functools
 import re
 import sqlite3
 import sys
@@ -72,6 +73,7 @@ _ENDS = re.compile(
     r"\b(min|max)\((\w+\.)?(id|rowid)\)"
 )  # the first or the last row of all; of another column SQLite says the same and reads all
 _SLICE = re.compile(r"WHERE (?:rowid|id) ([<>]) \? ORDER BY (?:rowid|id)(?: DESC)? LIMIT (?:\?|\d+)$")  # so many of the next ones
+_INNER = re.compile(r"\.<(?:locals|genexpr|listcomp|dictcomp)>")
 _TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+(\w+)(?:\s+(?:AS\s+)?(\w+))?", re.IGNORECASE)
 
 
@@ -103,7 +105,7 @@ def taken() -> list[str]:
 
 
 def _look(sql: sqlite3.Connection, statement: str, parameters: Any) -> None:
-    if statement.lstrip().upper().startswith(_CONTROL) or (name := _whose(sys._getframe(2))) is None:
+    if not (name := _whose(sys._getframe(2))) or _controls(statement):
         return
     reached.add(name)
     place = (name, statement)
@@ -118,15 +120,26 @@ def _look(sql: sqlite3.Connection, statement: str, parameters: Any) -> None:
         _pending.append(_found[place])
 
 
-def _whose(frame: FrameType | None) -> str | None:
-    """The function of the product that runs it; None for a test's own statement, also one whose condition it hands to `Store.posts`."""
-    while frame and (frame.f_globals["__name__"] == __name__ or frame.f_code.co_qualname == "Store.posts"):
+@functools.cache
+def _controls(statement: str) -> bool:
+    return statement.lstrip().upper().startswith(_CONTROL)
+
+
+def _whose(frame: FrameType | None) -> str:
+    """The function of the product that runs it; empty for a test's own statement, also one whose condition it hands to `Store.posts`."""
+    while frame:
+        module, function = frame.f_globals["__name__"], frame.f_code.co_qualname
+        if module != __name__ and function != "Store.posts":
+            return _named(module, function)
         frame = frame.f_back
-    module = frame.f_globals["__name__"] if frame else ""
-    if frame is None or not module.startswith("monitor.") or module.split(".")[1] in OTHER_WORK:
-        return None
-    name = frame.f_code.co_qualname.replace(".<locals>", "").replace(".<genexpr>", "").replace(".<listcomp>", "").replace(".<dictcomp>", "")
-    return f"{module.removeprefix('monitor.')}.{name}"
+    return ""
+
+
+@functools.cache
+def _named(module: str, function: str) -> str:
+    if not module.startswith("monitor.") or module.split(".")[1] in OTHER_WORK:
+        return ""
+    return f"{module.removeprefix('monitor.')}.{_INNER.sub('', function)}"
 
 
 def scans(statement: str, plan: list[str]) -> list[str]:

@@ -38,6 +38,8 @@ class Fields:
 
     def refusal(self, request: web.Request) -> web.Response | None:
         """X's 400, which names the first value of each parameter that it does not take."""
+        if not self.only and not self.refused:
+            return None
         errors = []
         for parameter in [p for p in _LISTS if p in request.query]:
             asked = request.query[parameter].split(",")
