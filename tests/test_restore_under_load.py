@@ -33,7 +33,7 @@ from monitor.simulator.x import XWorld
 from monitor.store import Store
 from tests.conftest import CONFIG, wait_for
 
-ROUNDS = int(os.environ.get("HIJACK_MONITOR_RESTORES", "3"))
+ROUNDS = int(os.environ.get("HIJACK_MONITOR_RESTORES", "1"))
 RATE, NOISY, BRANDS = 50, 5, 12
 KEY = "0123456789abcdef" * 4
 RECORDED = '[accounts.unapproved]\npost = "record"\n'
