@@ -194,40 +194,48 @@ ATTACKS: dict[str, Callable[[Files], object]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """One export for everybody who changes a copy of it, and the anchor that went out with the pages."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    async def export() -> tuple[Path, str]:
+        async with world(folder) as w:
+            await story(w)
+            return report.export(w.service.store, 1, folder, w.clock(), SECRET)[1], w.service.store.audit_head()
+
+    return asyncio.run(export())
+
+
 @pytest.mark.parametrize("what", ATTACKS)
-async def test_whatever_is_changed_afterwards_is_found_even_with_new_sums(what: str, tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        await story(w)
-        _, archive = report.export(w.service.store, 1, tmp_path, w.clock(), SECRET)
-        before = opened(archive)
-        for again in (False, True):
-            files = dict(before)
-            ATTACKS[what](files)
-            assert files != before
-            if again and what != "the sums":
-                summed(files)
-            packed(archive, files)
-            assert verify(archive).wrong, (what, again)
+def test_whatever_is_changed_afterwards_is_found_even_with_new_sums(what: str, exported: tuple[Path, str], tmp_path: Path) -> None:
+    before, archive = opened(exported[0]), tmp_path / exported[0].name
+    for again in (False, True):
+        files = dict(before)
+        ATTACKS[what](files)
+        assert files != before
+        if again and what != "the sums":
+            summed(files)
+        packed(archive, files)
+        assert verify(archive).wrong, (what, again)
 
 
 @pytest.mark.parametrize("what", [w for w in ATTACKS if "signature" not in w and "contents" not in w and "sums" not in w])
-async def test_a_forger_with_a_key_of_his_own_is_given_away_by_the_key_and_one_with_ours_by_the_anchor(what: str, tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        await story(w)
-        store = w.service.store
-        anchor, key = store.audit_head(), signing.fingerprint(signing.public(SECRET))
-        _, archive = report.export(store, 1, tmp_path, w.clock(), SECRET)
-        for secret in (b"f" * 64, SECRET):
-            files = opened(archive)
-            ATTACKS[what](files)
-            summed(files)
-            signed(files, secret)
-            forged = tmp_path / "forged.zip"
-            packed(forged, files)
-            checked = verify(forged, anchor, key)
-            # With our secret one can leave out, which the security model says, and change nothing that the chain holds.
-            if secret != SECRET or (("act" in what or "chain" in what) and what != "all posts and their acts"):
-                assert checked.wrong
+def test_a_forger_with_a_key_of_his_own_is_given_away_by_the_key_and_one_with_ours_by_the_anchor(
+    what: str, exported: tuple[Path, str], tmp_path: Path
+) -> None:
+    (archive, anchor), key = exported, signing.fingerprint(signing.public(SECRET))
+    for secret in (b"f" * 64, SECRET):
+        files = opened(archive)
+        ATTACKS[what](files)
+        summed(files)
+        signed(files, secret)
+        forged = tmp_path / "forged.zip"
+        packed(forged, files)
+        checked = verify(forged, anchor, key)
+        # With our secret one can leave out, which the security model says, and change nothing that the chain holds.
+        if secret != SECRET or (("act" in what or "chain" in what) and what != "all posts and their acts"):
+            assert checked.wrong
 
 
 async def test_only_anchor_and_key_together_prove_it(tmp_path: Path) -> None:
