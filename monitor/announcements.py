@@ -9,7 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitor import record
+from monitor import registered
 from monitor.damage import Damage
 from monitor.model import ApprovedPost
 from monitor.record import stamp
@@ -34,6 +34,17 @@ class Announcement:
     replacing: int = 0  # registrations of it that others were withdrawn for
 
 
+def act(sql: sqlite3.Connection, number: int) -> str:
+    """The name of the act that this registration was made in, which its announcement has, and its own row until there is one; empty for
+    one that needs none.
+    """
+    query = (
+        "SELECT coalesce(nullif(n.batch, ''), a.batch) FROM approved a LEFT JOIN announcements n ON n.id = a.announcement WHERE a.id = ?"
+    )
+    row = sql.execute(query, [number]).fetchone()
+    return str(row[0]) if row else ""
+
+
 class Announcements:
     """The table `announcements`. Callers hold the transaction; see `Store`."""
 
@@ -52,8 +63,8 @@ class Announcements:
         groups = [[n] for n in numbers] if len(numbers) <= TOGETHER else [numbers]
         for group in groups:
             times = [stamp(now), stamp(now)]
-            made = self._sql.execute("INSERT INTO announcements(created_at, next_at) VALUES(?, ?)", times).lastrowid
-            self._sql.executemany("UPDATE approved SET announcement = ? WHERE id = ?", [(made, number) for number in group])
+            made = self._sql.execute("INSERT INTO announcements(created_at, next_at, batch) VALUES(?, ?, ?)", [*times, batch]).lastrowid
+            self._sql.executemany("UPDATE approved SET announcement = ?, batch = '' WHERE id = ?", [(made, number) for number in group])
 
     def changed_since(self, revision: int, now: datetime) -> int:
         """Messages that say old things are edited; returns the newest revision."""
@@ -84,7 +95,7 @@ class Announcements:
             bool(row["plain"]),
             row["channel"],
             row["receipt"],
-            tuple(self._damage.readable("approved", rows, record.approved)),
+            tuple(self._damage.readable("approved", rows, registered.read)),
             count,
             revision,
             int(replacing),
@@ -93,7 +104,7 @@ class Announcements:
     def members(self, number: int) -> list[ApprovedPost]:
         """All registrations of an announcement."""
         rows = self._sql.execute("SELECT * FROM approved WHERE announcement = ? ORDER BY id", [number])
-        return self._damage.readable("approved", rows, record.approved)
+        return self._damage.readable("approved", rows, registered.read)
 
     def tells_of(self, receipt: str, number: int) -> bool:
         """Whether the message there is the announcement of this registration."""
@@ -102,13 +113,13 @@ class Announcements:
         )
         return self._sql.execute(query, [receipt, number]).fetchone() is not None
 
-    def untold(self, batch: str) -> bool:
-        """Whether a part of an act stands in no message yet."""
+    def untold(self, number: int) -> bool:
+        """Whether a part of the act that this registration was made in stands in no message yet."""
         query = (
-            "SELECT 1 FROM approved a LEFT JOIN announcements n ON n.id = a.announcement WHERE a.batch = ? AND a.batch != ''"
-            " AND coalesce(n.receipt, '') = ''"
+            "SELECT 1 FROM approved WHERE announcement IS NULL AND batch = ?1 AND batch != ''"
+            " UNION ALL SELECT 1 FROM announcements WHERE batch = ?1 AND batch != '' AND receipt = ''"
         )
-        return self._sql.execute(query, [batch]).fetchone() is not None
+        return self._sql.execute(query, [act(self._sql, number)]).fetchone() is not None
 
     def told(self, one: Announcement, channel: str, receipt: str) -> None:
         """It is where it should be, as far as `one` knows."""

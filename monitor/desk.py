@@ -209,7 +209,7 @@ def _origin(origin: Origin, who: str, now: datetime) -> dict[str, object]:
     login = origin.voter.removeprefix(voters.LOGIN) if origin.voter.startswith(voters.LOGIN) else ""
     told = f"{who} (login {login})" if login and login != who else who
     columns: dict[str, object] = {"registered_by": told, "registrant": origin.voter, "via": origin.via, "batch": origin.batch}
-    return columns | ({"confirmed_at": stamp(now), "confirmed_by": who, "announcement": 0} if origin.after_the_fact else {})
+    return columns | ({"confirmed_at": stamp(now), "confirmed_by": who, "announcement": 0, "batch": ""} if origin.after_the_fact else {})
 
 
 def confirm(store: Store, number: int, who: str, voter: str, logins: Mapping[str, str], now: datetime) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor import answers, backup, chain, holds, numbering, packing, record, redaction
+from monitor import answers, backup, chain, holds, numbering, packing, record, redaction, registered
 from monitor.database import LOOKING
 from monitor.desk import DeskError
 from monitor.model import Item, Post, ProfileChange, Stored, Unreadable
@@ -351,11 +351,16 @@ def _registrations(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations
         named = f"approved:{row['account']}:{row['id']}:{row['version']}"
         query = "SELECT id FROM approved WHERE redacted_at IS NULL AND ((account = ? AND used_by IN (?, ?)) OR external_id = ?)"
         found |= {one[0] for one in sql.execute(query, [row["account"], root, row["id"], named])}
-    for needle in quotes.needles:
-        columns = ("text", "links", "alt", "shown", "used_by")
-        where = " OR ".join(f"instr({column}, ?1)" for column in columns)
-        query = f"SELECT id, {', '.join(columns)} FROM approved WHERE redacted_at IS NULL AND ({where})"  # noqa: S608 - ours
-        found |= {one["id"] for one in sql.execute(query, [needle]) if quotes.is_repeated_in([one[column] for column in columns])}
+    for one in sql.execute("SELECT * FROM approved WHERE redacted_at IS NULL") if quotes.needles else ():
+        try:
+            said = registered.whole(one)
+        except registered.UNREADABLE:  # nobody can say that it does not: it approves nothing
+            found.add(one["id"])
+            continue
+        texts = [said[name] for name in ("text", "links", "alt", "shown", "used_by")]
+        together = "\n".join(texts)
+        if any(needle in together for needle in quotes.needles) and quotes.is_repeated_in(texts):
+            found.add(one["id"])
     return sorted(found)
 
 
@@ -407,8 +412,8 @@ def _refused(store: Store, found: Found, incidents: set[int], now: datetime) -> 
         elif any(one.id == number for one in store.unresolved()):
             yield f"INC-{number} is not resolved: whoever deals with it needs what it says; resolve it first"
     for number in found.registrations:
-        one = store.registrations.get(number)
-        if one and not one.used_by and not one.withdrawn_at and one.not_after >= now:
+        in_force = "SELECT 1 FROM approved WHERE id = ? AND used_by = '' AND withdrawn_at IS NULL AND not_after >= ?"
+        if store.sql.execute(in_force, [number, stamp(now)]).fetchone():
             yield f"registered post #{number} has its words and may still be posted; first `hijack-monitor posts withdraw {number}`"
     waiting = [n for t, _, n in found.rows if t == "inbox" and not _is_done(store.sql, n)]
     if waiting:

@@ -268,16 +268,18 @@ class Pruning:
         oldest = self._oldest()
         if at.registrations is None or oldest is None:
             return False
-        ended, number = (self._store.kept("pruned:registrations") or "0").rpartition(" ")[::2]
+        day, number = (self._store.kept("pruned:registrations") or "0").rpartition(" ")[::2]
         before = min(at.registrations, oldest - REMEMBERED)
-        query = "SELECT id, not_after, created_at FROM approved WHERE redacted_at IS NULL AND (not_after, id) > (?, ?) AND not_after < ?"
-        rows = self._rows(f"{query} ORDER BY not_after, id", ended, int(number), stamp(before))
+        last = "substr(not_after, 1, 10)"  # as in the index
+        which = f"redacted_at IS NULL AND {last} >= ?1 AND ({last}, id) > (?1, ?2) AND {last} <= substr(?3, 1, 10) AND not_after < ?3"
+        query = f"SELECT id, not_after, created_at FROM approved WHERE {which} ORDER BY {last}, id"  # noqa: S608 - ours
+        rows = self._rows(query, day, int(number), stamp(before))
         if not rows:
             return False
         gone, where = list[int](), ""
         with self._taking(rows) as some:
             for row in some:
-                where = f"{row['not_after']} {row['id']}"
+                where = f"{row['not_after'][:10]} {row['id']}"
                 if not self._is_registration_needed(row):
                     redaction.registration(self._store.sql, row["id"], self._clock())
                     gone.append(row["id"])

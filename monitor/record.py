@@ -272,7 +272,7 @@ def approved(row: Row) -> ApprovedPost:
         tuple(json.loads(row["pictures"])), row["after"], row["part"], row["parts"], row["conversation"], row["author"],
         alt=tuple(json.loads(row["alt"])),
         registered_at=_moment(row["created_at"]), registered_by=row["registered_by"], registrant=row["registrant"], via=row["via"],
-        batch=row["batch"], confirmed_at=moment(row["confirmed_at"]), confirmed_by=row["confirmed_by"],
+        confirmed_at=moment(row["confirmed_at"]), confirmed_by=row["confirmed_by"],
         used_near=bool(row["used_near"]),
         shown=_pairs(json.loads(row["shown"])), most=row["most"],
         external_id=row["external_id"] or "", source=row["source"], replaces=row["replaces"],

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
 
-from monitor import record
+from monitor import record, registered
 from monitor.model import NoMatch, Redacted, Severity, Verdict
 from monitor.record import Row, stamp
 
@@ -26,7 +26,6 @@ log = logging.getLogger("monitor.redaction")
 POST = (
     "rowid AS number, account, id, version, kind, created_at, severity, post, verdict, evidence, redacted_at"  # what `post` asks of a row
 )
-_OF_REGISTRATION = ("text", "links", "pictures", "alt", "shown", "conversation", "author")
 _UNSEEN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
@@ -77,12 +76,11 @@ def registration(sql: sqlite3.Connection, number: int, now: datetime) -> None:
     row = sql.execute("SELECT * FROM approved WHERE id = ? AND redacted_at IS NULL", [number]).fetchone()
     if row is None:
         return
-    said = {name: row[name] for name in _OF_REGISTRATION}
+    left, digest = registered.redacted(row)
     used = row["used_by"] if row["kind"] != "profile" or not row["used_by"] else f"{row['field']}="  # a profile's holds its new value
-    sql.execute(
-        "UPDATE approved SET text = '', links = '[]', pictures = '[]', alt = '[]', shown = '[]', used_by = ?, redacted_at = ?, sha256 = ?"
-        " WHERE id = ?", [used, stamp(now), record.digest(said), number],
-    )  # fmt: skip
+    values = left | {"used_by": used, "redacted_at": stamp(now), "sha256": digest}
+    changes = ", ".join(f"{name} = ?" for name in values)
+    sql.execute(f"UPDATE approved SET {changes} WHERE id = ?", [*values.values(), number])  # noqa: S608 - ours
 
 
 def name(row: Row) -> str:

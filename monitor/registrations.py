@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from monitor import record
+from monitor import announcements, registered
 from monitor.damage import Damage
 from monitor.model import ApprovedPost
 from monitor.record import stamp
 from monitor.retention import REMEMBERED
+
+_NOT_OVER = "substr(not_after, 1, 10) >= substr(?1, 1, 10) AND not_after >= ?1 AND redacted_at IS NULL"  # found by the day, as in the index
 
 
 def by_handle(handle: str) -> str:
@@ -57,25 +59,37 @@ class Registrations:
 
     def _read(self, rows: Iterable[sqlite3.Row]) -> list[ApprovedPost]:
         """Those that can be read: another one approves nothing."""
-        return self._damage.readable("approved", rows, record.approved)
+        return self._damage.readable("approved", rows, registered.read)
 
     def revise(self) -> int:
         """The next revision number; every change of a registration takes one."""
         row = self._sql.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision' RETURNING value").fetchone()
         return int(row[0])
 
-    def add(self, columns: Mapping[str, object]) -> int | None:
-        """A new row; its number, or None when its `external_id` is there already."""
-        values = {**columns, "revision": self.revise()}
+    def add(self, said: Mapping[str, object]) -> int | None:
+        """A new row, see `registered.whole`; its number, or None when its `external_id` is in force already, for this plan and account."""
+        if self._is_in_force(said["external_id"], said["source"], said["account"]):
+            return None
+        values = registered.columns(said) | {"revision": self.revise()}
         names, marks = ", ".join(values), ", ".join("?" * len(values))
-        statement = f"INSERT OR IGNORE INTO approved({names}) VALUES({marks})"
-        added = self._sql.execute(statement, list(values.values()))
+        added = self._sql.execute(f"INSERT OR IGNORE INTO approved({names}) VALUES({marks})", list(values.values()))
         return int(added.lastrowid or 0) if added.rowcount else None
+
+    def _is_in_force(self, external_id: object, source: object, account: object) -> bool:
+        """An index holds those apart that are not used yet; of what was used only this knows."""
+        query = "SELECT 1 FROM approved WHERE external_id = ? AND source = ? AND account = ? AND withdrawn_at IS NULL AND after = 0"
+        return self._sql.execute(query, [external_id, source, account]).fetchone() is not None
+
+    def change(self, number: int, values: Mapping[str, object]) -> None:
+        """Columns of it."""
+        values = {**values, "revision": self.revise()}
+        changes = ", ".join(f"{name} = ?" for name in values)
+        self._sql.execute(f"UPDATE approved SET {changes} WHERE id = ?", [*values.values(), number])  # noqa: S608 - ours
 
     def get(self, number: int) -> ApprovedPost | None:
         """By number."""
         row = self._sql.execute("SELECT * FROM approved WHERE id = ?", [number]).fetchone()
-        return record.approved(row) if row else None
+        return registered.read(row) if row else None
 
     def knows(self, external_id: str) -> bool:
         """Whether this judged post, or this draft, was ever registered."""
@@ -113,14 +127,14 @@ class Registrations:
 
     def next(self, now: datetime, limit: int) -> tuple[list[ApprovedPost], int]:
         """What may still be posted, the soonest first, and how much of it there is."""
-        where = "FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ? AND redacted_at IS NULL"
+        where = f"FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND {_NOT_OVER}"
         count = self._sql.execute(f"SELECT count(*) {where}", [stamp(now)]).fetchone()[0]
-        rows = self._sql.execute(f"SELECT * {where} ORDER BY not_before, id LIMIT ?", [stamp(now), limit])
+        rows = self._sql.execute(f"SELECT * {where} ORDER BY {registered.SOONEST}, id LIMIT ?2", [stamp(now), limit])
         return self._read(rows), count
 
     def to_come(self, now: datetime) -> list[ApprovedPost]:
         """What is in force and may still be posted."""
-        query = "SELECT * FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND not_after >= ? AND redacted_at IS NULL ORDER BY +id"
+        query = f"SELECT * FROM approved WHERE withdrawn_at IS NULL AND used_by = '' AND {_NOT_OVER} ORDER BY +id"  # noqa: S608 - ours
         return self._read(self._sql.execute(query, [stamp(now)]))
 
     def sources(self) -> list[str]:
@@ -130,13 +144,14 @@ class Registrations:
     def resolve(self, by_handle: str, key: str) -> int:
         """What was registered for an account by its handle is registered by its id from now on; returns how many."""
         those = "account = ? AND instr(account, ':@') > 0"  # as in the index: they are few
-        if self._sql.execute(f"SELECT 1 FROM approved WHERE {those} LIMIT 1", [by_handle]).fetchone() is None:  # noqa: S608 - ours
+        query = f"SELECT id, external_id, source, withdrawn_at IS NULL AND after = 0 AS counts FROM approved WHERE {those}"  # noqa: S608 - ours
+        rows = self._sql.execute(query, [by_handle]).fetchall()
+        free = [row["id"] for row in rows if not (row["counts"] and self._is_in_force(row["external_id"], row["source"], key))]
+        if not free:
             return 0
-        changed = self._sql.execute(
-            f"UPDATE OR IGNORE approved SET account = ?, revision = ? WHERE {those}",  # noqa: S608 - ours
-            [key, self.revise(), by_handle],
-        )
-        return changed.rowcount
+        revision = self.revise()
+        changes = [(key, revision, number) for number in free]
+        return self._sql.executemany("UPDATE OR IGNORE approved SET account = ?, revision = ? WHERE id = ?", changes).rowcount
 
     def belongs(self, number: int, source: str) -> None:
         """It is a row of this plan from now on, with all of its thread."""
@@ -160,9 +175,9 @@ class Registrations:
         newest = int(self._sql.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()[0])
         if newest == revision:  # looked at first: what changes meanwhile is read again
             return [], revision
-        column = "revision" if revision else "+revision"  # all of them are found by their windows
-        query = f"SELECT * FROM approved WHERE {column} > ? AND not_after >= ? AND redacted_at IS NULL ORDER BY {column}"  # noqa: S608 - ours
-        return self._read(self._sql.execute(query, [revision, stamp(now - REMEMBERED)])), newest
+        which = "revision > ?2 AND +not_after >= ?1 AND redacted_at IS NULL" if revision else f"{_NOT_OVER} AND +revision > ?2"
+        query = f"SELECT * FROM approved WHERE {which} ORDER BY {'revision' if revision else '+revision'}"  # noqa: S608 - ours
+        return self._read(self._sql.execute(query, [stamp(now - REMEMBERED), revision])), newest
 
     def past(self, since: datetime, until: datetime) -> list[Past]:
         """Everything that posts judged in this time may have been compared with."""
@@ -170,22 +185,25 @@ class Registrations:
             "SELECT min(p.rowid) FROM posts p WHERE p.account = a.account AND json_extract(p.post, '$.root_id') = +a.used_by"
             " AND json_extract(p.verdict, '$.match.approved') = a.id"
         )
-        query = f"SELECT *, CASE WHEN used_by != '' THEN ({user}) END AS user FROM approved a WHERE created_at <= ? AND not_after >= ? AND redacted_at IS NULL ORDER BY id"  # noqa: S608 - ours
-        rows = self._sql.execute(query, [stamp(until), stamp(since - REMEMBERED)])
+        query = f"SELECT *, CASE WHEN used_by != '' THEN ({user}) END AS user FROM approved a WHERE created_at <= ?2 AND {_NOT_OVER} ORDER BY id"  # noqa: S608 - ours
+        rows = self._sql.execute(query, [stamp(since - REMEMBERED), stamp(until)])
         return [Past(one, row["user"] or 0) for row in rows for one in self._read([row])]
 
     def consume(self, number: int, root_id: str, when: datetime, *, near: bool = False) -> None:
         """One approval, one post, even if that is only `near`."""
         self._sql.execute(
-            "UPDATE approved SET used_by = ?, used_at = ?, used_near = ?, revision = ? WHERE id = ? AND used_by = ''",
-            [root_id, stamp(when), near, self.revise(), number],
+            "UPDATE approved SET used_by = ?, used = ?, used_near = ?, revision = ? WHERE id = ? AND used_by = ''",
+            [root_id, registered.number(when), near, self.revise(), number],
         )
 
     def act_of(self, one: ApprovedPost) -> list[ApprovedPost]:
         """Everything registered in the same act, itself included."""
-        if not one.batch:  # of an earlier version
+        act = announcements.act(self._sql, one.id)
+        if not act:  # of an earlier version
             return [one]
-        return self._read(self._sql.execute("SELECT * FROM approved WHERE batch = ? ORDER BY id", [one.batch]))
+        told = "SELECT a.* FROM announcements n JOIN approved a ON a.announcement = n.id WHERE n.batch = ?1 AND n.batch != ''"
+        query = f"{told} UNION ALL SELECT * FROM approved WHERE announcement IS NULL AND batch = ?1"  # noqa: S608 - ours
+        return sorted(self._read(self._sql.execute(query, [act])), key=lambda one: one.id)
 
     def confirm(self, numbers: tuple[int, ...], who: str, when: datetime) -> None:
         """A second person stands for these."""

@@ -208,6 +208,21 @@ CREATE INDEX announcements_receipt ON announcements(receipt) WHERE receipt != ''
 CREATE INDEX announcements_unsent ON announcements(created_at) WHERE receipt = '';
 """
 
+_PACKED_REGISTRATIONS = """
+ALTER TABLE approved ADD COLUMN packed BLOB;
+ALTER TABLE approved ADD COLUMN opens INT;
+ALTER TABLE approved ADD COLUMN used INT;
+ALTER TABLE announcements ADD COLUMN batch TEXT NOT NULL DEFAULT '';
+UPDATE announcements SET batch = coalesce((SELECT batch FROM approved WHERE announcement = announcements.id LIMIT 1), '');
+CREATE INDEX announcements_batch ON announcements(batch) WHERE batch != '';
+DROP INDEX approved_batch;
+DROP INDEX approved_ended;
+CREATE INDEX approved_last_day ON approved(substr(not_after, 1, 10)) WHERE redacted_at IS NULL;
+DROP INDEX approved_in_force;
+CREATE UNIQUE INDEX approved_unused ON approved(external_id, source, account) WHERE withdrawn_at IS NULL AND after = 0 AND used_by = '';
+DELETE FROM meta WHERE key = 'pruned:registrations';
+"""
+
 
 # In the order in which a database takes those that it lacks. What a step does stays as it is once it was released under its name.
 STEPS: dict[str, Step] = {
@@ -324,4 +339,5 @@ CREATE INDEX audit_of_incidents ON audit(subject) WHERE subject >= 'INC-' AND su
 """,
     "0027_indexes": _INDEXES,
     "0028_rules_by_day": counters.RULES_BY_DAY,
+    "0030_packed_registrations": _PACKED_REGISTRATIONS,
 }

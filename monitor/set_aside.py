@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from monitor import health, record, safe
+from monitor import health, record, registered, safe
 from monitor.incidents import Event
 from monitor.model import Account, Kind, Profile, Severity, State
 from monitor.outbox import Outbox
@@ -35,7 +35,7 @@ def bad_rows(store: Store, outbox: Outbox, now: datetime) -> int:
         pages = _unreadable(store, f"SELECT * FROM pages WHERE state IN {UNFINISHED}", record.page)  # noqa: S608 - ours
         silences = _unreadable(store, "SELECT * FROM silences", record.silence)
         found = _unreadable(store, "SELECT * FROM incidents", record.incident)
-        plans = _unreadable(store, f"SELECT * FROM approved WHERE id IN ({_met(store, 'approved')})", record.approved)  # noqa: S608 - numbers
+        plans = _unreadable(store, f"SELECT * FROM approved WHERE id IN ({_met(store, 'approved')})", registered.read)  # noqa: S608 - numbers
         for row, why in pages:
             _drop_page(store, row, why, now)
         for row, why in plans:
@@ -63,9 +63,10 @@ def _met(store: Store, table: str) -> str:
 
 def _of_registration(row: Any, why: str, now: datetime) -> Event:
     """It approves nothing from now on."""
-    by = row["registrant"] or row["registered_by"] or row["approved_by"] or "somebody"
+    said = registered.readable(row)
+    by = said["registrant"] or said["registered_by"] or said["approved_by"] or "somebody"
     sentence = (
-        f"registration {row['id']} for {row['account']} by {by} (“{safe.for_log(row['text'], _TEXT)}”) is damaged in the database ({why}) and was"
+        f"registration {row['id']} for {row['account']} by {by} (“{safe.for_log(said['text'], _TEXT)}”) is damaged in the database ({why}) and was"
         " withdrawn: the post that it was for pages. Compare it with the plan and register it again"
     )
     return Event(
@@ -161,13 +162,11 @@ def _drop_page(store: Store, row: Any, why: str, now: datetime) -> None:
 
 
 def _withdraw(store: Store, row: Any, why: str, now: datetime) -> None:
-    store.audit(now, "monitor", "row set aside", f"registration {row['id']}", why=why, row=dict(row))
+    store.audit(now, "monitor", "row set aside", f"registration {row['id']}", why=why, row=registered.readable(row))
     kind = row["kind"] if row["kind"] in list(Kind) else Kind.POST.value
-    store.sql.execute(
-        "UPDATE approved SET kind = ?, links = '[]', pictures = '[]', alt = '[]', shown = '[]', not_before = ?, not_after = ?, created_at = ?,"
-        " used_at = NULL, confirmed_at = NULL, withdrawn_by = 'monitor', withdrawn_at = ?, revision = ? WHERE id = ?",
-        [kind, *[stamp(now)] * 4, store.registrations.revise(), row["id"]],
-    )
+    times = dict.fromkeys(("not_after", "created_at", "withdrawn_at"), stamp(now))
+    values = registered.mended(row, now) | times | {"kind": kind, "confirmed_at": None, "withdrawn_by": "monitor"}
+    store.registrations.change(row["id"], values)
 
 
 def _end_silence(store: Store, row: Any, why: str, now: datetime) -> None:

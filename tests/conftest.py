@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ import hypothesis
 import pytest
 
 from monitor import config as configuration
-from monitor import daemon, database, desk, wiring
+from monitor import daemon, database, desk, registered, wiring
 from monitor.model import Kind
 from monitor.planning import Plan
 from monitor.service import Service
@@ -28,6 +29,7 @@ from monitor.simulator import story as stories
 from monitor.simulator.demo import serve
 from monitor.simulator.slack import SlackWorld
 from monitor.simulator.x import XWorld
+from monitor.store import Store
 from tests import scans
 
 # CI tries the same examples every time; a developer's machine looks for new ones. Nothing fails because a machine is slow.
@@ -184,6 +186,21 @@ class World:
         number = desk.register(self.service.store, plan, "comms", self.clock())
         assert number is not None
         return number
+
+
+def as_row(values: Mapping[str, object]) -> sqlite3.Row:
+    """As a query gives it."""
+    with closing(sqlite3.connect(":memory:")) as sql:
+        sql.row_factory = sqlite3.Row
+        found: sqlite3.Row = sql.execute(f"SELECT {', '.join(f'? AS {name}' for name in values)}", [*values.values()]).fetchone()
+        return found
+
+
+def overwrite(store: Store, number: int, **said: object) -> None:
+    """A registration whose row says something else, by the names of its columns."""
+    row = store.sql.execute("SELECT * FROM approved WHERE id = ?", [number]).fetchone()
+    values = registered.columns(registered.whole(row) | said)
+    store.sql.execute(f"UPDATE approved SET {', '.join(f'{name} = ?' for name in values)} WHERE id = {number}", [*values.values()])
 
 
 @asynccontextmanager

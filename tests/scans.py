@@ -43,6 +43,7 @@ BOUNDED = {  # partial indexes that hold what waits, and lose it when it is done
     "incident_one_open": "one an account or subject",
     "approved_by_handle": "what was registered for accounts that are not looked up yet",
 }
+SINCE = {"approved_last_day"}  # indexes of moments by what is told of them
 WIDE = {("posts", "account"), ("approved", "account"), ("incidents", "subject"), ("posts", "kind")}  # equal in many rows
 EXCUSED = {  # by function: it may read a whole table, and this is why
     "chain.head": "reads one row, the last one",
@@ -163,6 +164,7 @@ def scans(statement: str, plan: list[str]) -> list[str]:
         ranged = (
             re.search(r"\b(\w+_at|not_after|revision)[<>]\?", step[4] or "") is not None
         )  # since a moment, or what has changed since then
+        ranged = ranged or (index in SINCE and "<expr>>?" in (step[4] or ""))
         ranged = ranged or re.search(r"\b(\w+)>\? AND \1<\?", step[4] or "") is not None
         narrow = {column for column in equal if (table, column) not in WIDE}
         if step[1] == "SCAN" or not (narrow or ranged):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
-from monitor import health, set_aside, silences
+from monitor import health, packing, registered, set_aside, silences
 from monitor.announcer import Announcer
 from monitor.cli import main
 from monitor.model import Severity, State
+from monitor.record import stamp
 from monitor.sources.interface import Batch
-from tests.conftest import World, world
+from tests.conftest import START, World, as_row, overwrite, world
 from tests.test_growth import scrape
 from tests.test_rollback import Desk
 
@@ -65,28 +69,66 @@ async def test_a_fault_of_ours_that_no_row_explains_is_told_as_one(tmp_path: Pat
         assert "fuser" not in said, "nobody holds anything"
 
 
+def _cell(value: object) -> bytes:
+    return packing.pack(json.dumps(value).encode(), packing.ROWS)
+
+
+CELLS = {
+    "nothing": b"",
+    "no frame": b"Fees fall on Monday.",
+    "half a frame": _cell(["Fees fall on Monday."] * 12)[:-9],
+    "two frames": _cell([""] * 12) * 2,
+    "a dictionary that was never shipped": _cell([""] * 12).replace(packing.ROWS.to_bytes(4, "little"), b"\1\2\3\4"),
+    "no JSON": packing.pack(b"\xff", packing.ROWS),
+    "something else": _cell({"text": "Fees fall on Monday."}),
+    "too little": _cell(["Fees fall on Monday."]),
+    "a number": _cell([*["Fees fall on Monday."] * 11, 1]),
+    "depths": packing.pack(b"[" * 100_000, packing.ROWS),
+}
+
+
 @pytest.mark.parametrize(
-    "column", ["kind", "links", "pictures", "alt", "shown", "not_before", "not_after", "used_at", "confirmed_at", "created_at"]
-)
-async def test_a_registration_that_cannot_be_read_approves_nothing_and_stops_nothing(tmp_path: Path, column: str) -> None:
+    ("column", "value"),
+    [
+        *((name, "x") for name in ("kind", "links", "pictures", "alt", "shown", "not_after", "used_at", "confirmed_at", "created_at")),
+        ("used", 2**62),
+        ("opens", -(2**62)),
+        *(pytest.param("packed", value, id=name) for name, value in CELLS.items()),
+    ],
+)  # fmt: skip
+async def test_a_registration_that_cannot_be_read_approves_nothing_and_stops_nothing(tmp_path: Path, column: str, value: object) -> None:
     desk = Desk(tmp_path)
     await desk.begin()
     desk.plan("Fees fall on Monday.")
     desk.plan("Fees rise on Friday.")
-    desk.store.sql.execute(f"UPDATE approved SET {column} = 'x' WHERE id = 1")
+    if column in ("links", "pictures", "alt", "shown"):
+        overwrite(desk.store, 1, **{column: value})
+    else:
+        desk.store.sql.execute(f"UPDATE approved SET {column} = ? WHERE id = 1", [value])
     Announcer(desk.store, desk.clock, None).tick()
     desk.platform.batches["0"] = Batch((desk.post("2", "Fees fall on Monday."), desk.post("3", "Fees rise on Friday.")), "3")
     await desk.watch.poll()
     assert [k.verdict.severity for k in desk.store.posts("baseline = 0 AND kind = 'post'")] == [Severity.PAGE, Severity.CLEAR]
     assert set_aside.bad_rows(desk.store, desk.outbox, desk.clock()) == 1
     (told,) = desk.store.incidents_of("gap:approved:1")
-    assert "(“Fees fall on Monday.”) is damaged in the database" in told.reason
+    words = "" if column in ("packed", "opens", "used") else "Fees fall on Monday."
+    assert f"(“{words}”) is damaged in the database" in told.reason
     assert told.severity is Severity.PAGE
     one = desk.store.registrations.get(1)
     assert one
     assert one.withdrawn_at
     assert not desk.store.damage.met
+    (aside,) = desk.store.sql.execute("SELECT detail FROM audit WHERE action = 'row set aside'").fetchone()
+    assert ("SHA-256" in aside) == (column in ("packed", "opens", "used")), "and of what cannot be read the digest"
     desk.store.close()
+
+
+@given(st.binary() | st.recursive(st.none() | st.text() | st.integers(), lambda inner: st.lists(inner, max_size=14)).map(_cell))
+def test_whatever_stands_in_a_cell_it_can_be_set_aside_and_redacted(cell: bytes) -> None:
+    said = registered.columns({"id": 1, "not_before": stamp(START), "used_at": None}) | {"packed": cell}
+    for values in (registered.mended(as_row(said), START), registered.redacted(as_row(said))[0]):
+        registered.whole(as_row(said | values))
+    json.dumps(registered.readable(as_row(said)))
 
 
 @pytest.mark.parametrize("after", [1, 2])
@@ -105,7 +147,7 @@ async def test_a_thread_that_runs_in_a_circle_has_an_end(tmp_path: Path, after: 
 async def test_a_damaged_registration_and_a_hijack_at_once(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.register("Fees fall on Monday.")
-        w.service.store.sql.execute("UPDATE approved SET links = 'x'")
+        w.service.store.sql.execute("UPDATE approved SET packed = x'00'")
         w.x.post("acme", "We are sold.")
         await w.run(30)
         assert not w.service.broken
@@ -187,7 +229,7 @@ async def test_a_self_check_that_fails_is_told_inside_and_outside(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "where", ["approved.text", "silences.words", "incidents.headline", "pages.reason", "accounts.handle", "audit.detail"]
+    "where", ["approved.external_id", "silences.words", "incidents.headline", "pages.reason", "accounts.handle", "audit.detail"]
 )
 async def test_a_byte_that_is_no_text_stops_nobody(tmp_path: Path, where: str) -> None:
     async with world(tmp_path) as w:

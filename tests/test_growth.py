@@ -68,7 +68,7 @@ BY_OTHERS = {  # functions whose statements other tests run, where `scans` watch
     "control of transactions and the connection": "store.Store._begin store.Store._wait store.Store.transaction store.Store.savepoint store.Store.malformed",
     "by a condition of whoever asks, where it is watched": "store.Store.posts",
     "test_announcements": """announcements.Announcements.again announcements.Announcements.members announcements.Announcements.tells_of
-        announcements.Announcements.untold registrations.Registrations.act_of registrations.Registrations.confirm registrations.Registrations.get
+        announcements.Announcements.untold announcements.act registrations.Registrations.act_of registrations.Registrations.confirm registrations.Registrations.get
         registrations.Registrations.withdraw store.Store.is_announcement""",
     "test_import": """registrations.Registrations.belongs registrations.Registrations.first registrations.Registrations.named
         registrations.Registrations.sources registrations.Registrations.thread registrations.Registrations.to_come registrations.Registrations.withdrawn""",
@@ -87,6 +87,7 @@ BY_OTHERS = {  # functions whose statements other tests run, where `scans` watch
     "a backup and a restore, on connections of their own": "chain.repeats",
     "test_restore, test_after_restore": "first_sight.FirstSight._take pages.Pages.arrived pages.Pages.never_sent",
     "test_forget": "chain.bare pages.Pages.redact",
+    "test_bad_rows": "registrations.Registrations.change",
     "test_answers": "answers.Repacking._slice answers.get",
     "tests, which look at all of a few": "store.Store.incidents",
 }

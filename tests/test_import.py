@@ -24,6 +24,7 @@ from monitor.public_web import Web
 from monitor.record import stamp
 from monitor.store import Store
 from monitor.verdict.rules import Rules
+from tests.conftest import overwrite
 from tests.test_cli import TOMORROW, run_in
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "plans"
@@ -131,7 +132,7 @@ def test_a_row_without_a_time_is_the_same_row_as_long_as_its_window_lasts(take: 
     assert "~ row 1: #2 is replaced by #3: the time" in take(undated())[1]
     with store.transaction():
         begun, over = stamp(datetime.now(UTC) - timedelta(days=9)), stamp(datetime.now(UTC) - timedelta(days=2))
-        store.sql.execute("UPDATE approved SET not_before = ?, created_at = ?, not_after = ? WHERE id = 3", [begun, begun, over])
+        overwrite(store, 3, not_before=begun, created_at=begun, not_after=over)
     assert "~ row 1: #3 is replaced by #4: the time" in take(undated())[1], "its window is over: it would excuse nothing any more"
 
 
@@ -175,7 +176,7 @@ def test_a_new_version_is_as_young_and_unconfirmed_as_any_other(take: Take, stor
     desk.confirm(store, 1, "bob", "slack:U02BOB", {login: "U06CAROL"}, datetime.now(UTC))
     assert "note: #1 was confirmed by bob: whoever confirms has to read the new one" in take(replace(ROW, text="Another text"))[1]
     old, new = desk.registration(store, 1), desk.registration(store, 2)
-    assert (new.confirmed_at, new.replaces, new.batch != old.batch) == (None, 1, True)
+    assert (new.confirmed_at, new.replaces, store.registrations.act_of(new)) == (None, 1, [new])
     assert old.registered_at
     assert new.registered_at
     assert new.registered_at > old.registered_at
@@ -326,7 +327,7 @@ def test_a_thread_that_has_begun_goes_on_and_that_is_said(rows: tuple[Row, ...],
 @pytest.mark.parametrize("damaged", [1, 2])
 def test_a_part_of_a_thread_that_cannot_be_read_stops_no_import(damaged: int, take: Take, store: Store) -> None:
     take(replace(ROW, external_id="t", text="One", more=("Two", "Three")), numbered(1), source="november")
-    store.sql.execute("UPDATE approved SET links = 'x' WHERE id = ?", [damaged])
+    overwrite(store, damaged, links="x")
     said = take(numbered(1), source="november")[1]
     assert "row 1: already registered: #4, planned" in said
     assert ("- #1 is withdrawn" in said) == (damaged == 2)

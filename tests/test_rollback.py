@@ -131,7 +131,7 @@ class Desk:
             "posts": "SELECT substr(id, 1, instr(id || '@', '@') - 1), version, kind, severity, incident IS NOT NULL, deleted_at IS NOT NULL FROM posts",
             "incidents": "SELECT subject, severity, posts FROM incidents",
             "pages": "SELECT incident, kind, count(*) FROM pages WHERE kind = 'root' GROUP BY 1, 2",
-            "used": "SELECT text, used_by FROM approved",
+            "used": "SELECT id, used_by FROM approved",
             "said": "SELECT action, substr(subject, 1, instr(subject || '@', '@') - 1), count(*) FROM audit"
             " WHERE action IN ('post judged', 'incident opened', 'post gone') GROUP BY 1, 2",
         }

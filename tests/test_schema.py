@@ -48,7 +48,7 @@ def test_a_database_of_the_first_version_gains_what_is_new_and_loses_nothing(tmp
     assert (one.text, one.pictures, one.parts, one.conversation) == ("Good news", (), 0, "")
     assert [(known.id, known.source) for known in store.registrations.named("7")] == [(5, "")], "its row of a plan is still known"
     indexes = {row[0] for row in store.sql.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'approved'")}
-    assert indexes >= {"approved_revision", "approved_unannounced", "approved_batch", "approved_in_force"}
+    assert indexes >= {"approved_revision", "approved_unannounced", "approved_unused"}
     assert store.habits("x::1").counts == {}
     (incident,) = store.unresolved()
     assert incident.held_until is None, "the daemon says until when, from its start on"

@@ -114,6 +114,7 @@ class _Years:
         self.answers = _Answers(self)
         self.profiles = [self._profile(handle, str(2244994945 + 7919 * n)) for n, handle in enumerate(HANDLES)]
         self.troubles = _Troubles(self)
+        self._told = 0  # up to which change of registrations
         self._said: dict[tuple[object, ...], tuple[Verdict, int]] = {}
 
     def _profile(self, handle: str, identifier: str) -> _Profile:
@@ -139,6 +140,7 @@ class _Years:
             self._import(self.size.of(REGISTRATIONS) - self._count("approved"))
             while self._count("posts") < self.size.of(POSTS):
                 self._post_something_small()
+            self._announce()
             for one in self.profiles:
                 self.store.keep_habits(one.account.key, one.habits)
                 self.store.read_ok(one.account.key, END, f"{one.cursor}!@{one.cursor}-{one.cursor}")
@@ -199,7 +201,7 @@ class _Years:
         origin = desk.Origin(f"login:{who}", "command line", f"import:{dice.getrandbits(64):016x}", source="plan.csv")
         for number in range(count):
             one, later = dice.choice(self.profiles), dice.randrange(7) * 86_400 + self._daytime()
-            when = self.now + timedelta(seconds=later)
+            when = (self.now + timedelta(seconds=later)).replace(second=0, microsecond=0)  # people plan by the minute
             text, links, pictures = self._words_of_a_plan()
             hashes = tuple(f"{dice.getrandbits(256):064x}" for _ in range(pictures))
             plan = Plan(
@@ -213,6 +215,16 @@ class _Years:
                 self.soon(later, partial(self._post_as_planned, one, plan, registered))
             elif fate < AS_PLANNED + 0.03:
                 self.soon(1_000, partial(self._withdraw, registered, who))
+        self._announce()
+
+    def _announce(self) -> None:
+        """What was registered is told, and what became of it."""
+        table = self.store.announcements
+        for act in table.unannounced():
+            table.write(act, self.now)
+        self._told = table.changed_since(self._told, self.now)
+        while one := table.due(self.now):
+            table.told(one, "C0PLANNED", one.receipt or f"{self.now.timestamp():.6f}")
 
     def _withdraw(self, number: int, who: str) -> None:
         desk.withdraw(self.store, number, who, self.now)

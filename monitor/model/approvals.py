@@ -45,7 +45,6 @@ class ApprovedPost:
     registered_by: str = ""  # in words, as it was recorded
     registrant: str = ""  # tells people apart, see `voters`
     via: str = ""  # where it was registered
-    batch: str = ""  # the act: what one command, form or import registered
     confirmed_at: datetime | None = None  # by a second person, or approved after the fact
     confirmed_by: str = ""
     used_near: bool = False

@@ -19,7 +19,7 @@ ACCOUNT = Account("x", "1", "acme", unapproved=((Kind.REPLY, Severity.RECORD),))
 ACME = Company("Acme")
 TEXT = "Our spring sale begins today."
 ONE = ApprovedPost(
-    7, "x::1", Kind.POST, TEXT, NOON - timedelta(days=1), NOON + timedelta(days=1), registered_at=NOON, registered_by="carla", batch="a"
+    7, "x::1", Kind.POST, TEXT, NOON - timedelta(days=1), NOON + timedelta(days=1), registered_at=NOON, registered_by="carla"
 )
 TEN, TWO = Approving(10), Approving(0, two_person=True)
 

@@ -232,7 +232,7 @@ class SlackApp:
         if not self._store.announcements.tells_of(str((payload.get("container") or {}).get("message_ts", "")), number):
             raise DeskError(f"this message does not announce registered post #{number}; use its own")
         one = desk.registration(self._store, number)
-        if self._store.announcements.untold(one.batch):  # an import may go on behind what was announced of it
+        if self._store.announcements.untold(number):  # an import may go on behind what was announced of it
             raise DeskError("a part of what was registered together is not announced yet; read that first, then try again")
         act = self._store.registrations.act_of(one)
         if not is_shown_whole(act):
