@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from monitor import desk, voters
+from monitor import desk, kept_rules, voters
 from monitor.desk import DeskError
 from monitor.model import Human, Post, Redacted, Severity
 from monitor.outbox import Outbox
@@ -120,7 +120,7 @@ def _lacks(store: Store, number: int, kept: Kept, approval: Approval) -> str:
 def _why_two(store: Store, kept: Kept, approval: Approval) -> str:
     """Why one person's word is not enough, or an empty string."""
     critical = _critical_rules(store, kept.rulebook)
-    accused = [f.rule for f in kept.verdict.accusations if f.rule in critical and f.severity is Severity.PAGE]
+    accused = [f.rule for f in kept.verdict.accusations if (critical is None or f.rule in critical) and f.severity is Severity.PAGE]
     if accused:
         return f"the critical rule {accused[0]} accuses it"
     if not approval.two_person:
@@ -131,10 +131,12 @@ def _why_two(store: Store, kept: Kept, approval: Approval) -> str:
     return "it holds a link or an address" if leads or pays else "two_person_approve is set"
 
 
-def _critical_rules(store: Store, digest: str) -> set[str]:
-    """Ids of the rules that accuse registered posts too, as they were when the post was judged."""
-    row = store.sql.execute("SELECT context FROM rulebooks WHERE digest = ?", [digest]).fetchone()
-    files: dict[str, dict[str, object]] = json.loads(row[0])["rules"] if row else {}
+def _critical_rules(store: Store, digest: str) -> set[str] | None:
+    """Ids of the rules that accuse registered posts too, as they were when the post was judged; None when nobody knows: each may."""
+    context = kept_rules.get(store.sql, digest)
+    if context is None:
+        return None
+    files: dict[str, dict[str, object]] = json.loads(context)["rules"]
     return {str(data["id"]) for data in files.values() if data.get("even_if_approved")}
 
 

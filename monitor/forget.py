@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor import answers, backup, chain, holds, numbering, packing, record, redaction, registered
+from monitor import answers, backup, chain, holds, kept_rules, numbering, packing, record, redaction, registered
 from monitor.database import LOOKING
 from monitor.desk import DeskError
 from monitor.model import Item, Post, ProfileChange, Stored, Unreadable
@@ -336,7 +336,7 @@ def _sharing(sql: sqlite3.Connection, digests: list[str]) -> Iterator[int]:
 
 
 def _rules(sql: sqlite3.Connection, quotes: Quotations) -> int:
-    return sum(quotes.stands_in(row[0]) for row in sql.execute("SELECT context FROM rulebooks"))
+    return sum(map(quotes.stands_in, kept_rules.every(sql)))
 
 
 def _users(sql: sqlite3.Connection, digest: str) -> int:

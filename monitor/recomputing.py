@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from monitor import rulebook, words
+from monitor import kept_rules, rulebook, words
 from monitor.model import Account, Approving, Company, Kind, NoMatch, Post, ProfileChange, Redacted, Severity, Unreadable, Verdict
 from monitor.registrations import Past
 from monitor.retention import REMEMBERED
@@ -89,10 +89,10 @@ class Recomputing:
 
     def _context(self, digest: str) -> _Context:
         if digest not in self._contexts:
-            row = self._store.sql.execute("SELECT context FROM rulebooks WHERE digest = ?", [digest]).fetchone()
-            if row is None:
+            context = kept_rules.get(self._store.sql, digest)
+            if context is None:
                 raise LostError("the rules this post was judged by are not in the store")
-            self._contexts[digest] = _Context(json.loads(row[0]))
+            self._contexts[digest] = _Context(json.loads(context))
         return self._contexts[digest]
 
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitor import answers, chain, desk, holds, private, record, redaction, safe, signing
+from monitor import answers, chain, desk, holds, kept_rules, private, record, redaction, safe, signing
 from monitor.holds import Hold
 from monitor.incidents import durations
 from monitor.model import Exact, Incident, Near, Page, Post, Redacted
@@ -110,9 +110,8 @@ def _files(store: Store, dossier: Dossier, acts: _Chain, now: datetime) -> dict[
         if (body := store.evidence(digest)) is not None:
             files[f"evidence/{digest}.json"] = body
     for digest in sorted({k.rulebook for k in dossier.posts}):
-        row = store.sql.execute("SELECT context FROM rulebooks WHERE digest = ?", [digest]).fetchone()
-        if row:
-            files[f"rulebooks/{digest}.json"] = str(row[0]).encode()
+        if (context := kept_rules.get(store.sql, digest)) is not None:
+            files[f"rulebooks/{digest}.json"] = context.encode()
     return files
 
 

@@ -340,4 +340,5 @@ CREATE INDEX audit_of_incidents ON audit(subject) WHERE subject >= 'INC-' AND su
     "0027_indexes": _INDEXES,
     "0028_rules_by_day": counters.RULES_BY_DAY,
     "0030_packed_registrations": _PACKED_REGISTRATIONS,
+    "0032_packed_rules": "ALTER TABLE rulebooks ADD COLUMN packed BLOB",
 }

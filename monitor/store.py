@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import answers, chain, numbering, record
+from monitor import answers, chain, kept_rules, numbering, record
 from monitor.announcements import Announcements
 from monitor.connection import OpenFiles, is_busy
 from monitor.damage import Damage
@@ -449,8 +449,7 @@ class Store:
 
     def keep_rulebook(self, digest: str, context: str, now: datetime) -> None:
         """The rules, company and policy that verdicts from now on refer to."""
-        columns = "INSERT INTO rulebooks(digest, loaded_at, context, used_at) VALUES(?1, ?2, ?3, ?2)"
-        self.sql.execute(f"{columns} ON CONFLICT(digest) DO UPDATE SET used_at = ?2", [digest, stamp(now), context])
+        kept_rules.keep(self.sql, digest, context, now)
 
     def audit(self, at: datetime, actor: str, action: str, subject: str, **detail: object) -> None:
         """Append to the chain: each row carries the hash of the one before it."""

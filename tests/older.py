@@ -41,6 +41,7 @@ CAME = (
     "0027",
     "0028",
     "0030",
+    "0032",
 )
 HELD, DUE = 20, 5  # incidents that somebody has, and pages that nobody has sent
 POSTS = ("account", "id", "version", "kind", "created_at", "seen_at", "post", "severity", "verdict", "rulebook", "baseline")

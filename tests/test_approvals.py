@@ -50,6 +50,7 @@ def join(store: Store, number: int, identifier: str, text: str) -> None:
     with store.transaction():
         one = kept(text)
         assert isinstance(one.post, Post)
+        store.keep_rulebook(one.rulebook, '{"rules": {}}', one.seen_at)
         store.keep_post(replace(one, post=replace(one.post, id=identifier, root_id=identifier, media=()), incident=number))
 
 

@@ -72,7 +72,7 @@ BY_OTHERS = {  # functions whose statements other tests run, where `scans` watch
         registrations.Registrations.withdraw store.Store.is_announcement""",
     "test_import": """registrations.Registrations.belongs registrations.Registrations.first registrations.Registrations.named
         registrations.Registrations.sources registrations.Registrations.thread registrations.Registrations.to_come registrations.Registrations.withdrawn""",
-    "test_approvals": "approvals._critical_rules approvals._votes registrations.Registrations.knows",
+    "test_approvals": "approvals._votes registrations.Registrations.knows",
     "test_cli": "preflight._say_cost registrations.Registrations.count registrations.Registrations.next lists.count_baseline lists.count_incidents desk.redo_baseline drill.begin",
     "test_slack_app, test_slack_thread": """notifiers.slack.app.SlackApp._save_plan pages.Pages.count pages.Pages.named pages.Pages.proven pages.Pages.receipts
         store.Store.receive store.Store.done""",
@@ -88,6 +88,7 @@ BY_OTHERS = {  # functions whose statements other tests run, where `scans` watch
     "test_restore, test_after_restore": "first_sight.FirstSight._take pages.Pages.arrived pages.Pages.never_sent",
     "test_forget": "chain.bare pages.Pages.redact",
     "test_bad_rows": "registrations.Registrations.change",
+    "test_kept_rules": "kept_rules.every",
     "test_answers": "answers.Repacking._slice answers.get",
     "tests, which look at all of a few": "store.Store.incidents",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import desk
+from monitor import desk, kept_rules
 from monitor.model import Kind, PageKind, Post, Severity, State
 from monitor.planning import Plan
 from monitor.simulator import story as stories
@@ -133,7 +133,9 @@ async def test_a_verdict_by_a_list_of_words_that_is_gone_says_so(tmp_path: Path)
         w.x.post("acme", "Good morning.")
         await w.run(3)
         store = w.service.store
-        store.sql.execute("UPDATE rulebooks SET context = json_set(context, '$.words', 'english 0123456789ab')")
+        context = kept_rules.get(store.sql, w.service.judge.digest)
+        assert context
+        store.sql.execute("UPDATE rulebooks SET packed = NULL, context = json_set(?, '$.words', 'english 0123456789ab')", [context])
         said = {k.verdict.severity.word: desk.recomputed(store, k) for k in store.posts("baseline = 0")}
         assert said["page"] == "the same"
         assert "english 0123456789ab" in said["notify"]
