@@ -12,8 +12,9 @@ from monitor.desk import DeskError
 from monitor.model import Human, Post, Redacted, Severity
 from monitor.outbox import Outbox
 from monitor.planning import Plan
+from monitor.post_rows import Kept
 from monitor.record import stamp
-from monitor.store import Kept, Store
+from monitor.store import Store
 from monitor.verdict import shown_parts
 from monitor.verdict.addresses import addresses, wallet_names
 from monitor.verdict.links import hosts

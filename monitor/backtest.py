@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 
 from monitor import counters
 from monitor.model import Company, Finding, Post, ProfileChange, Redacted
+from monitor.post_rows import Kept
 from monitor.record import stamp
 from monitor.rulebook import Source
-from monitor.store import Kept, Store
+from monitor.store import Store
 from monitor.verdict import examine, readable
 from monitor.verdict.rules import Rules, Subject, alternatives, occurring
 

@@ -231,7 +231,7 @@ def show_post(config: Config, number: str, as_json: bool) -> None:  # noqa: FBT0
 
 def _show_judged(config: Config, given: str, *, as_json: bool) -> None:
     """What was decided of a post, named as platform:ID or by its link."""
-    from monitor import desk, references, safe, show
+    from monitor import desk, post_rows, references, safe, show
 
     platform, _, identifier = given.partition(":")
     if platform not in {table.platform for table in config.file.accounts} or not identifier:
@@ -243,7 +243,7 @@ def _show_judged(config: Config, given: str, *, as_json: bool) -> None:
             raise click.UsageError(
                 f"found {safe.clean(given, 80)!r}, expected the number of a registration, x:ID, or a post's link"
             ) from error
-    found = open_store(config).posts("id = ? AND account LIKE ?", (identifier, f"{platform}:%"))
+    found = open_store(config).posts(f"{post_rows.OURS} AND account LIKE ?", (identifier, f"{platform}:%"))
     if not found:
         raise desk.DeskError(f"no post {platform}:{safe.clean(identifier, 40)} was judged")
     show.judged(open_store(config), found, as_json=as_json)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from monitor.config import Config
     from monitor.model import Finding
+    from monitor.post_rows import Kept
     from monitor.rulebook import Source
-    from monitor.store import Kept
 
 
 @click.group()

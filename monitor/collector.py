@@ -26,6 +26,7 @@ from monitor.model import Post, Profile
 from monitor.newest import Newest
 from monitor.noted import unread
 from monitor.outbox import Outbox
+from monitor.post_rows import EXACT
 from monitor.reads import EDITS, PROFILE, STREAM, TIMELINE, Reads
 from monitor.record import Row, stamp
 from monitor.rounds import Rounds
@@ -358,9 +359,9 @@ class Collector:
         """Approved posts are read again until they cannot be edited any more; a newer version is judged anew."""
         since = stamp(self.clock() - EDITABLE)
         where = (
-            "SELECT p.account, p.id FROM accounts a CROSS JOIN posts p ON p.account = a.key WHERE a.key LIKE ? AND p.created_at > ?"
+            "SELECT p.account, p.id FROM accounts a CROSS JOIN posts p ON p.account = a.key WHERE a.key LIKE ? AND p.created_at > ?"  # noqa: S608 - ours
             " AND p.baseline = 0 AND p.deleted_at IS NULL AND p.kind IN ('post', 'quote')"
-            " AND json_extract(p.verdict, '$.match.kind') = 'Exact' ORDER BY p.created_at DESC LIMIT 500"
+            f" AND {EXACT} IS NOT NULL ORDER BY p.created_at DESC LIMIT 500"
         )
         rows, failed = self.store.sql.execute(where, [f"{self.platform}:%", since]).fetchall(), ""
         for start in range(0, len(rows), 100):

@@ -9,6 +9,7 @@ from monitor import record
 from monitor.blocklists import Blocklists
 from monitor.incidents import DRILL, account_of
 from monitor.model import Account, ApprovedPost, Company, Context, Item, Kind, Post, ProfileChange, Severity, Signal, Verdict
+from monitor.post_rows import EXACT
 from monitor.record import stamp
 from monitor.shown_again import standing
 from monitor.store import Store
@@ -39,8 +40,8 @@ def gather(store: Store, account: Account, item: Item, company: Company, lists: 
 def answered(store: Store, one: ApprovedPost, item: Item) -> int:
     """The earlier replies that this registration let pass; counted up to the first one beyond what it allows."""
     row = store.sql.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM posts WHERE account = ? AND kind = 'reply' AND created_at BETWEEN ? AND ? AND id != ?"
-        " AND json_extract(verdict, '$.match.kind') = 'Exact' AND json_extract(verdict, '$.match.approved') = ? LIMIT ?)",
+        "SELECT count(*) FROM (SELECT 1 FROM posts WHERE account = ? AND kind = 'reply' AND created_at BETWEEN ? AND ? AND id != ?"  # noqa: S608 - ours
+        f" AND {EXACT} = ? LIMIT ?)",
         [one.account, stamp(one.not_before), stamp(one.not_after), item.id, one.id, most_answers(one) + 1],
     ).fetchone()
     return int(row[0])

@@ -21,9 +21,10 @@ from monitor.model import (
 )
 from monitor.outbox import Outbox
 from monitor.planning import RESERVED, Plan
+from monitor.post_rows import Kept
 from monitor.recomputing import LostError, Recomputing
 from monitor.record import stamp
-from monitor.store import Kept, Store
+from monitor.store import Store
 from monitor.verdict import examine
 from monitor.verdict.critical import critical_tokens
 from monitor.verdict.open_ended import MOST_ANSWERS

@@ -6,6 +6,7 @@ where an act's own words quote the post, they are taken out, and a later act nam
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sqlite3
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor import answers, backup, chain, holds, kept_rules, numbering, packing, record, redaction, registered
+from monitor import answers, backup, chain, holds, kept_rules, numbering, packing, post_rows, record, redaction, registered
 from monitor.database import LOOKING
 from monitor.desk import DeskError
 from monitor.model import Item, Post, ProfileChange, Stored, Unreadable
@@ -40,6 +41,7 @@ _COLUMNS = {  # of text that may quote a post; what is not named here holds ids,
     "holds": ("reason",),
     "audit": ("detail",),
 }
+_POSTS = f"SELECT {post_rows.COLUMNS} FROM posts"  # noqa: S608 - ours
 _CALLED = {
     "incidents": "incident(s) quote it", "pages": "page(s) and note(s)", "votes": "vote(s)", "inbox": "click(s) and answer(s) in channels",
     "meta": "thing(s) remembered", "first_sights": "first sight(s)", "silences": "silence(s)", "accounts": "account(s)",
@@ -61,6 +63,7 @@ class Found:
     refused: list[str] = field(default_factory=list)  # why it must not go
     short: bool = False  # too short a text to be searched for
     rules: int = 0  # sets of rules that quote it
+    unread: int = 0  # damaged posts, of which nobody can say whether they quote it
 
     def lines(self) -> Iterator[str]:
         """What would be changed, a line a place."""
@@ -84,6 +87,8 @@ class Found:
     def beyond(self) -> Iterator[str]:
         """What nobody here can reach."""
         yield from (f"{count} message(s) by {route}" for route, count in sorted(self.elsewhere.items()))
+        if self.unread:
+            yield f"{self.unread} post(s) that are damaged in the database, so that nobody can say whether they quote it"
         if self.rules:
             yield f"{self.rules} set(s) of rules that quote it: they go when no verdict that is kept was made by them; mend your rule's tests"
 
@@ -94,16 +99,17 @@ def find(store: Store, identifier: str, now: datetime) -> Found:
     if not posts:
         raise DeskError(f"no post {identifier} was judged: give its id as the platform shows it, like 1493446837214187523")
     quotes = _quotes(posts)
-    posts = _and_quoting(store.sql, posts, quotes)
+    posts, unread = _and_quoting(store.sql, posts, quotes)
     incidents = {row["incident"] for row in posts if row["incident"]}
     gone = _answers(store.sql, posts, quotes)
     registrations = _registrations(store.sql, posts, quotes)
     rows = dict(_quoting(store.sql, incidents, quotes))
     incidents |= set(_of_incidents(store.sql, rows))
     messages, elsewhere = _messages(store.sql, incidents)
-    shared = sum(_users(store.sql, digest) for digest in gone) - sum(row["evidence"] in gone for row in posts)
+    shared = _users(store.sql, gone) - sum(row["evidence"] in gone for row in posts)
     short = any(len(text.strip()) < SHORTEST for row in posts for text in _texts(row) if text)
-    found = Found(posts, gone, shared, registrations, rows, messages, elsewhere, short=short, rules=_rules(store.sql, quotes))
+    rules = _rules(store.sql, quotes)
+    found = Found(posts, gone, shared, registrations, rows, messages, elsewhere, short=short, rules=rules, unread=unread)
     incidents |= {number for _, number in _resting(store.sql, registrations)} | set(_sharing(store.sql, gone))
     found.refused.extend(_refused(store, found, incidents, now))
     return found
@@ -154,8 +160,7 @@ def again(store: Store, post: Post, wish: Row, registration: int | None, now: da
     """A post on the list that was read again and has just been written down, for the copy that was restored never had it: forget it, and
     the registration that it used up. Inside the same transaction, so that its content reaches no disk.
     """
-    where = "account = ? AND id = ? AND version = ?"
-    row = store.sql.execute(f"SELECT {redaction.POST} FROM posts WHERE {where}", [post.account, post.id, post.version]).fetchone()  # noqa: S608 - ours
+    row = store.sql.execute(f"{_POSTS} WHERE account = ? AND id = ? AND version = ?", [post.account, post.id, post.version]).fetchone()
     redaction.post(store.sql, row, now, WHY)
     used = [registration] if registration else []
     for number in used:
@@ -226,21 +231,14 @@ def copies(store: Store) -> Iterator[str]:
 
 # --- finding ---------------------------------------------------------------------------------------------
 
-_POST = f"{redaction.POST}, incident, words"
-
 
 def _versions(sql: sqlite3.Connection, identifier: str) -> list[Row]:
     """A post by the id of any of its versions."""
-    found = sql.execute(
-        "SELECT account, json_extract(post, '$.root_id') AS root FROM posts WHERE id = ? AND json_valid(post)", [identifier]
-    ).fetchall()
-    roots = {(row["account"], row["root"] or identifier) for row in found} | {(row["account"], identifier) for row in found}
-    rows: dict[int, Row] = {}
-    for row in sql.execute(f"SELECT {_POST} FROM posts WHERE id = ?", [identifier]):  # noqa: S608 - ours
-        rows[row["number"]] = row
-    for account, root in roots:
-        query = f"SELECT {_POST} FROM posts WHERE account = ? AND json_extract(post, '$.root_id') = ?"  # noqa: S608 - ours
-        rows |= {row["number"]: row for row in sql.execute(query, [account, root])}
+    query = f"{_POSTS} WHERE account IN (SELECT DISTINCT account FROM posts) AND id = ?"  # noqa: S608 - ours
+    found = sql.execute(query, [identifier]).fetchall()
+    rows: dict[int, Row] = {row["number"]: row for row in found}
+    for account, root in {(row["account"], row["root"] or identifier) for row in found} | {(row["account"], identifier) for row in found}:
+        rows |= {row["number"]: row for row in sql.execute(f"{_POSTS} WHERE {post_rows.VERSIONS}", [account, root])}
     return [rows[number] for number in sorted(rows)]
 
 
@@ -272,21 +270,23 @@ def _beside(row: Row) -> Iterator[str]:
 
 def _item(row: Row) -> Stored | None:
     try:
-        return record.stored(row["post"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return record.stored(post_rows.said(row).post)
+    except post_rows.DAMAGED:
         return None
 
 
-def _and_quoting(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> list[Row]:
-    """With those that repeat it: reposts and quotes by others of our accounts, the same words said again."""
-    rows = {row["number"]: row for row in posts}
-    columns = ("post", "verdict", "context", "words")
-    for needle in quotes.needles:
-        where = " OR ".join(f"instr({column}, ?1)" for column in columns)
-        for row in sql.execute(f"SELECT {_POST}, context FROM posts WHERE {where}", [needle]):  # noqa: S608 - ours
-            if quotes.is_repeated_in((*_texts(row), *(row[column] or "" for column in columns))):
-                rows[row["number"]] = row
-    return [rows[number] for number in sorted(rows)]
+def _and_quoting(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> tuple[list[Row], int]:
+    """With those that repeat it: reposts and quotes by others of our accounts, the same words said again. And how many cannot be read."""
+    rows, unread = {row["number"]: row for row in posts}, 0
+    for row in sql.execute(f"SELECT {post_rows.TEXTS} FROM posts") if quotes.needles else ():  # noqa: S608 - ours
+        try:
+            whole = (*post_rows.texts(row), row["words"] or "")
+        except ValueError:
+            unread += row["number"] not in rows
+            continue
+        if any(needle in text for needle in quotes.needles for text in whole) and quotes.is_repeated_in((*_texts(row), *whole)):
+            rows[row["number"]] = sql.execute(f"{_POSTS} WHERE rowid = ?", [row["number"]]).fetchone()
+    return [rows[number] for number in sorted(rows)], unread
 
 
 def _answers(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> list[str]:
@@ -321,36 +321,36 @@ def _of_incidents(sql: sqlite3.Connection, rows: Iterable[tuple[str, str, int]])
 
 def _resting(sql: sqlite3.Connection, registrations: list[int]) -> Iterator[tuple[int, int]]:
     """(registration, incident): which of them the verdict of a post of an incident names."""
-    for number in registrations:
-        named = "? IN (json_extract(verdict, '$.match.approved'), json_extract(verdict, '$.match.nearest'))"
-        query = f"SELECT DISTINCT incident FROM posts WHERE incident IS NOT NULL AND redacted_at IS NULL AND {named}"  # noqa: S608 - ours
-        yield from ((number, row[0]) for row in sql.execute(query, [number]))
+    for row in sql.execute(f"{_POSTS} WHERE incident IS NOT NULL AND redacted_at IS NULL") if registrations else ():
+        with contextlib.suppress(*post_rows.DAMAGED):  # of one that is damaged nobody knows
+            match = post_rows.said(row).verdict["match"]
+            yield from ((number, row["incident"]) for number in registrations if number in (match.get("approved"), match.get("nearest")))
 
 
 def _sharing(sql: sqlite3.Connection, digests: list[str]) -> Iterator[int]:
     """The incidents whose evidence would be gone."""
-    for digest in digests:
-        yield from (
-            row[0] for row in sql.execute("SELECT DISTINCT incident FROM posts WHERE evidence = ? AND incident IS NOT NULL", [digest])
-        )
+    query = f"SELECT DISTINCT incident FROM posts WHERE incident IS NOT NULL AND {_AMONG}"  # noqa: S608 - ours
+    yield from (row[0] for row in sql.execute(query, [json.dumps(digests)]))
 
 
 def _rules(sql: sqlite3.Connection, quotes: Quotations) -> int:
     return sum(map(quotes.stands_in, kept_rules.every(sql)))
 
 
-def _users(sql: sqlite3.Connection, digest: str) -> int:
-    return int(sql.execute("SELECT count(*) FROM posts WHERE evidence = ?", [digest]).fetchone()[0])
+_AMONG = f"{post_rows.EVIDENCE} IN (SELECT value FROM json_each(?))"  # noqa: S608 - ours
+
+
+def _users(sql: sqlite3.Connection, digests: list[str]) -> int:
+    return int(sql.execute(f"SELECT count(*) FROM posts WHERE {_AMONG}", [json.dumps(digests)]).fetchone()[0])  # noqa: S608 - ours
 
 
 def _registrations(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> list[int]:
     """Those that these posts used, and those that say the same."""
     found = set[int]()
     for row in posts:
-        root = json.loads(row["post"]).get("root_id") or row["id"]
         named = f"approved:{row['account']}:{row['id']}:{row['version']}"
         query = "SELECT id FROM approved WHERE redacted_at IS NULL AND ((account = ? AND used_by IN (?, ?)) OR external_id = ?)"
-        found |= {one[0] for one in sql.execute(query, [row["account"], root, row["id"], named])}
+        found |= {one[0] for one in sql.execute(query, [row["account"], row["root"] or row["id"], row["id"], named])}
     for one in sql.execute("SELECT * FROM approved WHERE redacted_at IS NULL") if quotes.needles else ():
         try:
             said = registered.whole(one)

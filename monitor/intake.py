@@ -39,10 +39,11 @@ from monitor.model import (
     Verdict,
 )
 from monitor.outbox import Outbox
+from monitor.post_rows import Kept
 from monitor.record import stamp
 from monitor.slices import Slice
 from monitor.sources.interface import Batch, Clock
-from monitor.store import Kept, Store
+from monitor.store import Store
 from monitor.verdict import judge_unreadable
 from monitor.verdict.confirmed import ALONE
 from monitor.verdict.profile import changes

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from monitor import record
 from monitor.model import Incident
-from monitor.store import Kept, Store
+from monitor.post_rows import ACCUSED, Kept
+from monitor.store import Store
 
 
 def incidents(store: Store, limit: int = -1, before: int = 0) -> Iterator[Incident]:
@@ -22,11 +23,7 @@ def count_incidents(store: Store) -> int:
 
 def baseline(store: Store, limit: int = -1, before: int = 0) -> Iterator[tuple[int, Kept]]:
     """What was there at first sight, with its number: what a rule accuses first, then the newest. One more than `limit`."""
-    accused = (
-        "CASE WHEN json_valid(verdict) THEN EXISTS (SELECT 1 FROM json_each(verdict, '$.findings') f"
-        " WHERE coalesce(json_extract(f.value, '$.shadow'), 0) = 0) ELSE 1 END"
-    )
-    query = f"SELECT rowid FROM posts WHERE baseline = 1 ORDER BY {accused} DESC, created_at DESC, rowid DESC"  # noqa: S608 - ours
+    query = f"SELECT rowid FROM posts WHERE baseline = 1 ORDER BY {ACCUSED} DESC, created_at DESC, rowid DESC"  # noqa: S608 - ours
     numbers = [row[0] for row in store.sql.execute(query)]
     start = numbers.index(before) + 1 if before in numbers else len(numbers) if before else 0
     for number in numbers[start:][: limit + 1 if limit >= 0 else None]:

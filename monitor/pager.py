@@ -22,10 +22,11 @@ from monitor.model import Page, PageKind, Severity, State
 from monitor.notifiers.interface import Letter, Notifier, NotifierError, Refusal
 from monitor.outbox import Outbox
 from monitor.pages import FAR, LAST_RESORT, not_taken
+from monitor.post_rows import Kept
 from monitor.reads import Reads
 from monitor.responses import Responses
 from monitor.steps import move
-from monitor.store import Kept, Store
+from monitor.store import Store
 
 log = logging.getLogger("monitor.pager")
 

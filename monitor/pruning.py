@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from monitor import checkpoints, incidents, record, redaction
+from monitor import checkpoints, incidents, post_rows, record, redaction
 from monitor.pages import UNFINISHED
 from monitor.record import Row, stamp
 from monitor.retention import REMEMBERED, Days, Plan, plan
@@ -141,7 +141,7 @@ class Pruning:
         if at.gone is None:
             return False
         where = "deleted_at IS NOT NULL AND redacted_at IS NULL AND incident IS NULL AND deleted_at < ?"
-        rows = self._rows(f"SELECT {redaction.POST} FROM posts INDEXED BY posts_gone WHERE {where} ORDER BY deleted_at", stamp(at.gone))  # noqa: S608 - ours
+        rows = self._rows(f"SELECT {post_rows.COLUMNS} FROM posts INDEXED BY posts_gone WHERE {where} ORDER BY deleted_at", stamp(at.gone))  # noqa: S608 - ours
         why, gone, answers = f"deleted on the platform more than {days.gone_days} days ago", list[Row](), list[str]()
         with self._taking(rows) as some:
             for row in some:
@@ -155,7 +155,7 @@ class Pruning:
         """In the order in which they were judged, whatever the clock said then. Those of incidents go with these."""
         if at.posts is None:
             return False
-        rows = self._reached("posts", "seen_at", f"{redaction.POST}, seen_at, incident", at.posts)
+        rows = self._reached("posts", "seen_at", post_rows.COLUMNS, at.posts)
         why, gone, last = OLD.format(days.posts_days), list[Row](), 0
         if not rows:
             return False
@@ -237,7 +237,7 @@ class Pruning:
     def _incident(self, number: int, why: str) -> None:
         """As many of its posts as there is time for, or what is left of it when they have gone."""
         sql, gone, answers = self._store.sql, list[Row](), list[str]()
-        columns, where = redaction.POST, "incident = ? AND redacted_at IS NULL ORDER BY rowid"
+        columns, where = post_rows.COLUMNS, "incident = ? AND redacted_at IS NULL ORDER BY rowid"
         for row in self._rows(f"SELECT {columns} FROM posts WHERE {where}", number):  # noqa: S608 - ours
             redaction.post(sql, row, self._clock(), f"INC-{number} is {why}")
             gone.append(row)
@@ -297,8 +297,7 @@ class Pruning:
         oldest = self._oldest()
         if oldest is None:
             return False
-        used = "SELECT 1 FROM posts p WHERE p.rulebook = r.digest AND p.incident IS NOT NULL AND p.redacted_at IS NULL"
-        query = f"SELECT digest FROM rulebooks r WHERE used_at < ? AND digest != ? AND NOT EXISTS ({used}) ORDER BY used_at"  # noqa: S608 - ours
+        query = f"SELECT digest FROM rulebooks r WHERE used_at < ? AND digest != ? AND NOT {post_rows.JUDGED_BY} ORDER BY used_at"  # noqa: S608 - ours
         rows = self._rows(query, stamp(oldest - 3 * EVERY), self._rules())
         with self._taking(rows) as some:
             gone = [row["digest"] for row in some]

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from monitor import kept_rules, rulebook, words
 from monitor.model import Account, Approving, Company, Kind, NoMatch, Post, ProfileChange, Redacted, Severity, Unreadable, Verdict
+from monitor.post_rows import Kept
 from monitor.registrations import Past
 from monitor.retention import REMEMBERED
 from monitor.rulebook import Rulebook
-from monitor.store import Kept, Store
+from monitor.store import Store
 from monitor.verdict import judge, judge_change, judge_unreadable
 from monitor.verdict.approved import Queue
 from monitor.verdict.rules import Rules

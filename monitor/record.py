@@ -105,30 +105,25 @@ def _plain(value: object) -> str | dict[str, Any]:
 _JSON = json.JSONEncoder(ensure_ascii=False, default=_plain, separators=(",", ":"))
 
 
-def stored(text: str) -> Stored:
-    """The inverse of `dump`, also of what was redacted since."""
-    data = json.loads(text)
+def stored(data: dict[str, Any]) -> Stored:
+    """The inverse of `dump`, once that is parsed; also of what was redacted since."""
     if data.get("noun") != "Redacted":
         return _item(data)
     times = {name: _moment(data[name]) for name in ("created_at", "redacted_at")}
     return Redacted(**{name: data[name] for name in Redacted.__slots__} | times)
 
 
-def redacted(text: str, kind: str, when: datetime, why: str) -> Redacted:
+def redacted(data: dict[str, Any], kind: str, when: datetime, why: str) -> Redacted:
     """What is left of a dumped item; of one that was redacted before, the same as then."""
-    one = stored(text)
+    one = stored(data)
     if isinstance(one, Redacted):
         return one
     version, root = getattr(one, "version", 1), one.root_id if isinstance(one, Post) else ""  # a profile's holds its new value
-    return Redacted(one.account, one.id, kind, one.created_at, root, version, digest(json.loads(text)), when, why)
-
-
-def item(text: str) -> Item:
-    """The inverse of `dump`. Raises KeyError for what was redacted since."""
-    return _item(json.loads(text))
+    return Redacted(one.account, one.id, kind, one.created_at, root, version, digest(data), when, why)
 
 
 def _item(data: dict[str, Any]) -> Item:
+    data = dict(data)
     noun = data.pop("noun")
     if noun == "ProfileChange":
         return ProfileChange(**{**data, "seen_at": _moment(data["seen_at"]), "original": _original(data.get("original"))})
@@ -163,22 +158,20 @@ def dump_verdict(verdict: Verdict) -> str:
     return _JSON.encode({**_values(verdict), "match": {**_values(verdict.match), "kind": type(verdict.match).__name__}})
 
 
-def verdict(text: str) -> Verdict:
-    """The inverse of `dump_verdict`."""
-    data = json.loads(text)
+def verdict(data: dict[str, Any]) -> Verdict:
+    """The inverse of `dump_verdict`, once that is parsed."""
     findings = tuple(_finding(f) for f in data.get("findings", ()))
     return Verdict(Severity(data["severity"]), data["reason"], _match(data["match"]), findings, tuple(data.get("hosts", ())))
 
 
-def redacted_verdict(text: str, why: str) -> str:
+def redacted_verdict(whole: dict[str, Any], why: str) -> str:
     """What is left of a dumped verdict: severity, the registration, rules with their versions, and the digest of all of it.
 
     None of its words may quote the post. `why` takes the place of its reason.
     """
-    whole = json.loads(text)
     if "sha256" in whole:
-        return text
-    kept = verdict(text)
+        return json.dumps(whole, ensure_ascii=False)
+    kept = verdict(whole)
     bare: Match
     match kept.match:
         case Exact():
@@ -214,6 +207,7 @@ def link(previous: str, fields: list[str | None]) -> str:
 
 
 def _match(data: dict[str, Any]) -> Match:
+    data = dict(data)
     kind = data.pop("kind")
     if kind == "Exact":
         return Exact(**{**data, "caveats": tuple(data.get("caveats", ()))})
@@ -230,9 +224,8 @@ def dump_context(context: Context) -> str:
     return _JSON.encode(_values(context))
 
 
-def context(text: str) -> Context:
-    """The inverse of `dump_context`."""
-    data = json.loads(text)
+def context(data: dict[str, Any]) -> Context:
+    """The inverse of `dump_context`, once that is parsed."""
     signals = tuple((Signal(name), why) for name, why in data.get("signals", ()))
     original = Standing(data["original"]) if data.get("original") else None
     return Context(signals, tuple(data.get("listed", ())), original, data.get("answered", 0))

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
 
-from monitor import record, registered
+from monitor import post_rows, record, registered
 from monitor.model import NoMatch, Redacted, Severity, Verdict
 from monitor.record import Row, stamp
 
@@ -23,33 +23,26 @@ SHORT = 16  # digits of an answer's digest in them: enough to tell those of one 
 
 log = logging.getLogger("monitor.redaction")
 
-POST = (
-    "rowid AS number, account, id, version, kind, created_at, severity, post, verdict, evidence, redacted_at"  # what `post` asks of a row
-)
-_UNSEEN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-
 
 def post(sql: sqlite3.Connection, row: Row, now: datetime, why: str) -> None:
-    """Of a post, a change of a profile or what could not be read: who, when, how severe and by which rules is left. Of a row that was
-    redacted before nothing changes.
+    """Of a post, a change of a profile or what could not be read, a row with `post_rows.COLUMNS`: who, when, how severe and by which rules
+    is left. Of a row that was redacted before nothing changes.
     """
     if row["redacted_at"]:
         return
     said = f"redacted on {now:%Y-%m-%d}: {why}"
     try:
-        left, verdict = record.redacted(row["post"], row["kind"], now, why), record.redacted_verdict(row["verdict"], said)
-    except _UNSEEN:  # damaged: no reason to keep it
+        whole = post_rows.said(row)
+        left, verdict = record.redacted(whole.post, row["kind"], now, why), record.redacted_verdict(whole.verdict, said)
+    except post_rows.DAMAGED:  # damaged: no reason to keep it
         log.exception("post %s could not be read, and goes all the same", row["id"])
         left, verdict = _of_damaged(row, now, why), record.dump_verdict(Verdict(Severity(row["severity"]), said, NoMatch("")))
-    sql.execute(
-        "UPDATE posts SET post = ?, verdict = ?, context = '{}', words = '[]', redacted_at = ? WHERE rowid = ?",
-        [record.dump(left), verdict, stamp(now), row["number"]],
-    )
+    post_rows.redact(sql, row, left, verdict, now)
 
 
 def _of_damaged(row: Row, now: datetime, why: str) -> Redacted:
-    """Its digest is of the text as it stood there."""
-    digest = hashlib.sha256(str(row["post"]).encode()).hexdigest()
+    """Its digest is of what stood there."""
+    digest = hashlib.sha256(row["packed"] or str(row["post"]).encode()).hexdigest()
     try:
         created = record.moment(row["created_at"]) or now
     except ValueError:
@@ -66,9 +59,10 @@ def evidence(sql: sqlite3.Connection, sha256: str | None) -> bool:
 
 def is_needed(sql: sqlite3.Connection, sha256: str) -> bool:
     """Whether a post of an incident stands in this answer, or somebody has still to look at it."""
-    incident = "SELECT 1 FROM posts WHERE evidence = ? AND incident IS NOT NULL AND redacted_at IS NULL"
+    incident = "SELECT 1 FROM posts WHERE {} = ? AND incident IS NOT NULL AND redacted_at IS NULL"
     odd = "SELECT 1 FROM oddities o JOIN incidents i ON i.subject = 'drift:' || o.what AND i.state != 'resolved' WHERE o.sample = ?"
-    return any(sql.execute(f"{query} LIMIT 1", [sha256]).fetchone() for query in (incident, odd))
+    asked = ((incident.format("answer"), post_rows.raw(sha256)), (incident.format("evidence"), sha256), (odd, sha256))
+    return any(sql.execute(f"{query} LIMIT 1", [digest]).fetchone() for query, digest in asked)
 
 
 def registration(sql: sqlite3.Connection, number: int, now: datetime) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from monitor import announcements, registered
 from monitor.damage import Damage
 from monitor.model import ApprovedPost
+from monitor.post_rows import MATCHED
 from monitor.record import stamp
 from monitor.retention import REMEMBERED
 
@@ -182,8 +183,8 @@ class Registrations:
     def past(self, since: datetime, until: datetime) -> list[Past]:
         """Everything that posts judged in this time may have been compared with."""
         user = (  # whichever of its versions was judged first; without the + a column's affinity keeps the index from being used
-            "SELECT min(p.rowid) FROM posts p WHERE p.account = a.account AND json_extract(p.post, '$.root_id') = +a.used_by"
-            " AND json_extract(p.verdict, '$.match.approved') = a.id"
+            "SELECT min(rowid) FROM posts WHERE rowid IN (SELECT rowid FROM posts WHERE account = a.account AND root = +a.used_by"  # noqa: S608 - ours
+            f" UNION ALL SELECT rowid FROM posts WHERE account = a.account AND id = +a.used_by) AND {MATCHED} = a.id"
         )
         query = f"SELECT *, CASE WHEN used_by != '' THEN ({user}) END AS user FROM approved a WHERE created_at <= ?2 AND {_NOT_OVER} ORDER BY id"  # noqa: S608 - ours
         rows = self._sql.execute(query, [stamp(since - REMEMBERED), stamp(until)])

@@ -17,12 +17,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitor import answers, chain, desk, holds, kept_rules, private, record, redaction, safe, signing
+from monitor import answers, chain, desk, holds, kept_rules, post_rows, private, record, redaction, safe, signing
 from monitor.holds import Hold
 from monitor.incidents import durations
 from monitor.model import Exact, Incident, Near, Page, Post, Redacted
+from monitor.post_rows import Kept
 from monitor.recomputing import Recomputing
-from monitor.store import Kept, Store
+from monitor.store import Store
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d1c1d}
 table{border-collapse:collapse;width:100%}td,th{border:1px solid #ddd;padding:4px 8px;text-align:left;vertical-align:top;overflow-wrap:anywhere}
@@ -171,11 +172,12 @@ def _json(value: object) -> bytes:
 
 
 def _post(store: Store, kept: Kept, same: str) -> dict[str, Any]:
-    """A post with its stored columns as they stand: what the chain's hashes are of, whichever version wrote them."""
+    """A post with its stored values as they stand: what the chain's hashes are of, whichever version wrote them."""
     key = [kept.post.account, kept.post.id, getattr(kept.post, "version", 1)]
-    row = store.sql.execute("SELECT post, verdict FROM posts WHERE account = ? AND id = ? AND version = ?", key).fetchone()
+    query = f"SELECT {post_rows.COLUMNS} FROM posts WHERE account = ? AND id = ? AND version = ?"  # noqa: S608 - ours
+    said = post_rows.said(store.sql.execute(query, key).fetchone())
     return {
-        "post": json.loads(row["post"]), "verdict": json.loads(row["verdict"]), "seen_at": record.stamp(kept.seen_at),
+        "post": said.post, "verdict": said.verdict, "seen_at": record.stamp(kept.seen_at),
         "deleted_at": record.stamp(kept.deleted_at), "evidence_sha256": kept.evidence, "rulebook_sha256": kept.rulebook, "recomputed": same,
     }  # fmt: skip
 

@@ -169,7 +169,7 @@ def _posts(files: dict[str, bytes], rows: list[dict[str, Any]], contents: dict[s
     here = set()
     for one in posts:
         item = one["post"]
-        known = record.stored(json.dumps(item)).id  # a change of the profile is named by its field and its moment
+        known = record.stored(item).id  # a change of the profile is named by its field and its moment
         place = f"{item['account']}/{known}", int(item.get("version", 1))
         here.add(place)
         act, name = judged.get(place), f"posts.json: {known}"

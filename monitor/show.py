@@ -15,8 +15,9 @@ from monitor import chain, desk, holds, lists, record, safe
 from monitor.command import Part
 from monitor.holds import Hold
 from monitor.model import ApprovedPost, Incident, Post, ProfileChange, Redacted
+from monitor.post_rows import Kept
 from monitor.recomputing import Recomputing
-from monitor.store import Kept, Store
+from monitor.store import Store
 
 Row = Sequence[object]
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from monitor import record
+import logging
+
+from monitor import post_rows, record
 from monitor.model import Account, Company, Exact, Item, Kind, Original, Post, ProfileChange, Redacted, Severity, Standing, Unreadable
-from monitor.store import Kept, Store
+from monitor.post_rows import Kept
+from monitor.store import Store
+
+log = logging.getLogger("monitor.shown_again")
 
 _WORST_LAST = (Standing.APPROVED, Standing.OLDER, Standing.ACCUSED, Standing.UNAPPROVED)
 
@@ -17,7 +22,11 @@ def standing(store: Store, account: Account, item: Item, company: Company) -> St
     identifier = _shown(item)
     if identifier is None:
         return None
-    versions = _versions(store, account, identifier)
+    try:
+        versions = _versions(store, account, identifier)
+    except post_rows.DAMAGED:
+        log.exception("what %s shows again is damaged in the database", item.id)
+        return Standing.UNAPPROVED
     if versions:
         return max((_of(store, kept) for kept in versions), key=_WORST_LAST.index)
     original = item.original if isinstance(item, Post | ProfileChange) else None
@@ -32,7 +41,7 @@ def to_ask_for(store: Store, account: Account, item: Item, company: Company) -> 
     identifier = _shown(item) if not known else None
     if not identifier or (isinstance(item, Post) and not _claims_to_be_ours(item, account, company)):
         return ""
-    return "" if _versions(store, account, identifier) else identifier
+    return "" if store.ids(*_named(account, identifier)) else identifier
 
 
 def original(post: Post) -> Original:
@@ -48,11 +57,16 @@ def _shown(item: Item) -> str | None:
 
 def _versions(store: Store, account: Account, identifier: str) -> list[Kept]:
     """Every version on record of the post with this id, of whichever of our accounts on this platform."""
-    where = f"{account.platform}:{account.realm}:"
-    found = store.posts("id = ? AND substr(account, 1, ?) = ? AND kind != 'profile'", (identifier, len(where), where), 10)
+    found = store.posts(*_named(account, identifier), 10)
     roots = {(k.post.account, k.post.root_id) for k in found if isinstance(k.post, Post | Redacted) and k.post.root_id}
-    more = [k for key, root in roots for k in store.posts("account = ? AND json_extract(post, '$.root_id') = ?", (key, root), 100)]
+    more = [k for key, root in roots for k in store.posts(post_rows.VERSIONS, (key, root), 100)]
     return [*found, *more]
+
+
+def _named(account: Account, identifier: str) -> tuple[str, tuple[object, ...]]:
+    """The condition that finds those with this id."""
+    where = f"{account.platform}:{account.realm}:"
+    return f"{post_rows.OURS} AND substr(account, 1, ?) = ? AND kind != 'profile'", (identifier, len(where), where)
 
 
 def _of(store: Store, kept: Kept) -> Standing:

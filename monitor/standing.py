@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from monitor import observed, oncall, record, spending
+from monitor import observed, oncall, post_rows, record, spending
 from monitor.config import Config
 from monitor.incidents import minutes
+from monitor.model import Severity
 from monitor.observed import Observed
 from monitor.reads import SCHEDULE, THREAD, Reads
 from monitor.record import stamp
@@ -62,7 +63,7 @@ def _canary(
         if not (table.canary and key):
             continue
         row = _last_canary(store, key, now - timedelta(minutes=table.canary.every_minutes, seconds=table.canary.within_seconds))
-        created, seen = (record.moment(row[0]), record.moment(row[1])) if row else (None, None)
+        created, seen = (record.moment(row["created_at"]), record.moment(row["seen_at"])) if row else (None, None)
         late = (seen - created).total_seconds() if created and seen and created >= started else 0.0
         waited = now - (created or started) if now - started > timedelta(seconds=table.canary.within_seconds) else timedelta()
         if late > table.canary.within_seconds and created:
@@ -75,16 +76,21 @@ def _canary(
 
 def _last_canary(store: Store, key: str, since: datetime) -> record.Row | None:
     """The last one of an account: of those since then, else among its newest posts. Years of them are not read every few seconds."""
-    lately = (
-        "SELECT created_at, seen_at FROM posts WHERE account = ? AND created_at >= ? AND json_extract(verdict, '$.reason') = ?"
-        " ORDER BY created_at DESC LIMIT 1"
-    )
-    newest = (
-        "SELECT created_at, seen_at FROM (SELECT created_at, seen_at, verdict FROM posts WHERE account = ? ORDER BY created_at DESC LIMIT ?)"
-        " WHERE json_extract(verdict, '$.reason') = ? LIMIT 1"
-    )
-    found = store.sql.execute(lately, [key, stamp(since), CANARY]).fetchone()
-    return found or store.sql.execute(newest, [key, _MOST_LOOKED_AT, CANARY]).fetchone()
+    rows = f"SELECT {post_rows.COLUMNS}, {post_rows.EXACT} AS exactly FROM posts WHERE account = ?"  # noqa: S608 - ours
+    lately = f"{rows} AND created_at >= ?"
+    newest = f"{rows} ORDER BY created_at DESC LIMIT ?"
+    for query, limit in ((lately, stamp(since)), (newest, _MOST_LOOKED_AT)):
+        quiet = f"SELECT * FROM ({query}) WHERE severity = {Severity.CLEAR:d} AND exactly IS NULL ORDER BY created_at DESC"  # noqa: S608 - ours
+        if found := next((row for row in store.sql.execute(quiet, [key, limit]) if _is_canary(row)), None):
+            return found
+    return None
+
+
+def _is_canary(row: record.Row) -> bool:
+    try:
+        return bool(post_rows.said(row).verdict["reason"] == CANARY)
+    except post_rows.DAMAGED:  # damaged: it proves nothing
+        return False
 
 
 def balance(store: Store) -> float | None:

@@ -11,32 +11,28 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor import answers, chain, kept_rules, numbering, record
+from monitor import answers, chain, kept_rules, numbering, post_rows, record
 from monitor.announcements import Announcements
 from monitor.connection import OpenFiles, is_busy
 from monitor.damage import Damage
 from monitor.database import PATIENT, connect
 from monitor.hits import Hits
 from monitor.model import (
-    NO_CONTEXT,
-    Context,
     Incident,
     Item,
-    Kind,
     Post,
     Profile,
-    ProfileChange,
     Redacted,
     Silence,
     Stored,
     Unreadable,
-    Verdict,
 )
 from monitor.pages import Pages
+from monitor.post_rows import Kept
 from monitor.record import stamp
 from monitor.registrations import Registrations
 from monitor.verdict.habits import Habits
@@ -46,21 +42,6 @@ OF_THE_DAEMON = 250  # milliseconds that its event loop waits for whoever writes
 A_TURN = 0.002  # seconds after each transaction of a command: SQLite has no queue, and the daemon asks every few milliseconds at most
 HELD = 500  # milliseconds: nothing of ours writes for so long
 IMPATIENT = 50  # milliseconds, for whoever did not let go meanwhile
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A post as it was written down: what was seen, when, and what was decided."""
-
-    post: Stored
-    verdict: Verdict
-    seen_at: datetime
-    incident: int | None
-    baseline: bool
-    deleted_at: datetime | None
-    rulebook: str
-    evidence: str | None
-    context: Context = NO_CONTEXT
 
 
 class Store:
@@ -231,20 +212,11 @@ class Store:
 
     def keep_post(self, kept: Kept) -> None:
         """Write a judged post down. An id already known raises sqlite3.IntegrityError."""
-        assert not isinstance(kept.post, Redacted)  # what was redacted has been written down long ago
+        assert not isinstance(kept.post, Redacted)
         item, version = kept.post, self._version(kept.post)
         item = replace(item, version=version) if isinstance(item, Unreadable) else item
-        kind = item.kind if isinstance(item, Post) else Kind.PROFILE if isinstance(item, ProfileChange) else "unreadable"
-        post, verdict = record.dump(item), record.dump_verdict(kept.verdict)
-        self.sql.execute(
-            "INSERT INTO posts(account, id, version, kind, created_at, seen_at, post, severity, verdict, rulebook,"
-            " evidence, baseline, incident, context) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [item.account, item.id, version, str(kind), stamp(item.created_at), stamp(kept.seen_at), post,
-             int(kept.verdict.severity), verdict, kept.rulebook, kept.evidence,
-             kept.baseline, kept.incident, record.dump_context(kept.context)],
-        )  # fmt: skip
+        said = post_rows.add(self.sql, replace(kept, post=item), version)
         self.hits.count(item.account, kept.verdict, kept.seen_at, baseline=kept.baseline)
-        said = record.judged(post, verdict, kept.evidence, kept.rulebook)
         self.audit(kept.seen_at, "monitor", "post judged", f"{item.account}/{item.id}", version=version, sha256=said)
 
     def _version(self, item: Item) -> int:
@@ -262,8 +234,13 @@ class Store:
 
         The plus keeps SQLite from reading all posts of an account in their order, when the condition finds a few.
         """
-        query = f"SELECT * FROM posts WHERE {where} ORDER BY +created_at, length(id), id LIMIT ?"  # noqa: S608 - ours
-        return [_kept(row) for row in self.sql.execute(query, [*args, limit])]
+        query = f"SELECT {post_rows.COLUMNS} FROM posts WHERE {where} ORDER BY +created_at, length(id), id LIMIT ?"  # noqa: S608 - ours
+        return [post_rows.kept(row) for row in self.sql.execute(query, [*args, limit])]
+
+    def ids(self, where: str, args: tuple[object, ...], limit: int = 1000) -> list[str]:
+        """Those of such posts, which are not read."""
+        query = f"SELECT id FROM posts WHERE {where} ORDER BY +created_at, length(id), id LIMIT ?"  # noqa: S608 - ours
+        return [row["id"] for row in self.sql.execute(query, [*args, limit])]
 
     def keep_words(self, post: Post, lines: list[str]) -> None:
         """What was read in the pictures of a post; an empty list means that nothing was."""
@@ -283,10 +260,10 @@ class Store:
     def deleted(self, account: str, identifier: str, now: datetime) -> Kept | None:
         """Note that a post is gone; returns it the first time."""
         row = self.sql.execute(
-            "UPDATE posts SET deleted_at = ? WHERE account = ? AND id = ? AND deleted_at IS NULL RETURNING *",
+            f"UPDATE posts SET deleted_at = ? WHERE account = ? AND id = ? AND deleted_at IS NULL RETURNING {post_rows.COLUMNS}",  # noqa: S608 - ours
             [stamp(now), account, identifier],
         ).fetchone()
-        return _kept(row) if row else None
+        return post_rows.kept(row) if row else None
 
     def has(self, account: str, identifier: str) -> bool:
         """Whether a post with this id was judged, in whichever version."""
@@ -294,15 +271,15 @@ class Store:
 
     def versions(self, post: Post) -> list[Kept]:
         """What was seen of this post before this version."""
-        where = "account = ? AND json_extract(post, '$.root_id') = ? AND version < ? AND id != ?"
+        where = f"{post_rows.VERSIONS} AND version < ?3 AND id != ?4"
         return self.posts(where, (post.account, post.root_id, post.version, post.id), 10) if post.root_id and post.version > 1 else []
 
     def is_replaced(self, item: Stored) -> bool:
         """Whether a newer version of this post was seen: then it was edited, not deleted."""
         if not isinstance(item, Post | Redacted):
             return False
-        where = "SELECT 1 FROM posts WHERE account = ? AND json_extract(post, '$.root_id') = ? AND version > ?"
-        return self.sql.execute(where, [item.account, item.root_id or item.id, item.version]).fetchone() is not None
+        query = f"SELECT 1 FROM posts WHERE {post_rows.VERSIONS} AND version > ?3"  # noqa: S608 - ours
+        return self.sql.execute(query, [item.account, item.root_id or item.id, item.version]).fetchone() is not None
 
     def tell_of(self, kept: Kept, incident: int) -> None:
         """An incident is about this post too."""
@@ -462,12 +439,3 @@ class Store:
     def broken_audit(self) -> int | None:
         """The first audit row that was changed or whose predecessor was, or None."""
         return chain.broken(self.sql)
-
-
-def _kept(row: sqlite3.Row) -> Kept:
-    seen = record.moment(row["seen_at"])
-    assert seen is not None  # NOT NULL in the schema
-    return Kept(
-        record.stored(row["post"]), record.verdict(row["verdict"]), seen, row["incident"], bool(row["baseline"]),
-        record.moment(row["deleted_at"]), row["rulebook"], row["evidence"], record.context(row["context"]),
-    )  # fmt: skip

@@ -22,8 +22,9 @@ from monitor.judging import Judge
 from monitor.model import Finding, Incident, Kind, PageKind, Post, Severity
 from monitor.outbox import Outbox
 from monitor.pictures import PictureError, Pictures
+from monitor.post_rows import Kept
 from monitor.record import stamp
-from monitor.store import Kept, Store
+from monitor.store import Store
 from monitor.verdict import examine, foreign_links
 
 log = logging.getLogger("monitor.vision")

@@ -26,10 +26,11 @@ from monitor.model import (
 )
 from monitor.outbox import Outbox
 from monitor.pictures import Pictures
+from monitor.post_rows import Kept
 from monitor.record import stamp
 from monitor.sources.interface import PAGES, Batch, Clock, Source, SourceError, Trouble
 from monitor.steps import move
-from monitor.store import Kept, Store
+from monitor.store import Store
 
 log = logging.getLogger("monitor.watch")
 
@@ -207,16 +208,16 @@ class Watch:
 
     def _absent(self, batch: Batch, now: datetime) -> list[str]:
         shown = {i.id for i in batch.items}
-        known: list[Kept] = []
+        known: list[str] = []
         if batch.window:
-            known += self._store.posts(
+            known += self._store.ids(
                 "account = ? AND created_at >= ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable', 'live', 'dm')",
                 (self.account.key, stamp(batch.window)), 100,
             )  # fmt: skip
         if now - self._looked_at >= LOOK_AGAIN:
             self._looked_at = now
-            known += self._store.posts(
+            known += self._store.ids(
                 "+account = ? AND deleted_at IS NULL AND kind NOT IN ('profile', 'unreadable', 'live', 'dm') AND incident IN"
                 " (SELECT id FROM incidents WHERE state != 'resolved')", (self.account.key,), 100,
             )  # fmt: skip
-        return list(dict.fromkeys(k.post.id for k in known if k.post.id not in shown))[:100]
+        return list(dict.fromkeys(identifier for identifier in known if identifier not in shown))[:100]

@@ -35,9 +35,9 @@ class _Collecting(Store):
 
     def rows(self) -> list[bytes]:
         """Posts and registrations, as they are packed."""
-        posts = self.sql.execute("SELECT post, verdict, context FROM posts").fetchall()
+        posts = self.sql.execute("SELECT packed FROM posts").fetchall()
         planned = self.sql.execute("SELECT packed FROM approved").fetchall()
-        return [f"[{','.join(row)}]".encode() for row in posts] + [packing.unpack(row[0]) for row in planned]
+        return [packing.unpack(row[0]) for row in (*posts, *planned)]
 
 
 FORMS = {packing.ANSWERS: lambda store: store.bodies, packing.ROWS: _Collecting.rows}

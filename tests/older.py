@@ -6,6 +6,7 @@ there counts as released.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from monitor import database, record, schema
+from monitor import database, post_rows, record, schema
 from monitor.record import stamp
 from monitor.store import Store
 
@@ -42,6 +43,7 @@ CAME = (
     "0028",
     "0030",
     "0032",
+    "0029",
 )
 HELD, DUE = 20, 5  # incidents that somebody has, and pages that nobody has sent
 POSTS = ("account", "id", "version", "kind", "created_at", "seen_at", "post", "severity", "verdict", "rulebook", "baseline")
@@ -57,8 +59,22 @@ class Known(NamedTuple):
 
 def known(store: Store) -> Known:
     """As this monitor knows it."""
-    (post,) = store.sql.execute("SELECT * FROM posts").fetchall()
-    return Known(store.account(ACCOUNT, "acme")["cursor"], {name: post[name] for name in POSTS})
+    (post,) = store.sql.execute(f"SELECT {post_rows.COLUMNS} FROM posts").fetchall()
+    return Known(store.account(ACCOUNT, "acme")["cursor"], {name: post[name] for name in POSTS} | said(post))
+
+
+def said(row: sqlite3.Row) -> dict[str, str]:
+    """What a post's row says, by the columns in which versions before step 0029 have it."""
+    texts = (json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in post_rows.said(row)[:2])
+    return dict(zip(("post", "verdict"), texts, strict=True))
+
+
+def unpack(sql: sqlite3.Connection) -> None:
+    """Every post as versions before step 0029 wrote it down."""
+    for row in sql.execute(f"SELECT {post_rows.COLUMNS} FROM posts WHERE packed IS NOT NULL").fetchall():
+        values = [*said(row).values(), json.dumps(post_rows.said(row).context), row["evidence"], row["rulebook"], row["number"]]
+        gone = "packed = NULL, exact = NULL, near = NULL, accused = NULL, answer = NULL, rules = NULL"
+        sql.execute(f"UPDATE posts SET {gone}, post = ?, verdict = ?, context = ?, evidence = ?, rulebook = ? WHERE rowid = ?", values)
 
 
 def upgrade(path: Path) -> None:

@@ -22,6 +22,7 @@ SMALL = {  # every other table grows
     "unseen_versions": "emptied as soon as they were judged",
     "first_sights": "one a first sight of accounts",
     "rule_hits": "one a rule",
+    "rulebook_numbers": "one a set of rules",
     "counted": "a few a day",
     "spending": "a few a day",
     "holds": "one an incident that somebody holds",
@@ -128,10 +129,10 @@ def _controls(statement: str) -> bool:
 
 
 def _whose(frame: FrameType | None) -> str:
-    """The function of the product that runs it; empty for a test's own statement, also one whose condition it hands to `Store.posts`."""
+    """The function of the product that runs it; empty for a test's own statement, also one whose condition it hands to `Store.posts` or `Store.ids`."""
     while frame:
         module, function = frame.f_globals["__name__"], frame.f_code.co_qualname
-        if module != __name__ and function != "Store.posts":
+        if module != __name__ and function not in ("Store.posts", "Store.ids"):
             return _named(module, function)
         frame = frame.f_back
     return ""

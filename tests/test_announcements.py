@@ -17,6 +17,7 @@ from monitor.desk import Origin
 from monitor.model import Kind, Media, Post, Severity, State
 from monitor.planning import Plan
 from monitor.simulator.slack import Message
+from tests import older
 from tests.conftest import CONFIG, World
 from tests.notifiers.test_slack import CORPUS, LIVE, leaves
 from tests.test_slack_app import GROUPS, approve, hijack, office, planned, press
@@ -104,6 +105,7 @@ async def test_the_form_of_an_approval_shows_what_stands_beside_the_text(tmp_pat
             kept.post, card="card://1899", media=(Media("photo", alt_text="Send BTC to our desk"),), shown=(("place", "nowhere"),)
         )
         with store.transaction():
+            older.unpack(store.sql)
             store.sql.execute("UPDATE posts SET post = ? WHERE id = ?", [record.dump(post), post.id])
         await press(w, "U06CAROL", root, "approve_open")
         form = json.dumps(w.slack.apps.view_of("U06CAROL").body)

@@ -19,6 +19,7 @@ from monitor.outbox import Outbox
 from monitor.planning import Plan
 from monitor.record import stamp
 from monitor.store import Store
+from tests import older
 from tests.conftest import START
 from tests.notifiers.test_slack import kept
 from tests.test_cli import Run, run_in
@@ -232,6 +233,7 @@ def test_a_post_whose_time_is_ahead_of_our_clock_can_be_approved(tmp_path: Path)
     store, _, number = incident(tmp_path, "We are not sold.")
     ahead = datetime.now(UTC) + timedelta(minutes=20)
     with store.transaction():
+        older.unpack(store.sql)
         store.sql.execute("UPDATE posts SET created_at = ?, post = json_set(post, '$.created_at', ?)", [stamp(ahead)] * 2)
     result = run("incidents", "approve", str(number), "--reason", "it was us", text="y\n")
     assert result.exit_code == 0, result.output

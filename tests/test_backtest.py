@@ -10,6 +10,7 @@ import pytest
 
 from monitor import backtest, counters, rulebook
 from monitor.model import Company
+from tests import older
 from tests.conftest import World, world
 from tests.test_cli import run_in
 from tests.verdict.test_rules import GOOD
@@ -73,6 +74,7 @@ async def test_coverage_is_counted_by_day_and_outlives_the_posts(tmp_path: Path)
         counted = store.sql.execute("SELECT * FROM counted WHERE what = 'rule' ORDER BY 1, 3").fetchall()
         assert {row["label"]: sum(r["n"] for r in counted if r["label"] == row["label"]) for row in counted} == store.hits.by_rule()
         store.sql.execute("DELETE FROM counted WHERE what = 'rule'")
+        older.unpack(store.sql)
         store.sql.execute("UPDATE posts SET verdict = 'damaged' WHERE baseline = 1")
         store.sql.executescript(counters.RULES_BY_DAY)
         assert store.sql.execute("SELECT * FROM counted WHERE what = 'rule' ORDER BY 1, 3").fetchall() == counted, "as an upgrade counts"
@@ -85,8 +87,9 @@ async def test_a_thousand_posts_of_one_moment_are_all_looked_at_once(tmp_path: P
         draft = rule(tmp_path)
         for number in range(2_300):
             w.service.store.sql.execute(
-                "INSERT INTO posts SELECT account, ?, version, kind, CASE WHEN ? < 1500 THEN created_at ELSE ? END, seen_at, post, severity,"
-                " verdict, rulebook, evidence, baseline, incident, note, deleted_at, context, words, redacted_at FROM posts WHERE baseline = 1 LIMIT 1",
+                "INSERT INTO posts(account, id, version, kind, created_at, seen_at, severity, baseline, packed, rules, post, verdict, rulebook)"
+                " SELECT account, ?, version, kind, CASE WHEN ? < 1500 THEN created_at ELSE ? END, seen_at, severity, baseline, packed, rules,"
+                " post, verdict, rulebook FROM posts WHERE baseline = 1 LIMIT 1",
                 [f"x{number}", number, f"2026-11-21T04:00:{number % 60:02d}.000000+00:00"],
             )
         looked = list(backtest.replay(w.service.store, draft, Company("Acme"), datetime(2026, 1, 1, tzinfo=UTC)))

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from monitor import backup, desk, forget, holds, record, report, restore, safe
+from monitor import backup, desk, forget, holds, post_rows, record, report, restore, safe
 from monitor.cli import main
 from monitor.desk import DeskError
 from monitor.model import Human, Redacted
@@ -65,7 +65,7 @@ async def test_nothing_of_it_is_left_in_any_row_any_byte_or_any_message(tmp_path
         store = w.service.store
         assert not gone(store)
         assert in_bytes(store.path)
-        (before,) = store.sql.execute("SELECT post FROM posts WHERE id = ?", [identifier]).fetchone()
+        before = post_rows.said(store.sql.execute(f"SELECT {post_rows.COLUMNS} FROM posts WHERE id = ?", [identifier]).fetchone()).post
         forget.forget(store, identifier, "counsel", ASKED, w.clock())
         forget.wipe(store.sql)
         assert gone(store)
@@ -73,7 +73,7 @@ async def test_nothing_of_it_is_left_in_any_row_any_byte_or_any_message(tmp_path
         assert store.broken_audit() is None
         (kept,) = store.posts("id = ?", (identifier,))
         assert isinstance(kept.post, Redacted)
-        assert kept.post.sha256 == record.digest(json.loads(before))
+        assert kept.post.sha256 == record.digest(before)
         assert kept.verdict.accusations
         assert desk.recomputed(store, kept) == "redacted on 2026-11-21: forgotten on request"
         await w.run(60)
@@ -273,7 +273,7 @@ async def test_an_answer_that_a_held_incident_needs_keeps_the_others_in_it(tmp_p
         w.x.post("acme", "Another incident, of another day, with other words")
         await w.run(30)
         store = w.service.store
-        store.sql.execute("UPDATE posts SET evidence = (SELECT evidence FROM posts WHERE id = ?) WHERE incident = 2", [identifier])
+        store.sql.execute("UPDATE posts SET answer = (SELECT answer FROM posts WHERE id = ?) WHERE incident = 2", [identifier])
         end(w, 2)
         holds.hold(store, 2, "carol", "case 4712", w.clock())
         with pytest.raises(DeskError, match="INC-2 is held by carol"):

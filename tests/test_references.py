@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from monitor import desk, planning, references
 from monitor.model import Account, Exact, Kind, NoMatch, Post, Severity
 from monitor.planning import Bad, Elsewhere, Plan, Reading
-from monitor.store import Kept
+from monitor.post_rows import Kept
 from monitor.verdict.shown_parts import parts
 from tests.conftest import START, World, world
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import advice, config, desk, drill, packing, record, report, wiring
+from monitor import advice, config, desk, drill, packing, post_rows, record, report, wiring
 from monitor.config import ConfigError
 from monitor.model import Human, Post, Redacted
 from monitor.pruning import EVERY, Pruning
@@ -22,6 +22,7 @@ from monitor.report_check import verify
 from monitor.retention import Days, described, distrusted, plan, warnings
 from monitor.store import Store
 from monitor.tables import RetentionTable
+from tests import older
 from tests.conftest import START, World, world
 from tests.test_report import SECRET
 
@@ -85,7 +86,7 @@ async def test_an_old_post_goes_and_what_it_was_stays_known(tmp_path: Path) -> N
     async with world(tmp_path) as w:
         number, identifier = await published(w, "The quarterly report is out.")
         (before,) = w.service.store.posts("id = ?", (identifier,))
-        (stood,) = w.service.store.sql.execute("SELECT post FROM posts WHERE id = ?", [identifier]).fetchone()
+        row = w.service.store.sql.execute(f"SELECT {post_rows.COLUMNS} FROM posts WHERE id = ?", [identifier]).fetchone()
         await pruned(w, YEARS * 365)
         (kept,) = w.service.store.posts("id = ?", (identifier,))
         left = kept.post
@@ -94,7 +95,7 @@ async def test_an_old_post_goes_and_what_it_was_stays_known(tmp_path: Path) -> N
             ACCOUNT,
             before.post.created_at,
             1,
-            record.digest(json.loads(stood)),
+            record.digest(post_rows.said(row).post),
         )
         assert (kept.verdict.severity, kept.seen_at, kept.evidence) == (before.verdict.severity, before.seen_at, before.evidence)
         assert desk.recomputed(w.service.store, kept).startswith("redacted on 2031-")
@@ -371,6 +372,7 @@ async def test_it_rests_when_nothing_is_left_and_goes_on_where_it_was(tmp_path: 
 
 async def test_a_damaged_post_goes_as_well(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
+        older.unpack(w.service.store.sql)
         w.service.store.sql.execute("UPDATE posts SET post = replace(post, '\"noun\"', '\"no\"'), verdict = '{}'")
         await pruned(w, 2, posts_days=1)
         (kept,) = w.service.store.posts()
@@ -433,8 +435,8 @@ async def test_an_export_of_a_redacted_post_holds_and_a_forged_one_does_not(tmp_
             """Its content is taken out and called redacted, and no act says so."""
             posts = json.loads(files["posts.json"])
             mine = next(p for p in posts if p["post"]["id"] == kept.post.id)
-            left = record.redacted(json.dumps(mine["post"]), "post", w.clock(), "older than 1825 days")
-            mine["verdict"] = json.loads(record.redacted_verdict(json.dumps(mine["verdict"]), "x"))
+            left = record.redacted(mine["post"], "post", w.clock(), "older than 1825 days")
+            mine["verdict"] = json.loads(record.redacted_verdict(mine["verdict"], "x"))
             mine["post"] = json.loads(record.dump(left))
             files["posts.json"] = json.dumps(posts).encode()
 

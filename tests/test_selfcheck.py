@@ -509,6 +509,7 @@ async def test_how_often_rules_accused_is_right_after_a_restart_and_an_upgrade(t
         counted = store.hits.by_rule()
         assert counted == Counter(f.rule for findings in posts for f in findings)
         assert 2 in counted.values()
+        older.unpack(store.sql)
         store.sql.execute("DROP TABLE rule_hits")
         store.sql.execute("DELETE FROM _sqlite_migrations WHERE name = '0014_rule_hits'")
         older.upgrade(store.path)

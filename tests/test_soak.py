@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.model import Human, Severity, State
+from monitor.model import Human, Post, Severity, State
 from monitor.simulator import x as stand_in
 from tests.conftest import World
 from tests.test_streams import PUSH, hear
@@ -116,10 +116,11 @@ def _resolve(w: World) -> None:
 
 
 def _judge(w: World, day: Day) -> None:
-    query = "SELECT count(*), max(incident) FROM posts WHERE baseline = 0 AND json_extract(post, '$.text') = ?"
+    judged = [(kept.post.text, kept.incident) for kept in w.service.store.posts("baseline = 0", limit=-1) if isinstance(kept.post, Post)]
     for text, planned in day.posts.items():
-        times, incident = w.service.store.sql.execute(query, [text]).fetchone()
-        assert times == 1, f"{text} was judged {times} times"
+        incidents = [number for said, number in judged if said == text]
+        assert len(incidents) == 1, f"{text} was judged {len(incidents)} times"
+        (incident,) = incidents
         assert (incident is None) is planned, f"{text}, planned: {planned}, INC-{incident}"
     assert len(day.posts) > 120
     blind = [i for i in w.service.store.incidents() if i.subject.startswith("blind:x")]

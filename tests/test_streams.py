@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections import Counter
 from contextlib import AsyncExitStack, closing
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from monitor import collector as collecting
 from monitor import preflight
 from monitor.collector import Collector
 from monitor.config import ConfigError
-from monitor.model import Severity, State
+from monitor.model import Post, Severity, State
 from monitor.simulator.x import XWorld
 from monitor.simulator.x_push import PUBLIC
 from monitor.sources.interface import Trouble
@@ -32,8 +33,12 @@ def collector(w: World) -> Collector:
 
 def judged(w: World, text: str) -> int:
     """How often a post with this text was judged."""
-    query = "SELECT count(*) FROM posts WHERE baseline = 0 AND json_extract(post, '$.text') = ?"
-    return int(w.service.store.sql.execute(query, [text]).fetchone()[0])
+    return texts(w)[text]
+
+
+def texts(w: World) -> Counter[str]:
+    """The texts of all posts that were judged."""
+    return Counter(kept.post.text for kept in w.service.store.posts("baseline = 0", limit=-1) if isinstance(kept.post, Post))
 
 
 async def hear(tmp_path: Path, stack: AsyncExitStack, data: dict[str, Any] = PUSH, **more: Any) -> World:

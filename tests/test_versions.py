@@ -6,7 +6,7 @@ import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from monitor import desk
+from monitor import desk, post_rows
 from monitor.model import Post, Severity, Unreadable
 from tests.conftest import World, world
 from tests.test_streams import PUSH, hear
@@ -118,5 +118,5 @@ async def test_what_waits_is_found_by_an_index_and_forgotten_when_it_was_judged(
         await w.run(5)
         sql = w.service.store.sql
         assert sql.execute("SELECT count(*) FROM unseen_versions").fetchone()[0] == 0
-        plan = json.dumps([tuple(r) for r in sql.execute("EXPLAIN QUERY PLAN SELECT * FROM posts WHERE id = ?", ["1"])])
-        assert "posts_id" in plan
+        plan = json.dumps([tuple(r) for r in sql.execute(f"EXPLAIN QUERY PLAN SELECT * FROM posts WHERE {post_rows.OURS}", ["1"])])
+        assert "account=? AND id=?" in plan

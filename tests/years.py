@@ -30,12 +30,13 @@ from monitor.judging import Judge
 from monitor.model import Account, ApprovedPost, Company, Exact, Human, Kind, Paging, Post, Profile, Severity, Verdict
 from monitor.outbox import Outbox
 from monitor.planning import Plan
+from monitor.post_rows import Kept
 from monitor.simulator.x import User, XWorld
 from monitor.simulator.x_fields import _POST_NAMES
 from monitor.sources._x_cut import own
 from monitor.sources._x_payload import id_time, includes, time_id
 from monitor.sources._x_truth import true_post
-from monitor.store import Kept, Store
+from monitor.store import Store
 from monitor.verdict.habits import Habits, learn
 from monitor.verdict.text import skeleton
 from tests.random_texts import Texts

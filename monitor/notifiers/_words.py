@@ -8,7 +8,7 @@ from monitor import safe
 from monitor.incidents import DRILL
 from monitor.model import Incident, Post, ProfileChange, Redacted, Severity, State
 from monitor.notifiers.interface import Letter
-from monitor.store import Kept
+from monitor.post_rows import Kept
 
 _FIRST_MINUTES = (
     "First 5 minutes: 1. Acknowledge: in Slack, or `hijack-monitor incidents ack {number}` on the host. 2. Ask comms: did we post this? "

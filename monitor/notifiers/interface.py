@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from monitor.model import Human, Incident, Page
-from monitor.store import Kept
+from monitor.post_rows import Kept
 
 if TYPE_CHECKING:
     import aiohttp

@@ -23,12 +23,13 @@ from monitor import config as configuration
 from monitor import desk, safe
 from monitor.model import Kind, Post, ProfileChange, Severity
 from monitor.planning import Plan
+from monitor.post_rows import Kept
 from monitor.simulator import story as stories
 from monitor.simulator.slack import Message, SlackWorld
 from monitor.simulator.slack_app import APP_TOKEN
 from monitor.simulator.story import Story
 from monitor.simulator.x import XWorld
-from monitor.store import Kept, Store
+from monitor.store import Store
 
 START_SECONDS = 20
 _COLOURS = {Severity.CLEAR: "green", Severity.RECORD: "green", Severity.NOTIFY: "yellow", Severity.PAGE: "bold red"}

@@ -32,8 +32,8 @@ from monitor.model import Kind as PostKind
 from monitor.notifiers.interface import Letter, Refusal
 from monitor.notifiers.slack.api import classified
 from monitor.notifiers.slack.message import Look, arguments, mention, runbook_messages
+from monitor.post_rows import Kept
 from monitor.simulator.slack import _refused
-from monitor.store import Kept
 from tests.conftest import START
 from tests.verdict.test_text import TEXT
 

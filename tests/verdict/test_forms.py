@@ -186,9 +186,9 @@ def test_what_was_read_comes_back_from_the_store_as_it_was() -> None:
         replace(REPOST, original=shown, forms=(Kind.REPLY,), versions=("1", "2"), unread=("a",)),
         ProfileChange(ME, "pinned_post", "", "7", NOW, shown), ProfileChange(ME, "bio", "", "x", NOW),
     ):  # fmt: skip
-        assert record.item(record.dump(item)) == item
-    assert record.context(record.dump_context(Context(original=Standing.OLDER))) == Context(original=Standing.OLDER)
-    assert record.context("{}") == Context()
+        assert record.stored(json.loads(record.dump(item))) == item
+    assert record.context(json.loads(record.dump_context(Context(original=Standing.OLDER)))) == Context(original=Standing.OLDER)
+    assert record.context({}) == Context()
 
 
 # --- the profile ----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from monitor.incidents import DRILL, SILENCE_ASKED, durations
 from monitor.model import Exact, Incident, Near, NoMatch, PageKind, Post, ProfileChange, Redacted, Severity, State, Unreadable
 from monitor.notifiers._words import sign
 from monitor.notifiers.interface import Letter
-from monitor.store import Kept
+from monitor.post_rows import Kept
 
 Block = dict[str, Any]
 RUNBOOK = (

@@ -15,7 +15,7 @@ from monitor import approvals, safe
 from monitor.model import CAUSES, Account, ApprovedPost, Incident, Kind, Post
 from monitor.notifiers.slack.message import button, headline
 from monitor.planning import Plan
-from monitor.store import Kept
+from monitor.post_rows import Kept
 
 View = dict[str, Any]
 MOST_POSTS = 10  # checkboxes
