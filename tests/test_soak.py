@@ -16,7 +16,7 @@ from monitor.simulator import x as stand_in
 from tests.conftest import World
 from tests.test_streams import PUSH, hear
 
-STEP = 5.0
+STEP = 10.0
 MINUTES = 24 * 60
 
 
@@ -30,7 +30,7 @@ class Day:
     outages: list[tuple[datetime, datetime]] = field(default_factory=list)
 
     async def minute(self) -> None:
-        """Twelve turns of five seconds."""
+        """Six turns of ten seconds."""
         for _ in range(int(60 / STEP)):
             await self.w.skip(STEP)
 
