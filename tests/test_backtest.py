@@ -64,7 +64,7 @@ async def test_coverage_is_counted_by_day_and_outlives_the_posts(tmp_path: Path)
             return next((c.fired, c.last) for c in backtest.coverage(store, sources, since) if c.rule == "panic-withdrawal")
 
         await lived(w)
-        await w.skip(2 * 86_400)
+        w.clock.move(2 * 86_400)
         await lived(w)
         await w.service.begin_drill("alice")
         await w.run(30)
