@@ -7,11 +7,13 @@ what building takes, and no Python object for anything in the document.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 MOST_NODES = 300_000  # values: objects, lists, strings, numbers; a page of a hundred posts has some ten thousand
 MOST_DEPTH = 64
+_HALF = re.compile(b"\xed[\xa0-\xbf]")  # of a pair, which is no UTF-8 and which `json` takes all the same
 _CHUNK = 1 << 18  # bytes of strings cut out at a time
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _ALIKE = bytes.maketrans(b"{}", b"[]")  # which ends which is for the parser to say
@@ -29,7 +31,7 @@ def read(body: bytes) -> Any:
     bound(body)
     try:
         data = json.loads(body)
-        if b"\\u" in body:  # writing it out shows whether half of a pair is alone
+        if b"\\u" in body or _HALF.search(body):  # writing it out shows whether half of a pair is alone
             text = json.dumps(data, ensure_ascii=False)
             data = data if _is_whole(text) else json.loads(text.encode("utf-8", "replace"))
     except RecursionError:

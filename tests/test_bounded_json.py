@@ -87,6 +87,11 @@ def test_what_is_no_json_is_a_value_error(body: bytes) -> None:
         bounded_json.read(body)
 
 
+@pytest.mark.parametrize("half", [b"\\ud800", b"\xed\xa0\x80", b"\xed\xbf\xbf"])
+def test_half_of_a_pair_can_be_stored_in_whichever_way_it_is_written(half: bytes) -> None:
+    assert bounded_json.read(b'{"text": "a' + half + b'b"}') == {"text": "a?b"}
+
+
 def test_a_page_of_the_longest_posts_is_no_bomb() -> None:
     page = {"data": [{"id": str(n), "text": ",[{:\\" * 4_000} for n in range(100)]}
     assert bounded_json.read(json.dumps(page).encode()) == page
