@@ -1,21 +1,28 @@
 """The audit chain: the hash of every act is also of the one before it, so that nothing can be changed unnoticed.
 
 `previous` repeats that hash in rows for earlier versions. It is empty in those of this one: whoever checks knows it from the row before.
+All but the newest acts are packed, see `sealed`; who reads the chain here reads it whole.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from monitor import record
+from monitor import record, sealed
+from monitor.sealed import Block
 
 FORGOTTEN = "post forgotten"  # the one act after which a row may lack words
 _BARE = "redacted"  # in the detail of such a row: when
-BLOCK = 500  # rows that are read at once
+BLOCK = 500  # rows that are read at once, and acts in a packed row: twice as many would save a tenth, and take twice the time
+KEPT = 10_000  # of the newest acts, at least so many are not packed: what somebody looks for is mostly there
+_LONG = 512 << 10  # characters, after which it takes no further act
+_LOST = "acts lost"  # what stands in for a packed row that is damaged
 
 
 def append(
@@ -41,17 +48,66 @@ def head(sql: sqlite3.Connection) -> str:
     return str(row[0]) if row else ""
 
 
+@contextmanager
+def _at_once(sql: sqlite3.Connection) -> Iterator[None]:
+    """What is read within is of one moment: the daemon may pack acts while a command reads them."""
+    sql.execute("SAVEPOINT at_once")
+    try:
+        yield
+    finally:
+        if sql.in_transaction:
+            sql.execute("RELEASE at_once")
+
+
+def seal(sql: sqlite3.Connection, kept: int = KEPT, most: int = BLOCK) -> bool:
+    """Pack the `most` oldest acts that are not packed yet into one row; whether there were as many beyond the `kept` newest. In a
+    transaction, which takes some milliseconds. The newest act always stays: its number is what the next one counts on from. What does
+    not hold is left as it is, for whoever looks at what a `Walk` found.
+    """
+    last, before = sealed.end(sql)
+    (newest,) = sql.execute("SELECT max(id) FROM audit").fetchone()
+    if newest is None or newest - last < max(kept, 1) + most:
+        return False
+    acts, bare, linked, length = list[list[str]](), dict[int, str](), before, 0
+    for number, previous, said, *fields in sql.execute(_NEXT, [last, most]).fetchall():
+        fits = said == record.link(linked, fields)
+        if number != last + len(acts) + 1 or previous not in ("", linked) or not (fits or _is_bare(fields[-1])):
+            return False
+        if not fits:
+            bare[number] = said
+        acts.append(fields)
+        linked, length = said, length + sum(map(len, fields))
+        if length > _LONG:
+            break
+    block = Block(last + 1, last + len(acts), before, linked, acts, bare)
+    if not acts or not sealed.put(sql, block):
+        return False
+    sql.execute("DELETE FROM audit WHERE id BETWEEN ? AND ?", [block.first, block.last])
+    return True
+
+
 def bare(sql: sqlite3.Connection, number: int, left: str, now: datetime) -> list[str]:
     """Take words out of a row's detail, so that its hash does not fit it any more; returns that hash, and the one that fits what is
-    left. Only a later act of `FORGOTTEN` that names both excuses it: see `Excuses`.
+    left. Only a later act of `FORGOTTEN` that names both excuses it: see `Excuses`. In a transaction.
     """
     detail = json.loads(left)
     said = detail if isinstance(detail, dict) else {"detail": detail}
     text = json.dumps(said | {_BARE: record.stamp(now)}, ensure_ascii=False, sort_keys=True)
+    if block := sealed.behind(sql, number - 1):
+        hashes, place = block.hashes(), number - block.first
+        acts = [*block.acts]
+        acts[place] = fields = [*acts[place][:-1], text]
+        if not sealed.put(sql, replace(block, acts=acts, bare=block.bare | {number: hashes[number]})):
+            raise sqlite3.DataError(f"act {number} cannot be changed: the packed acts around it would be too long")
+        return [hashes[number], record.link(hashes.get(number - 1, block.before), [*fields])]
     sql.execute("UPDATE audit SET detail = ? WHERE id = ?", [text, number])
     linked, *fields = sql.execute("SELECT hash, at, actor, action, subject, detail FROM audit WHERE id = ?", [number]).fetchone()
     before = sql.execute("SELECT hash FROM audit WHERE id < ? ORDER BY id DESC LIMIT 1", [number]).fetchone()
-    return [linked, record.link(before[0] if before else "", fields)]
+    return [linked, record.link(before[0] if before else sealed.end(sql)[1], [*fields])]
+
+
+def _is_bare(detail: str) -> bool:
+    return f'"{_BARE}"' in detail
 
 
 class Excuses:
@@ -62,7 +118,7 @@ class Excuses:
 
     def waits(self, number: int, linked: str, fitting: str, detail: str) -> bool:
         """Whether this row may be one that words were taken out of; `fitting` is the hash of what stands there now."""
-        if f'"{_BARE}"' not in detail:
+        if not _is_bare(detail):
             return False
         self._waiting[number] = [linked, fitting]
         return True
@@ -79,11 +135,41 @@ class Excuses:
         return min(self._waiting, default=None)
 
 
-def acts(sql: sqlite3.Connection, incident: int) -> list[sqlite3.Row]:
-    """What was done about an incident, in order."""
+def acts(sql: sqlite3.Connection, incident: int) -> list[dict[str, str]]:
+    """What was done about an incident, in order: at, actor, action, subject, detail. Of acts that cannot be read, a line says so."""
+    subject, found = f"{sealed.INCIDENT}{incident}", list[list[str]]()
     within = "subject >= 'INC-' AND subject < 'INC.'"  # word for word as the index says it: else SQLite does not use it
     query = f"SELECT at, actor, action, subject, detail FROM audit WHERE {within} AND subject = ? ORDER BY id"  # noqa: S608 - ours
-    return sql.execute(query, [f"INC-{incident}"]).fetchall()
+    with _at_once(sql):
+        for block in sealed.about(sql, subject):
+            lost = [] if block.acts else [["", "", _LOST, subject, json.dumps({"why": unreadable(block)})]]
+            found += [one for one in block.acts if one[3] == subject] + lost
+        found += map(list, sql.execute(query, [subject]))
+    return [dict(zip(sealed.FIELDS, one, strict=True)) for one in found]
+
+
+def unreadable(block: Block) -> str:
+    """Which acts are lost with a damaged row."""
+    return f"acts {block.first} to {block.last} of the audit chain cannot be read: their row in the table sealed is damaged"
+
+
+def details(sql: sqlite3.Connection) -> Iterator[tuple[int, str, str | None]]:
+    """Of every act its number, subject and detail; of a damaged row of packed ones that of the first, what is lost, and None."""
+    for block in sealed.every(sql):
+        if not block.acts:
+            yield block.first, unreadable(block), None
+        yield from ((number, fields[3], fields[4]) for number, fields in block.numbered())
+    yield from sql.execute("SELECT id, subject, detail FROM audit ORDER BY id")
+
+
+def subject(sql: sqlite3.Connection, number: int) -> str:
+    """What an act is about. Raises LookupError where there is none of this number."""
+    if block := sealed.behind(sql, number - 1):
+        return block.acts[number - block.first][3]
+    row = sql.execute("SELECT subject FROM audit WHERE id = ?", [number]).fetchone()
+    if row is None:
+        raise LookupError(f"there is no act {number}")
+    return str(row[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,31 +195,74 @@ class Walk:
         """The next rows, gone along, each as (id, previous, hash, at, actor, action, subject, detail); none at the end. Where a row
         does not say the hash before it and its own is of that one, it is put in.
         """
-        query = "SELECT id, previous, hash, at, actor, action, subject, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?"
-        rows, seen = sql.execute(query, [self.mark.id, BLOCK]).fetchall(), list[Any]()
-        expected = self.mark.hash
-        for number, previous, linked, *fields in rows:
-            fits = linked == (fitting := record.link(expected, fields))
+        with _at_once(sql):
+            while block := sealed.behind(sql, self.mark.id):
+                if rows := self._packed(sql, block):
+                    return rows
+            return self._newest(sql)
+
+    def _packed(self, sql: sqlite3.Connection, block: Block) -> list[Any]:
+        """What is left of a packed row. Its acts hold together, or none of them has a hash that anybody could rely on."""
+        first, before = self.mark.id + 1, self.mark.hash
+        for about, number in block.subjects().items():
+            if not sealed.is_listed(sql, about, block.last):
+                self._is_wrong(number)
+        rows = self._along((n, "", block.bare.get(n), *fields) for n, fields in block.numbered() if n >= first)
+        if self.mark != Mark(block.last, block.hash):
+            self._is_wrong(first)
+            self.mark = Mark(block.last, block.hash)
+            hashes = [before, *[""] * (len(rows) - 1), block.hash]
+            rows = [(row[0], *hashes[place : place + 2], *row[3:]) for place, row in enumerate(rows)]
+        return rows
+
+    def _newest(self, sql: sqlite3.Connection) -> list[Any]:
+        """They begin where the packed ones end: an act that stands here and there, or in neither, was brought in or taken out."""
+        (last, _), (first,) = sealed.end(sql), sql.execute("SELECT min(id) FROM audit").fetchone()
+        if sealed.end(sql, 1) != (0, ""):  # before act 1
+            self._is_wrong(1)
+        elif first is not None and first <= last:
+            self._is_wrong(first)
+        elif last and first != last + 1:
+            self._is_wrong(last + 1)
+        return self._along(sql.execute(_NEXT, [self.mark.id, BLOCK]).fetchall())
+
+    def _along(self, rows: Iterable[Any]) -> list[Any]:
+        seen, expected = list[Any](), self.mark.hash
+        for number, previous, said, *fields in rows:
+            fitting = record.link(expected, fields)
+            linked = fitting if said is None else said
+            fits = linked == fitting
             holds = previous in ("", expected) and (fits or self._excuses.waits(number, linked, fitting, fields[-1]))
             if not holds:
-                self.wrong = number if self.wrong is None else self.wrong
+                self._is_wrong(number)
             elif fits:
                 self._excuses.heard(fields[2], fields[-1])
             seen.append((number, expected if holds else previous, linked, *fields))
             expected = linked
-        if rows:
-            self.mark = Mark(rows[-1][0], rows[-1][2])
+        if seen:
+            self.mark = Mark(seen[-1][0], expected)
         return seen
+
+    def _is_wrong(self, number: int) -> None:
+        self.wrong = number if self.wrong is None else self.wrong
 
     def broken(self) -> int | None:
         """At the end: the first row that does not hold."""
         return self.wrong if self.wrong is not None else self._excuses.missing()
 
 
+_NEXT = "SELECT id, previous, hash, at, actor, action, subject, detail FROM audit WHERE id > ? ORDER BY id LIMIT ?"
+
+
 def stands(sql: sqlite3.Connection, mark: Mark) -> bool:
-    """Whether the row of a mark is there and has the hash that it had."""
-    row = sql.execute("SELECT hash FROM audit WHERE id = ?", [mark.id]).fetchone()
-    return mark.id == 0 or (row is not None and row[0] == mark.hash)
+    """Whether the act of a mark is there and has the hash that it had."""
+    if mark.id == 0:
+        return True
+    with _at_once(sql):
+        if block := sealed.behind(sql, mark.id - 1):
+            return block.hashes().get(mark.id) == mark.hash
+        row = sql.execute("SELECT hash FROM audit WHERE id = ?", [mark.id]).fetchone()
+    return row is not None and row[0] == mark.hash
 
 
 def broken(sql: sqlite3.Connection, mark: Mark = BEGINNING) -> int | None:

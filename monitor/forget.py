@@ -21,6 +21,7 @@ from monitor.model import Item, Post, ProfileChange, Stored, Unreadable
 from monitor.quotations import SHORTEST, Quotations, without_quotes
 from monitor.quotations import holds as answer_holds
 from monitor.record import Row, stamp
+from monitor.sealed import INCIDENT
 from monitor.store import Store
 
 log = logging.getLogger("monitor.forget")
@@ -39,7 +40,6 @@ _COLUMNS = {  # of text that may quote a post; what is not named here holds ids,
     "oddities": ("what",),
     "announcements": ("last_error",),
     "holds": ("reason",),
-    "audit": ("detail",),
 }
 _POSTS = f"SELECT {post_rows.COLUMNS} FROM posts"  # noqa: S608 - ours
 _CALLED = {
@@ -64,6 +64,7 @@ class Found:
     short: bool = False  # too short a text to be searched for
     rules: int = 0  # sets of rules that quote it
     unread: int = 0  # damaged posts, of which nobody can say whether they quote it
+    lost: list[str] = field(default_factory=list)  # what cannot be read
 
     def lines(self) -> Iterator[str]:
         """What would be changed, a line a place."""
@@ -91,6 +92,7 @@ class Found:
             yield f"{self.unread} post(s) that are damaged in the database, so that nobody can say whether they quote it"
         if self.rules:
             yield f"{self.rules} set(s) of rules that quote it: they go when no verdict that is kept was made by them; mend your rule's tests"
+        yield from self.lost
 
 
 def find(store: Store, identifier: str, now: datetime) -> Found:
@@ -103,13 +105,14 @@ def find(store: Store, identifier: str, now: datetime) -> Found:
     incidents = {row["incident"] for row in posts if row["incident"]}
     gone = _answers(store.sql, posts, quotes)
     registrations = _registrations(store.sql, posts, quotes)
-    rows = dict(_quoting(store.sql, incidents, quotes))
+    lost = list[str]()
+    rows = dict(_quoting(store.sql, incidents, quotes)) | dict(_acts_quoting(store.sql, incidents, quotes, lost))
     incidents |= set(_of_incidents(store.sql, rows))
     messages, elsewhere = _messages(store.sql, incidents)
     shared = _users(store.sql, gone) - sum(row["evidence"] in gone for row in posts)
     short = any(len(text.strip()) < SHORTEST for row in posts for text in _texts(row) if text)
     rules = _rules(store.sql, quotes)
-    found = Found(posts, gone, shared, registrations, rows, messages, elsewhere, short=short, rules=rules, unread=unread)
+    found = Found(posts, gone, shared, registrations, rows, messages, elsewhere, short=short, rules=rules, unread=unread, lost=lost)
     incidents |= {number for _, number in _resting(store.sql, registrations)} | set(_sharing(store.sql, gone))
     found.refused.extend(_refused(store, found, incidents, now))
     return found
@@ -310,12 +313,14 @@ def _answers(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations) -> l
 
 def _of_incidents(sql: sqlite3.Connection, rows: Iterable[tuple[str, str, int]]) -> Iterator[int]:
     """The incidents that these rows tell of."""
-    column = {"incidents": "id", "pages": "incident", "votes": "incident", "holds": "incident", "audit": "subject"}
+    column = {"incidents": "id", "pages": "incident", "votes": "incident", "holds": "incident"}
     for table, _, number in rows:
         if table in column:
-            (said,) = sql.execute(f"SELECT {column[table]} FROM {table} WHERE rowid = ?", [number]).fetchone()  # noqa: S608 - ours
-            given = str(said).removeprefix("INC-")
-            if given.isdecimal() and (table != "audit" or given != said):
+            yield int(sql.execute(f"SELECT {column[table]} FROM {table} WHERE rowid = ?", [number]).fetchone()[0])  # noqa: S608 - ours
+        elif table == "audit":
+            said = chain.subject(sql, number)
+            given = said.removeprefix(INCIDENT)
+            if given.isdecimal() and given != said:
                 yield int(given)
 
 
@@ -367,10 +372,7 @@ def _registrations(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations
 def _quoting(sql: sqlite3.Connection, incidents: set[int], quotes: Quotations) -> Iterator[tuple[tuple[str, str, int], str]]:
     """Every text that quotes it, and what is left of it. In incidents of it whatever stands in quotation marks is taken for its words."""
     about = ", ".join(map(str, sorted(incidents))) or "NULL"
-    theirs = {
-        "incidents": f"id IN ({about})", "pages": f"incident IN ({about})",
-        "audit": f"subject IN ({', '.join(f'{chr(39)}INC-{n}{chr(39)}' for n in sorted(incidents)) or 'NULL'})",
-    }  # fmt: skip
+    theirs = {"incidents": f"id IN ({about})", "pages": f"incident IN ({about})"}
     for table, columns in _COLUMNS.items():
         for column in columns:
             own = theirs.get(table, "0")
@@ -379,6 +381,19 @@ def _quoting(sql: sqlite3.Connection, incidents: set[int], quotes: Quotations) -
             for row in sql.execute(query, quotes.needles).fetchall():
                 if (left := _left(column, str(row["said"]), quotes, own=bool(row["own"]))) != row["said"]:
                     yield (table, column, row["number"]), left
+
+
+def _acts_quoting(
+    sql: sqlite3.Connection, incidents: set[int], quotes: Quotations, lost: list[str]
+) -> Iterator[tuple[tuple[str, str, int], str]]:
+    """The same of acts, most of which are packed. What cannot be read is added to `lost`."""
+    subjects = {f"{INCIDENT}{number}" for number in incidents}
+    for number, subject, detail in chain.details(sql):
+        if detail is None:
+            lost.append(subject)
+        elif (own := subject in subjects) or any(needle in detail for needle in quotes.needles):
+            left = _left("detail", detail, quotes, own=own)
+            yield from [(("audit", "detail", number), left)] if left != detail else ()
 
 
 def _left(column: str, said: str, quotes: Quotations, *, own: bool) -> str:
@@ -448,7 +463,7 @@ def _redact(store: Store, found: Found, identifier: str, who: str, reason: str, 
         store.pages.redact(row["incident"], row["route"], row["receipt"], f"what this message quoted was removed ({WHY})", now)
     for row in found.posts:
         sql.execute("INSERT OR IGNORE INTO forgotten VALUES(?, ?, ?, ?, ?)", [row["account"], row["id"], stamp(now), who, reason])
-    counts = {table: len({n for t, _, n in found.rows if t == table}) for table in _COLUMNS}
+    counts = {table: len({n for t, _, n in found.rows if t == table}) for table in _CALLED}
     store.audit(
         now, who, chain.FORGOTTEN, f"post {identifier}", reason=reason, posts=len(found.posts), ids=ids,
         answers=[a[: redaction.SHORT] for a in found.answers], registrations=found.registrations, messages=len(found.messages),

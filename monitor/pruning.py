@@ -1,4 +1,4 @@
-"""Removes what is older than `[retention]` allows, in slices, while nothing more urgent is to do.
+"""Removes what is older than `[retention]` allows, and packs older acts, in slices, while nothing more urgent is to do.
 
 Every duty remembers where it was: it goes through a table in the order in which rows came to be, or along an index of what is
 still to go, and never over what it has left behind. What an incident needs, or a verdict that is kept, stays whatever its age.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from monitor import checkpoints, incidents, post_rows, record, redaction
+from monitor import chain, checkpoints, incidents, post_rows, record, redaction
 from monitor.pages import UNFINISHED
 from monitor.record import Row, stamp
 from monitor.retention import REMEMBERED, Days, Plan, plan
@@ -71,7 +71,9 @@ class Pruning:
         if why:
             return False
         days, piece, steps = self._days(), Slice(), 0
-        for duty in (self._gone, self._posts, self._answers, self._own, self._others, self._registrations, self._rulebooks, self._clicks):
+        for duty in (
+            self._gone, self._posts, self._answers, self._own, self._others, self._registrations, self._rulebooks, self._clicks, self._acts,
+        ):  # fmt: skip
             while True:
                 if self._is_page_due():
                     return False
@@ -333,3 +335,8 @@ class Pruning:
             if gone:
                 self._audit("clicks pruned", clicks=len(gone), why=OLD.format(days.inbox_days))
         return bool(rows)
+
+    def _acts(self, _at: Plan, _days: Days) -> bool:
+        """Nothing of them goes."""
+        with self._store.transaction():
+            return chain.seal(self._store.sql)

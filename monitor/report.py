@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitor import answers, chain, desk, holds, kept_rules, post_rows, private, record, redaction, safe, signing
+from monitor import answers, chain, desk, holds, kept_rules, post_rows, private, record, redaction, safe, sealed, signing
 from monitor.holds import Hold
 from monitor.incidents import durations
 from monitor.model import Exact, Incident, Near, Page, Post, Redacted
@@ -33,7 +33,7 @@ _POLICY = (
     f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
     "base-uri 'none'; form-action 'none'"
 )
-ACT = ("at", "actor", "action", "subject", "detail")  # of a row of the audit chain, in the order of its hash
+ACT = sealed.FIELDS  # of a row of the audit chain
 CONTENTS, SIGNATURE = "contents.json", "contents.sig"
 
 
@@ -65,12 +65,12 @@ def gather(store: Store, number: int) -> Dossier:
     if incident is None:
         raise desk.DeskError(desk.no_incident(store, number))
     posts = store.posts("incident = ?", (number,), -1)
-    rows = chain.acts(store.sql, number)
+    acts = chain.acts(store.sql, number)
     return Dossier(
         incident,
         posts,
         store.pages.of(number),
-        [dict(r) for r in rows],
+        acts,
         Recomputing(store, posts).in_words(posts),
         holds.every(store).get(number),
     )
@@ -230,7 +230,9 @@ def _timeline(dossier: Dossier) -> list[tuple[str, ...]]:
         )
         for p in dossier.pages
     ]
-    lines += [(a["at"], _when(datetime.fromisoformat(a["at"])), a["actor"], a["action"], a["detail"]) for a in dossier.acts]
+    lines += [
+        (a["at"], _when(datetime.fromisoformat(a["at"])) if a["at"] else "", a["actor"], a["action"], a["detail"]) for a in dossier.acts
+    ]
     return [line[1:] for line in sorted(lines)]
 
 

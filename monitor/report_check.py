@@ -120,6 +120,8 @@ def _summed(files: dict[str, bytes]) -> Iterator[str]:
 
 def _broken_chain(rows: list[dict[str, Any]], contents: dict[str, Any]) -> Iterator[str]:
     """From the first act to the last, none changed, none left out, none cut off."""
+    if contents["chain_broken_at"] is not None:
+        yield f"audit.jsonl: the chain was broken at act {contents['chain_broken_at']} when this was written"
     previous, excuses = "", Excuses()
     for number, row in enumerate(rows, 1):
         if row["previous"] != previous:

@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable
 
-from monitor import counters, post_rows, record
+from monitor import counters, post_rows, record, sealed
 
 Step = str | Callable[[sqlite3.Connection], None]
 
@@ -342,4 +342,5 @@ CREATE INDEX audit_of_incidents ON audit(subject) WHERE subject >= 'INC-' AND su
     "0030_packed_registrations": _PACKED_REGISTRATIONS,
     "0032_packed_rules": "ALTER TABLE rulebooks ADD COLUMN packed BLOB",
     "0029_packed_posts": post_rows.STEP,
+    "0031_sealed_acts": sealed.TABLES,
 }

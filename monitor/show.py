@@ -175,7 +175,7 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
         data["pages"] = [
             {"route": p.route, "kind": p.kind, "state": p.state, "sent_at": when(p.sent_at), "reason": p.reason} for p in pages
         ]
-        data["acts"] = [dict(a) for a in acts]
+        data["acts"] = acts
         click.echo(safe.for_json(data, indent=1))
         return
     click.echo(f"INC-{one.id}  {one.state.value}  {safe.for_terminal(one.headline)}: {safe.for_terminal(one.name)}")
@@ -192,7 +192,7 @@ def incident(store: Store, one: Incident, *, as_json: bool) -> None:
         ("written", "sent", "route", "kind", "state", "reason"),
         [(when(p.created_at), when(p.sent_at), p.route, p.kind, p.state, p.reason) for p in pages],
     )
-    table("Acts", ("at", "who", "what", "of", "detail"), [tuple(a) for a in acts])
+    table("Acts", ("at", "who", "what", "of", "detail"), [tuple(a.values()) for a in acts])
 
 
 def judged(store: Store, posts: Sequence[Kept], *, as_json: bool) -> None:

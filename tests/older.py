@@ -44,6 +44,7 @@ CAME = (
     "0030",
     "0032",
     "0029",
+    "0031",
 )
 HELD, DUE = 20, 5  # incidents that somebody has, and pages that nobody has sent
 POSTS = ("account", "id", "version", "kind", "created_at", "seen_at", "post", "severity", "verdict", "rulebook", "baseline")

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from monitor import approvals, desk, drill, rulebook, silences
+from monitor import approvals, chain, desk, drill, rulebook, silences
 from monitor.incidents import DRILL, REPLIES, Event
 from monitor.judging import Judge
 from monitor.model import Account, ApprovedPost, Company, Exact, Human, Kind, Paging, Post, Profile, Severity, Verdict
@@ -145,6 +145,7 @@ class _Years:
             for one in self.profiles:
                 self.store.keep_habits(one.account.key, one.habits)
                 self.store.read_ok(one.account.key, END, f"{one.cursor}!@{one.cursor}-{one.cursor}")
+            self._seal()
 
     def _go_on(self) -> None:
         while self._agenda:
@@ -153,6 +154,12 @@ class _Years:
                     if self._agenda:
                         self.now, _, happens = heapq.heappop(self._agenda)
                         happens()
+                self._seal()
+
+    def _seal(self) -> None:
+        """As pruning does every hour; of less than five years less stays as it is."""
+        while chain.seal(self.store.sql, self.size.of(chain.KEPT)):
+            pass
 
     def at(self, when: datetime, happens: Callable[[], None]) -> None:
         """Something on the agenda."""
