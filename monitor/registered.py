@@ -55,7 +55,7 @@ def whole(row: Row) -> dict[str, Any]:
     said = _opened(row)
     for name, (column, _) in _NUMBERS.items():
         if (value := said.pop(column)) is not None:
-            said[name] = stamp(_EPOCH + value * _MICROSECOND)
+            said[name] = (_EPOCH + value * _MICROSECOND).isoformat(timespec="microseconds")  # as `stamp`, in a third of its time
     return said
 
 
@@ -63,8 +63,8 @@ def _opened(row: Row) -> dict[str, Any]:
     said = dict(zip(row.keys(), row, strict=True))  # dict(row) would look for each name among all
     if (packed := said.pop("packed")) is None:
         return said
-    found = json.loads(packing.unpack(packed))
-    if not (isinstance(found, list) and len(found) == len(_PACKED) and all(isinstance(value, str) for value in found)):
+    found = json.loads(packing.unpack(packed).decode())
+    if not (isinstance(found, list) and len(found) == len(_PACKED) and set(map(type, found)) == {str}):
         raise packing.DamagedError(f"it holds something else than {len(_PACKED)} texts")
     said.update(zip(_PACKED, found, strict=True))
     return said
