@@ -40,6 +40,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "own")
 
 START = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 STEP = 0.25
+QUIET = 8  # turns in which nothing happened, until steps are longer
 SECRETS = {
     "x_bearer_token": "x-token", "slack_bot_token": "xoxb-token", "pagerduty_routing_key": "pd-key", "webhook_key": "hook-key",
     "deadman_url": "", "apprise_urls": "",
@@ -79,14 +80,26 @@ class World:
     last: dict[str, float] = field(default_factory=dict)
     elapsed: float = 0.0
 
-    async def run(self, seconds: float, meanwhile: Callable[[float], object] = lambda _: None) -> None:
-        """Play the schedule for so many seconds of the moved clock."""
+    async def run(self, seconds: float, meanwhile: Callable[[float], object] | None = None) -> None:
+        """Play the schedule for so many seconds of the moved clock, in longer steps while nothing happens."""
         step = STEP if seconds <= 60 else 2.0 if seconds <= 600 else 5.0 if seconds <= 1_800 else 15.0
-        for _ in range(round(seconds / step)):
-            meanwhile(self.elapsed)
+        calm = 4 if step == STEP else 3 if step <= 5.0 else 1
+        left, quiet = round(seconds / step), 0
+        while left > 0:
+            if meanwhile:
+                meanwhile(self.elapsed)
+            before = self._happened()
             await self._turn()
-            self.clock.move(step)
-            self.elapsed += step
+            quiet = quiet + 1 if self._happened() == before else 0
+            steps = max(1, min(left - 1, calm)) if quiet >= QUIET and not meanwhile else 1  # the last look is as late as it would be
+            self.clock.move(step * steps)
+            self.elapsed += step * steps
+            left -= steps
+
+    def _happened(self) -> tuple[int, int]:
+        """What changes whenever something happens: what Slack shows, and the acts that are written down."""
+        acts: int = self.service.store.sql.execute("SELECT coalesce(max(id), 0) FROM audit").fetchone()[0]
+        return len(self.slack.shown), acts
 
     async def _turn(self, pulses: int = 3) -> None:
         self.x.push.tick()
