@@ -283,8 +283,12 @@ def _choice(value: Any, known: Sequence[str], where: str) -> str:
 
 def failures(source: Source) -> list[str]:
     """What the rule's own tests say is wrong; empty when it keeps its word."""
+    return list(_failing(source))
+
+
+def _failing(source: Source) -> Iterator[str]:
     rules = Rules((source.rule,))
-    return [f"{source.path}: tests[{n}]: {wrong}" for n, t in enumerate(source.file.tests) if (wrong := _fails(t, rules))]
+    return (f"{source.path}: tests[{n}]: {wrong}" for n, t in enumerate(source.file.tests) if (wrong := _fails(t, rules)))
 
 
 def _fails(test: RuleTest, rules: Rules) -> str:
@@ -307,12 +311,12 @@ def unneeded(source: Source) -> list[str]:
     data = source.file.model_dump()
     out = []
     for path in list(_alternatives(data["match"])):
-        thinner = copy.deepcopy(data)
+        thinner = data | {"match": copy.deepcopy(data["match"])}
         holder = thinner["match"]
         for step in path[:-1]:
             holder = holder[step]
         deleted = holder.pop(path[-1])
-        if holder and not failures(parse(thinner, source.path, source.known)):
+        if holder and not any(_failing(parse(thinner, source.path, source.known))):
             out.append(f"{source.path}: match.{'.'.join(map(str, path))}: no test needs {deleted!r:.60}")
     return out
 
