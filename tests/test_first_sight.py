@@ -127,7 +127,8 @@ async def test_a_copy_of_yesterday_is_told_and_what_was_posted_while_down_pages(
         await first.run(6)
         assert len(first.slack.waking()) == 1
         key = first.slack.waking()[0].metadata["event_payload"]["dedupe_key"]
-        await first.skip(86_400)
+        first.clock.move(86_400 - 1_200)
+        await first.skip(1_200)
         before = len(first.slack.waking())
         first.x.post("acme", "Sold while it was down.")
         first.clock.move(600)
