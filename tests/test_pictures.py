@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import json
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.test_cli import run_in
 from tests.verdict.test_approved import approved, post
 
 
+@functools.cache
 def picture(seed: int, size: tuple[int, int] = (800, 600), form: str = "PNG") -> bytes:
     """Boxes and lines that look like nothing else."""
     dice = np.random.default_rng(seed)
