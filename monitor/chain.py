@@ -114,21 +114,26 @@ class Excuses:
     """Rows whose hash does not fit them, until an act that was made later says why."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, list[str]] = {}
+        self._waiting: dict[int, tuple[list[str], str, str]] = {}
 
-    def waits(self, number: int, linked: str, fitting: str, detail: str) -> bool:
+    def waits(self, number: int, linked: str, fitting: str, action: str, detail: str) -> bool:
         """Whether this row may be one that words were taken out of; `fitting` is the hash of what stands there now."""
         if not _is_bare(detail):
             return False
-        self._waiting[number] = [linked, fitting]
+        self._waiting[number] = [linked, fitting], action, detail
         return True
 
     def heard(self, action: str, detail: str) -> None:
-        """A row that fits its hash. One that cannot be read excuses nothing: whoever made the chain anew may have written anything."""
-        if action == FORGOTTEN:
-            said: dict[str, object] = record.remembered(detail, lambda found: dict(found["acts"]), {})
-            for number in [one for one, both in self._waiting.items() if said.get(str(one)) == both]:
-                del self._waiting[number]
+        """A row that fits its hash. One that cannot be read excuses nothing: whoever made the chain anew may have written anything.
+        One that is excused counts as well: what is left of it may excuse others.
+        """
+        heard = [(action, detail)]
+        while heard:
+            action, detail = heard.pop()
+            if action == FORGOTTEN:
+                said: dict[str, object] = record.remembered(detail, lambda found: dict(found["acts"]), {})
+                excused = [number for number, (both, *_) in self._waiting.items() if said.get(str(number)) == both]
+                heard += [self._waiting.pop(number)[1:] for number in excused]
 
     def missing(self) -> int | None:
         """The first row that nothing excuses."""
@@ -232,7 +237,7 @@ class Walk:
             fitting = record.link(expected, fields)
             linked = fitting if said is None else said
             fits = linked == fitting
-            holds = previous in ("", expected) and (fits or self._excuses.waits(number, linked, fitting, fields[-1]))
+            holds = previous in ("", expected) and (fits or self._excuses.waits(number, linked, fitting, fields[2], fields[-1]))
             if not holds:
                 self._is_wrong(number)
             elif fits:

@@ -65,6 +65,7 @@ class Found:
     rules: int = 0  # sets of rules that quote it
     unread: int = 0  # damaged posts, of which nobody can say whether they quote it
     lost: list[str] = field(default_factory=list)  # what cannot be read
+    reasons: dict[tuple[str, str], str] = field(default_factory=dict)  # why another post was forgotten, and what is left of that
 
     def lines(self) -> Iterator[str]:
         """What would be changed, a line a place."""
@@ -80,6 +81,8 @@ class Found:
         for table, called in _CALLED.items():
             if count := len({(t, n) for t, _, n in self.rows if t == table}):
                 yield f"{count} {called}"
+        if self.reasons:
+            yield f"{len(self.reasons)} reason(s) for which another post was forgotten"
         if self.messages:
             yield f"{len(self.messages)} message(s) in Slack, which the running daemon edits"
         if self.short:
@@ -113,6 +116,8 @@ def find(store: Store, identifier: str, now: datetime) -> Found:
     short = any(len(text.strip()) < SHORTEST for row in posts for text in _texts(row) if text)
     rules = _rules(store.sql, quotes)
     found = Found(posts, gone, shared, registrations, rows, messages, elsewhere, short=short, rules=rules, unread=unread, lost=lost)
+    said = store.sql.execute("SELECT account, id, reason FROM forgotten").fetchall()
+    found.reasons.update({(account, one): left for account, one, why in said if (left := quotes.without(why)) != why})
     incidents |= {number for _, number in _resting(store.sql, registrations)} | set(_sharing(store.sql, gone))
     found.refused.extend(_refused(store, found, incidents, now))
     return found
@@ -458,6 +463,8 @@ def _redact(store: Store, found: Found, identifier: str, who: str, reason: str, 
     for (table, column, number), left in found.rows.items():
         if table != "audit":
             sql.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", [left, number])  # noqa: S608 - ours
+    for place, left in found.reasons.items():
+        sql.execute("UPDATE forgotten SET reason = ? WHERE account = ? AND id = ?", [left, *place])
     hashes = {str(number): chain.bare(sql, number, left, now) for number, left in acts.items()}
     for row in found.messages:
         store.pages.redact(row["incident"], row["route"], row["receipt"], f"what this message quoted was removed ({WHY})", now)

@@ -113,6 +113,26 @@ async def test_the_chain_accepts_it_and_no_other_change(tmp_path: Path) -> None:
             assert found in (first, first + 1), change
 
 
+async def test_an_act_of_forgetting_that_quotes_another_post_still_excuses_what_it_excused(tmp_path: Path) -> None:
+    other = "The wombat of the month is sold out, thank you all."
+    async with world(tmp_path) as w:
+        identifier = await hijack(w)
+        w.register(other)
+        second = w.x.post("acme", other)
+        await w.run(3)
+        store = w.service.store
+        forget.forget(store, identifier, "counsel", f"asked for below “{other}”", w.clock())
+        forget.forget(store, second, "counsel", ASKED, w.clock())
+        forget.wipe(store.sql)
+        assert "wombat" not in values(store)
+        assert store.broken_audit() is None
+        _, archive = report.export(store, 1, tmp_path, w.clock(), SECRET)
+        assert verify(archive).wrong == ()
+        (number,) = store.sql.execute("SELECT max(id) FROM audit WHERE action = 'post forgotten'").fetchone()
+        store.sql.execute("UPDATE audit SET detail = replace(detail, 'acts', 'axes') WHERE id = ?", [number])
+        assert store.broken_audit() is not None
+
+
 async def test_all_versions_reposts_and_the_registration_of_the_same_words_go_with_it(tmp_path: Path) -> None:
     data_text = "The pangolin report of this quarter is out, with all figures."
     async with world(tmp_path) as w:

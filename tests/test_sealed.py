@@ -48,11 +48,9 @@ class Twin:
         self.last += 1
 
     def forget(self, number: int) -> None:
-        (said,) = self.plain.execute("SELECT action FROM audit WHERE id = ?", [number]).fetchone()
-        if said == chain.FORGOTTEN:
-            return
         for sql in (self.packed, self.plain):
-            both = chain.bare(sql, number, '{"note": "[removed]"}', START)
+            said = next(detail for one, _, detail in chain.details(sql) if one == number) or ""
+            both = chain.bare(sql, number, json.dumps(json.loads(said) | {"note": "[removed]"}), START)
             chain.append(sql, START, "counsel", chain.FORGOTTEN, "post 1", {"acts": {str(number): both}})
         self.last += 1
 
