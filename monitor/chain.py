@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain as chained
+from itertools import islice
 from typing import Any
 
 from monitor import record, sealed
@@ -165,6 +167,23 @@ def details(sql: sqlite3.Connection) -> Iterator[tuple[int, str, str | None]]:
             yield block.first, unreadable(block), None
         yield from ((number, fields[3], fields[4]) for number, fields in block.numbered())
     yield from sql.execute("SELECT id, subject, detail FROM audit ORDER BY id")
+
+
+def newest(sql: sqlite3.Connection, limit: int = -1, before: int = 0) -> Iterator[tuple[Any, ...]]:
+    """The newest first: number and fields of those before a number, and one more than `limit`. Of a damaged row one line says so."""
+    most, top = limit + 1 if limit >= 0 else -1, before or 2**63 - 1
+    query = "SELECT id, at, actor, action, subject, detail FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?"
+    here = map(tuple, sql.execute(query, [top, most]).fetchall())
+    yield from islice(chained(here, _packed_before(sql, top)), most if limit >= 0 else None)
+
+
+def _packed_before(sql: sqlite3.Connection, top: int) -> Iterator[tuple[Any, ...]]:
+    last = sealed.end(sql)[0]
+    while last > 0 and (block := sealed.behind(sql, last - 1)):
+        if not block.acts and block.first < top:
+            yield block.first, "", "", _LOST, "", unreadable(block)
+        yield from ((number, *fields) for number, fields in reversed([*block.numbered()]) if number < top)
+        last = block.first - 1
 
 
 def subject(sql: sqlite3.Connection, number: int) -> str:

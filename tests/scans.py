@@ -49,6 +49,7 @@ WIDE = {("posts", "account"), ("approved", "account"), ("incidents", "subject"),
 EXCUSED = {  # by function: it may read a whole table, and this is why
     "chain.head": "reads one row, the last one",
     "standing._last_canary": "reads so many at most, the newest first",
+    "chain.newest": "reads as many as are asked for, the newest first",
     "chain.details": "a post is to be forgotten, on request",
     "store.Store.incidents": "reads as many as are asked for, the newest first",
     "lists.count_incidents": "counts, when a list is cut",

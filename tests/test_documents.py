@@ -66,6 +66,7 @@ def test_every_listing_takes_json() -> None:
         "rules list",
         "posts show",
         "incidents show",
+        "acts",
         "status",
     ):
         assert any("--json" in p.opts for p in COMMANDS[name].params), name

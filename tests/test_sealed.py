@@ -101,7 +101,11 @@ def test_nobody_who_reads_the_chain_notices_that_acts_are_packed(doings: list[An
         assert chain.acts(twin.packed, incident) == [
             dict(zip(sealed.FIELDS, row[3:], strict=True)) for row in rows if row[6] == f"INC-{incident}"
         ]
+    listed = [(row[0], *row[3:]) for row in rows][::-1]
+    assert list(chain.newest(twin.packed)) == listed
+    assert list(chain.newest(twin.packed, 3)) == listed[:4]
     for row in rows:
+        assert list(chain.newest(twin.packed, 2, row[0])) == [act for act in listed if act[0] < row[0]][:3]
         mark = chain.Mark(row[0], row[2])
         assert chain.stands(twin.packed, mark)
         assert walked_from(twin, mark) == rows[row[0] :]
@@ -296,6 +300,7 @@ def test_whatever_is_done_to_packed_acts_is_found_and_stops_nobody(how: str, dat
     with suppress(sqlite3.OperationalError):  # without the table
         chain.acts(sql, 1)
         list(chain.details(sql))
+        list(chain.newest(sql))
         chain.seal(sql, 1, most)
     assert chain.broken(sql) is not None, "packing hides nothing"
 
@@ -450,6 +455,12 @@ async def test_what_cannot_be_read_is_said_wherever_it_is_asked_for(tmp_path: Pa
         shown = CliRunner().invoke(main, ["--config", str(w.config.path), "incidents", "show", "1"])
         assert shown.exit_code == 0, shown.output
         assert "acts lost" in shown.output
+        listed = CliRunner().invoke(main, ["--config", str(w.config.path), "acts", "--json"])
+        assert lost in listed.output
+        numbers = [act["id"] for act in json.loads(listed.output)]
+        assert numbers == sorted(numbers, reverse=True)
+        part = CliRunner().invoke(main, ["--config", str(w.config.path), "acts", "--limit", "3"])
+        assert f"3 of {numbers[0]}; --before {numbers[2]}" in part.output
         with pytest.raises(DeskError, match="is broken at row"):
             report.export(store, 1, tmp_path, w.clock(), SECRET)
         assert lost in (tmp_path / "INC-1.html").read_text()
