@@ -500,6 +500,7 @@ def test_the_copy_to_restore_is_the_newest_one_that_this_version_can_use(tmp_pat
     with pytest.raises(UnsuitableDatabaseError, match=r"no copy from before the upgrade \(monitor\.db\.before-"):
         Store(path)
     named = [f"monitor.db.before-{what}" for what in ("9.0.0", "9.1.0", "restore-20261121T030000Z", "9.2.0", "9.3.0", "9.4.0-wal")]
+    now = time.time()
     for age, name in enumerate(reversed(named)):
         copy = tmp_path / name
         if name.endswith(("9.2.0", "Z")):
@@ -509,7 +510,7 @@ def test_the_copy_to_restore_is_the_newest_one_that_this_version_can_use(tmp_pat
         else:
             older.make(copy, len(older.CAME))
             copy.with_name(f"{name}-wal").unlink(missing_ok=True)
-        os.utime(copy, (time.time() - age, time.time() - age))
+        os.utime(copy, (now - age, now - age))
     assert database.copy_to_restore(path) == tmp_path / "monitor.db.before-9.1.0"
     with pytest.raises(UnsuitableDatabaseError, match=r"`hijack-monitor restore \S+monitor\.db\.before-9\.1\.0`"):
         Store(path)
