@@ -33,6 +33,8 @@ ACCUSED = (  # by a rule that counts; of what is damaged nobody knows
     "CASE WHEN packed IS NOT NULL THEN accused WHEN json_valid(verdict) THEN EXISTS (SELECT 1 FROM json_each(verdict, '$.findings') f"
     " WHERE coalesce(json_extract(f.value, '$.shadow'), 0) = 0) ELSE 1 END"
 )
+_NOTHING_READ = "[]"  # in `words`, also where there is no picture
+PICTURED = "words IS NULL AND (packed IS NOT NULL OR post LIKE '%\"photo\"%')"  # whose pictures nobody has read
 VERSIONS = (  # of the post (account, id of its first version), also the first. Column `root` is empty where it is the row's own id
     "rowid IN (SELECT rowid FROM posts WHERE account = ?1 AND root = ?2"
     " UNION ALL SELECT rowid FROM posts WHERE account = ?1 AND id = ?2 AND kind NOT IN ('unreadable', 'profile'))"
@@ -79,11 +81,12 @@ def add(sql: sqlite3.Connection, one: Kept, version: int) -> str:
     post, decided = record.dump(item), record.dump_verdict(verdict)
     sql.execute("INSERT OR IGNORE INTO rulebook_numbers(digest) VALUES(?)", [one.rulebook])
     sql.execute(
-        "INSERT INTO posts(account, id, version, kind, created_at, seen_at, severity, baseline, incident, root, exact, near, accused, answer,"
-        " packed, post, verdict, context, rulebook, rules) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '',"
+        "INSERT INTO posts(account, id, version, kind, created_at, seen_at, severity, baseline, incident, words, root, exact, near, accused,"
+        " answer, packed, post, verdict, context, rulebook, rules) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '',"
         " (SELECT number FROM rulebook_numbers WHERE digest = ?))",
         [item.account, item.id, version, str(kind), stamp(item.created_at), stamp(one.seen_at), int(verdict.severity), one.baseline,
-         one.incident, item.root_id if isinstance(item, Post) and item.root_id not in ("", item.id) else None,
+         one.incident, None if isinstance(item, Post) and any(m.type == "photo" for m in item.media) else _NOTHING_READ,
+         item.root_id if isinstance(item, Post) and item.root_id not in ("", item.id) else None,
          verdict.match.approved if isinstance(verdict.match, Exact) else None,
          verdict.match.approved if isinstance(verdict.match, Near) else None, bool(verdict.accusations),
          raw(one.evidence), *_cells(post, decided, record.dump_context(one.context)), one.rulebook],
@@ -106,7 +109,7 @@ def raw(digest: str | None) -> bytes | None:
 def redact(sql: sqlite3.Connection, row: Row, left: Redacted, verdict: str, now: datetime) -> None:
     """Put what is left in its place. What it was matched with and whether it was accused stays."""
     sql.execute(
-        "UPDATE posts SET packed = ?, post = ?, verdict = ?, context = ?, words = '[]', redacted_at = ?,"  # noqa: S608 - ours
+        f"UPDATE posts SET packed = ?, post = ?, verdict = ?, context = ?, words = '{_NOTHING_READ}', redacted_at = ?,"  # noqa: S608 - ours
         f" exact = {EXACT}, near = {_NEAR}, accused = {ACCUSED} WHERE rowid = ?",
         [*_cells(record.dump(left), verdict, "{}"), stamp(now), row["number"]],
     )

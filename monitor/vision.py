@@ -22,7 +22,7 @@ from monitor.judging import Judge
 from monitor.model import Finding, Incident, Kind, PageKind, Post, Severity
 from monitor.outbox import Outbox
 from monitor.pictures import PictureError, Pictures
-from monitor.post_rows import Kept
+from monitor.post_rows import PICTURED, Kept
 from monitor.record import stamp
 from monitor.store import Store
 from monitor.verdict import examine, foreign_links
@@ -70,8 +70,8 @@ class Vision:
         Never raises but for the store.
         """
         waiting = self.store.posts(
-            "words IS NULL AND kind NOT IN ('profile', 'unreadable') AND incident IN"
-            " (SELECT id FROM incidents WHERE state != 'resolved' UNION ALL SELECT id FROM incidents WHERE resolved_at > ? AND outcome = 'over') AND post LIKE '%\"photo\"%'",
+            f"{PICTURED} AND kind NOT IN ('profile', 'unreadable') AND incident IN"  # noqa: S608 - ours
+            " (SELECT id FROM incidents WHERE state != 'resolved' UNION ALL SELECT id FROM incidents WHERE resolved_at > ? AND outcome = 'over')",
             (stamp(self.clock() - LATE),), 1,
         )  # fmt: skip
         for kept in waiting:

@@ -97,6 +97,7 @@ def test_an_auditor_asks_why_nobody_was_paged(run: Run, tmp_path: Path) -> None:
     judge.refresh(datetime.now(UTC))
     decided = judge.verdict(posted, account)
     store.registrations.consume(1, "12", posted.created_at)
+    store.account("x::1", "acme")
     store.keep_post(replace(kept("x"), post=posted, verdict=decided, incident=None, rulebook=judge.digest, seen_at=datetime.now(UTC)))
     (found,) = json.loads(run("posts", "show", "x:12", "--json").output)
     assert (found["severity"], found["approved"], found["recomputed"]) == ("clear", 1, "the same")
@@ -457,6 +458,7 @@ def test_an_incident_is_acknowledged_resolved_and_approved_from_the_host(run: Ru
     one = json.loads(run("incidents", "show", str(number), "--json").output)
     assert (one["outcome"], one["cause"]) == ("insider", "insider: a phone was stolen")
     assert run("incidents", "reopen", str(number), "--as", "alice").exit_code == 0
+    store.keep_rulebook("r", '{"rules": {}}', datetime.now(UTC))
     approved = run("incidents", "approve", str(number), "--reason", "the CEO phoned", "--as", "carla", text="y\n")
     assert approved.exit_code == 0, approved.output
     assert json.loads(run("incidents", "list", "--json").output)[0]["state"] == "resolved"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import context, desk, forget, lists, packing, post_rows, record, redaction, report
-from monitor.model import Context, Kind, Post, Redacted, Severity, Signal, Standing, Unreadable, Verdict
+from monitor.model import Context, Kind, Media, Post, Redacted, Severity, Signal, Standing, Unreadable, Verdict
 from monitor.post_rows import Kept
 from monitor.report_check import verify
 from monitor.sources.interface import Batch
@@ -93,6 +93,17 @@ def test_the_words_of_a_post_are_in_no_other_column(empty: Store) -> None:
     assert (row["post"], row["verdict"], row["context"], row["rulebook"], row["evidence"]) == ("", "", "", "", None)
     assert (row["root"], row["exact"], row["near"], row["accused"], row["answer"]) == ("7", None, None, 1, bytes.fromhex(DIGEST))
     assert b"Pangolin news" in packing.unpack(row["packed"])
+
+
+def test_only_what_shows_a_photo_waits_for_its_words(empty: Store) -> None:
+    posts = {"a": FULL, "b": BARE, "c": replace(FULL, media=(Media("video"),)), "d": replace(BARE, text='a "photo" of us')}
+    empty.sql.execute("BEGIN")
+    for name, post in posts.items():
+        empty.keep_post(Kept(replace(post, id=name), VERDICTS[0], START, 1, False, None, "r", None))
+    assert empty.ids(post_rows.PICTURED, ()) == ["a"]
+    older.unpack(empty.sql)
+    assert empty.ids(post_rows.PICTURED, ()) == ["a"]
+    empty.sql.execute("ROLLBACK")
 
 
 # --- both forms ----------------------------------------------------------------------------------------
