@@ -25,6 +25,7 @@ BLOCK = 500  # rows that are read at once, and acts in a packed row: twice as ma
 KEPT = 10_000  # of the newest acts, at least so many are not packed: what somebody looks for is mostly there
 _LONG = 512 << 10  # characters, after which it takes no further act
 _LOST = "acts lost"  # what stands in for a packed row that is damaged
+_OF_INCIDENTS = "subject >= 'INC-' AND subject < 'INC.'"  # word for word as the index says it: else SQLite does not use it
 
 
 def append(
@@ -51,7 +52,7 @@ def head(sql: sqlite3.Connection) -> str:
 
 
 @contextmanager
-def _at_once(sql: sqlite3.Connection) -> Iterator[None]:
+def at_once(sql: sqlite3.Connection) -> Iterator[None]:
     """What is read within is of one moment: the daemon may pack acts while a command reads them."""
     sql.execute("SAVEPOINT at_once")
     try:
@@ -145,9 +146,8 @@ class Excuses:
 def acts(sql: sqlite3.Connection, incident: int) -> list[dict[str, str]]:
     """What was done about an incident, in order: at, actor, action, subject, detail. Of acts that cannot be read, a line says so."""
     subject, found = f"{sealed.INCIDENT}{incident}", list[list[str]]()
-    within = "subject >= 'INC-' AND subject < 'INC.'"  # word for word as the index says it: else SQLite does not use it
-    query = f"SELECT at, actor, action, subject, detail FROM audit WHERE {within} AND subject = ? ORDER BY id"  # noqa: S608 - ours
-    with _at_once(sql):
+    query = f"SELECT at, actor, action, subject, detail FROM audit WHERE {_OF_INCIDENTS} AND subject = ? ORDER BY id"  # noqa: S608 - ours
+    with at_once(sql):
         for block in sealed.about(sql, subject):
             lost = [] if block.acts else [["", "", _LOST, subject, json.dumps({"why": unreadable(block)})]]
             found += [one for one in block.acts if one[3] == subject] + lost
@@ -160,13 +160,17 @@ def unreadable(block: Block) -> str:
     return f"acts {block.first} to {block.last} of the audit chain cannot be read: their row in the table sealed is damaged"
 
 
-def details(sql: sqlite3.Connection) -> Iterator[tuple[int, str, str | None]]:
-    """Of every act its number, subject and detail; of a damaged row of packed ones that of the first, what is lost, and None."""
-    for block in sealed.every(sql):
+def details(sql: sqlite3.Connection, since: int = 0, again: Iterable[int] = ()) -> Iterator[tuple[int, str, str | None]]:
+    """Of every act behind one its number, subject and detail; of a damaged row of packed ones that of the first, what is lost, and None.
+    Those of these numbers come `again`, and with a packed one all of its row.
+    """
+    before = sorted(number for number in again if number <= since)
+    for block in sealed.every(sql, since, before):
         if not block.acts:
             yield block.first, unreadable(block), None
         yield from ((number, fields[3], fields[4]) for number, fields in block.numbered())
-    yield from sql.execute("SELECT id, subject, detail FROM audit ORDER BY id")
+    for which, values in (("id IN (SELECT value FROM json_each(?))", json.dumps(before)), ("id > ?", since)):
+        yield from sql.execute(f"SELECT id, subject, detail FROM audit WHERE {which} ORDER BY id", [values])  # noqa: S608 - ours
 
 
 def newest(sql: sqlite3.Connection, limit: int = -1, before: int = 0) -> Iterator[tuple[Any, ...]]:
@@ -186,14 +190,11 @@ def _packed_before(sql: sqlite3.Connection, top: int) -> Iterator[tuple[Any, ...
         last = block.first - 1
 
 
-def subject(sql: sqlite3.Connection, number: int) -> str:
-    """What an act is about. Raises LookupError where there is none of this number."""
-    if block := sealed.behind(sql, number - 1):
-        return block.acts[number - block.first][3]
-    row = sql.execute("SELECT subject FROM audit WHERE id = ?", [number]).fetchone()
-    if row is None:
-        raise LookupError(f"there is no act {number}")
-    return str(row[0])
+def places(sql: sqlite3.Connection, subjects: Iterable[str]) -> set[int]:
+    """Numbers of acts, with which `details` comes across all that are about these incidents."""
+    among = "subject IN (SELECT value FROM json_each(?1))"
+    query = f"SELECT last FROM sealed_incidents WHERE {among} UNION ALL SELECT id FROM audit WHERE {_OF_INCIDENTS} AND {among}"  # noqa: S608 - ours
+    return {row[0] for row in sql.execute(query, [json.dumps(sorted(subjects))])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ class Walk:
         """The next rows, gone along, each as (id, previous, hash, at, actor, action, subject, detail); none at the end. Where a row
         does not say the hash before it and its own is of that one, it is put in.
         """
-        with _at_once(sql):
+        with at_once(sql):
             while block := sealed.behind(sql, self.mark.id):
                 if rows := self._packed(sql, block):
                     return rows
@@ -282,7 +283,7 @@ def stands(sql: sqlite3.Connection, mark: Mark) -> bool:
     """Whether the act of a mark is there and has the hash that it had."""
     if mark.id == 0:
         return True
-    with _at_once(sql):
+    with at_once(sql):
         if block := sealed.behind(sql, mark.id - 1):
             return block.hashes().get(mark.id) == mark.hash
         row = sql.execute("SELECT hash FROM audit WHERE id = ?", [mark.id]).fetchone()

@@ -35,7 +35,7 @@ class Quotations:
         self.whole = tuple(sorted(filter(_is_long, whole), key=len, reverse=True))
         self.begun = tuple(dict.fromkeys(form[:_BEGINNING] for form in self.whole if len(form) > _BEGINNING * 1.5))
         self.needles = tuple(dict.fromkeys((*self.begun, *(form for form in self.whole if not form.startswith(self.begun or ("\0",))))))
-        self._texts = frozenset(said)
+        self.texts = frozenset(said)
         forms = ["(?P<whole>" + "|".join(map(re.escape, self.whole)) + ")", *map(re.escape, self.begun)]
         self._pattern = re.compile("|".join(forms)) if self.whole else None
 
@@ -48,7 +48,7 @@ class Quotations:
 
     def is_repeated_in(self, texts: Iterable[str]) -> bool:
         """Whether somebody says the same: one of these is one of ours, or holds a long one, whole or cut off with “…”."""
-        return any(text in self._texts or any(end - begin >= _BEGINNING for begin, end in self._places(text, _SAID_CUT)) for text in texts)
+        return any(text in self.texts or any(end - begin >= _BEGINNING for begin, end in self._places(text, _SAID_CUT)) for text in texts)
 
     def without(self, text: str) -> str:
         """The text without them. JSON stays JSON."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -68,6 +68,19 @@ def _opened(row: Row) -> dict[str, Any]:
         raise packing.DamagedError(f"it holds something else than {len(_PACKED)} texts")
     said.update(zip(_PACKED, found, strict=True))
     return said
+
+
+def may_say(row: Row, needles: Iterable[str]) -> bool:
+    """Whether it is worth parsing for one of these, see `escaped`. Raises packing.DamagedError."""
+    if row["packed"] is None:
+        return True
+    raw = packing.unpack(row["packed"]).decode()
+    return any(needle in raw or needle in row["used_by"] for needle in needles)
+
+
+def escaped(needles: Iterable[str]) -> list[str]:
+    """As they stand beside the cell, and in it: there a text is JSON, also one that is JSON itself."""
+    return [*dict.fromkeys(one for needle in needles for one in (needle, json.dumps(needle, ensure_ascii=False)[1:-1]))]
 
 
 def read(row: Row) -> ApprovedPost:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,12 +107,17 @@ def _read(stored: bytes, count: int) -> tuple[list[Act], dict[int, str]]:
     return acts, bare
 
 
-def every(sql: sqlite3.Connection) -> Iterator[Block]:
-    """All rows, in order."""
-    number = 0
-    while block := behind(sql, number):
+def every(sql: sqlite3.Connection, since: int = 0, again: Iterable[int] = ()) -> Iterator[Block]:
+    """All rows that have acts behind one, and before them those with these acts, in order."""
+    last = 0
+    for number in again:
+        if number > last and (block := behind(sql, number - 1)):
+            yield block
+            last = block.last
+    last = max(last, since)
+    while block := behind(sql, last):
         yield block
-        number = block.last
+        last = block.last
 
 
 def about(sql: sqlite3.Connection, subject: str) -> Iterator[Block]:

@@ -67,7 +67,7 @@ EXCUSED = {  # by function: it may read a whole table, and this is why
 }
 OTHER_WORK = {  # modules whose statements are none of judging, paging, `status`, lists or metrics
     "schema": "an upgrade", "database": "opening", "connection": "hands them on", "copies": "a backup", "backup": "a backup", "checkpoints": "the journal",
-    "forget": "a post, on request", "pruning": "in slices of its own", "redaction": "a post by its name", "set_aside": "rows that cannot be read", "report": "an export",
+    "forget": "a post, on request", "pruning": "in slices of its own", "redaction": "a post by its name", "set_aside": "rows that cannot be read", "traces": "a post, on request", "report": "an export",
     "simulator": "the demo", "restore": "a restore", "restored": "a restore", "carried_over": "a restore", "steps": "the clock was set", "recomputing": "verdicts of an incident", "after_restore": "a restore",
     "numbering": "a restore", "holds": "one an incident that is held",
 }  # fmt: skip

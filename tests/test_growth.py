@@ -65,7 +65,7 @@ def test_one_that_finds_what_it_needs_is_not(tmp_path: Path, statement: str) -> 
 # --- every statement is run by a test that watches it ---------------------------------------------------
 
 BY_OTHERS = {  # functions whose statements other tests run, where `scans` watches them too
-    "control of transactions and the connection": "store.Store._begin store.Store._wait store.Store.transaction store.Store.savepoint store.Store.malformed chain._at_once",
+    "control of transactions and the connection": "store.Store._begin store.Store._wait store.Store.transaction store.Store.savepoint store.Store.malformed chain.at_once",
     "by a condition of whoever asks, where it is watched": "store.Store.posts store.Store.ids",
     "test_announcements": """announcements.Announcements.again announcements.Announcements.members announcements.Announcements.tells_of
         announcements.Announcements.untold announcements.act registrations.Registrations.act_of registrations.Registrations.confirm registrations.Registrations.get
@@ -86,7 +86,7 @@ BY_OTHERS = {  # functions whose statements other tests run, where `scans` watch
     "test_vision": "store.Store.keep_words",
     "a backup and a restore, on connections of their own": "chain.repeats",
     "test_restore, test_after_restore": "first_sight.FirstSight._take pages.Pages.arrived pages.Pages.never_sent",
-    "test_forget": "chain.bare chain.details chain.subject pages.Pages.redact post_rows.redact",
+    "test_forget": "chain.bare chain.details chain.places pages.Pages.redact post_rows.redact",
     "test_sealed": "chain.newest chain.seal chain.stands sealed.about sealed.is_listed sealed.put",
     "test_bad_rows": "registrations.Registrations.change",
     "test_kept_rules": "kept_rules.every",
