@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from monitor import chain, record
 from monitor.chain import BEGINNING, Mark, Walk
@@ -37,8 +38,14 @@ class Verified:
 
 def verified(store: Store) -> Verified:
     """What the daemon wrote down. Nothing is taken for verified where that cannot be read."""
-    read = lambda found: Verified(Mark(int(found["id"]), str(found["hash"])), record.moment(found["at"]), str(found["why"]))  # noqa: E731 - one line says it
-    return record.remembered(store.kept(_KEPT), read, Verified())
+    return record.remembered(store.kept(_KEPT), _read, Verified())
+
+
+def _read(found: dict[str, Any]) -> Verified:
+    mark = Mark(int(found["id"]), str(found["hash"]))
+    if not 0 <= mark.id < 1 << 63:
+        raise ValueError("no number of a row")
+    return Verified(mark, record.utc(found["at"]), str(found["why"]))
 
 
 def since_then(store: Store) -> str:

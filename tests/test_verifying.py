@@ -95,6 +95,31 @@ async def test_a_mark_that_somebody_moved_hides_nothing_from_the_daemon(tmp_path
         assert "broken at row 9:" in wrong(w)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": 2**63},
+        {"id": -1},
+        {"id": "x"},
+        {"at": "2026-11-21T03:00:00"},
+        {"at": None},
+        {"at": "0001-01-01T00:00:00+14:00"},
+        {"hash": None},
+    ],
+)
+async def test_a_mark_that_cannot_be_one_stops_neither_the_daemon_nor_status(tmp_path: Path, change: dict[str, object]) -> None:
+    async with world(tmp_path) as w:
+        acts(w, 20)
+        await verify(w)
+        said = json.loads(w.service.store.kept("audit verified"))
+        w.service.store.keep("audit verified", json.dumps(said | change))
+        w.service.store.sql.execute("UPDATE audit SET actor = 'bob' WHERE id = 9")
+        wrong(w)
+        w.clock.move(86_400)
+        await verify(w)
+        assert "broken at row 9:" in wrong(w)
+
+
 async def test_a_chain_made_anew_or_cut_off_under_a_running_daemon_is_found(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         acts(w, 20)
