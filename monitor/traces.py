@@ -241,24 +241,24 @@ _CHANGED = (  # posts that came since, those that could not be read, and those w
 
 def _answers(sql: sqlite3.Connection, posts: list[Row], quotes: Quotations, before: Found | None) -> list[str]:
     """Every answer in which it stands, also where another post was read by it; and every one of which nobody can say that."""
-    ids, own = frozenset(row["id"] for row in posts), {row["evidence"] for row in posts}
+    ids, known = frozenset(row["id"] for row in posts), {row["evidence"] for row in posts}
     where, changed, found = "", list[object](), list[str]()
     if before:
         those = "SELECT rowid FROM evidence WHERE rowid > ? UNION ALL SELECT rowid FROM evidence WHERE sha256 IN (SELECT value FROM json_each(?))"
-        where, changed = f"WHERE rowid IN ({those})", [before.mark.answer, json.dumps([*before.answers, *own])]
+        known.update(before.answers)  # by the digest of what it says: it says the same still
+        where, changed = f"WHERE rowid IN ({those})", [before.mark.answer, json.dumps([*known])]
     for digest, stored in sql.execute(f"SELECT sha256, body FROM evidence {where} ORDER BY rowid", changed):  # noqa: S608 - ours
-        try:
-            body = packing.unpack(stored)
-        except packing.DamagedError:
-            found.append(digest)
-            continue
-        if (
-            digest in own
-            or answer_holds(body, ids)
-            or (quotes.stands_in(body) and quotes.is_repeated_in([body.decode("utf-8", "replace")]))
-        ):
+        if digest in known or _holds(stored, ids, quotes):
             found.append(digest)
     return found
+
+
+def _holds(stored: bytes, ids: frozenset[str], quotes: Quotations) -> bool:
+    try:
+        body = packing.unpack(stored)
+    except packing.DamagedError:
+        return True
+    return answer_holds(body, ids) or (quotes.stands_in(body) and quotes.is_repeated_in([body.decode("utf-8", "replace")]))
 
 
 def _of_incidents(sql: sqlite3.Connection, rows: Iterable[tuple[str, str, int]]) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -16,7 +17,7 @@ from monitor.store import Store
 from monitor.traces import Found
 from tests.conftest import World, world
 from tests.test_forget import ASKED, SCAM, gone, hijack
-from tests.test_retention import end
+from tests.test_retention import end, values
 
 LARGE = ("posts", "approved", "evidence", "audit", "sealed", "rulebooks")
 PICTURE = "Words that were read in its picture, long enough to be searched for: pangolin"
@@ -30,6 +31,9 @@ async def searched(tmp_path: Path) -> AsyncIterator[tuple[World, str, Store, Fou
         w.x.post("acme", "Another one, of another day")
         await w.run(30)
         end(w, 2)
+        w.service.store.audit(w.clock(), "alice", "note", "INC-2", text="he wrote “a capybara”")
+        for number in range(6):  # so that it is packed with none of what comes later
+            w.service.store.audit(w.clock(), "alice", "note", "somewhere", number=number)
         await w.run(60)
         with closing(Store(w.service.store.path)) as command:
             yield w, identifier, command, forget.find(command, identifier, w.clock())
@@ -53,7 +57,8 @@ async def test_what_the_daemon_writes_between_the_search_and_the_lock_goes_with_
         (other,) = store.posts("incident = 2")
         assert isinstance(other.post, Post)
         with store.transaction():
-            store.keep_words(other.post, [SCAM])
+            store.keep_words(other.post, [SCAM])  # its incident is about these words now, and so is what acts quote there
+            store.keep_evidence(json.dumps({"data": [{"id": identifier, "text": "An ocelot"}]}).encode(), w.clock())
             store.audit(w.clock(), "alice", "note", "somewhere", text=f"she wrote “{SCAM}”")
             w.service.outbox.mention(1, f"it showed “{SCAM}”", w.clock())
         await w.run(10)
@@ -62,6 +67,8 @@ async def test_what_the_daemon_writes_between_the_search_and_the_lock_goes_with_
         assert {row["id"] for row in found.posts} == {identifier, again, other.post.id}
         assert planned in found.registrations
         forget.wipe(command.sql)
+        assert "capybara" not in values(store)
+        assert "ocelot" not in values(store)
         assert gone(store)
         assert store.broken_audit() is None
 
