@@ -7,6 +7,7 @@ import base64
 import inspect
 import logging
 import os
+import random
 import signal
 import socket
 import sqlite3
@@ -15,6 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
+from string import ascii_letters
 from typing import cast
 
 import aiohttp
@@ -222,7 +224,7 @@ async def test_a_full_disk_is_said_from_memory_and_ends_the_daemon(tmp_path: Pat
         pages = w.service.store.sql.execute("PRAGMA page_count").fetchone()[0]
         w.service.store.sql.execute(f"PRAGMA max_page_count = {pages}")
         for number in range(30):
-            w.x.post("acme", f"We are sold {number}. " + "x" * 5_000)
+            w.x.post("acme", f"We are sold {number}. {''.join(random.Random(number).choices(ascii_letters, k=9_000))}")
         await w.run(2)
         assert "database or disk is full" in w.service.broken
         (shout,) = [m.text for m in w.slack.messages.values() if "cannot write to" in m.text]
@@ -232,11 +234,11 @@ async def test_a_full_disk_is_said_from_memory_and_ends_the_daemon(tmp_path: Pat
 
 async def test_one_post_that_cannot_be_written_down_pages_and_the_next_is_judged(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
+        poison = w.x.reply("acme", "@jo poison")
         w.service.store.sql.execute(
-            "CREATE TRIGGER poison BEFORE INSERT ON posts WHEN NEW.post LIKE '%poison%' AND NEW.kind != 'unreadable'"
+            f"CREATE TRIGGER poison BEFORE INSERT ON posts WHEN NEW.id = '{poison}' AND NEW.kind != 'unreadable'"
             " BEGIN SELECT RAISE(ABORT, 'poison'); END"
         )
-        w.x.reply("acme", "@jo poison")
         w.x.reply("acme", "@jo fine")
         await w.run(3)
         assert "could not be written down" in w.slack.waking()[0].words()

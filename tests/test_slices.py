@@ -94,7 +94,7 @@ async def test_a_body_is_hashed_once_however_many_posts_it_holds(tmp_path: Path)
         await w.service.watches[0].accept(flood(w, 20, "short"))
         w.service.store.sql.set_trace_callback(None)
         assert sum("INTO evidence" in statement for statement in said) == 1
-        assert w.service.store.sql.execute("SELECT count(DISTINCT evidence) FROM posts WHERE baseline = 0").fetchone()[0] == 1
+        assert w.service.store.sql.execute("SELECT count(DISTINCT answer) FROM posts WHERE baseline = 0").fetchone()[0] == 1
 
 
 async def test_a_slice_takes_at_least_one_post_however_long_it_waited_for_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ from monitor.simulator.story import Story
 from monitor.simulator.x import XWorld
 from monitor.store import Store
 
-START_SECONDS = 20
+START_SECONDS = 60
 _COLOURS = {Severity.CLEAR: "green", Severity.RECORD: "green", Severity.NOTIFY: "yellow", Severity.PAGE: "bold red"}
 
 
