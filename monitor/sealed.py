@@ -100,9 +100,10 @@ def _is_there(sql: sqlite3.Connection) -> bool:
 def _read(stored: bytes, count: int) -> tuple[list[Act], dict[int, str]]:
     """So many acts, and the hashes of some. Raises ValueError, and what any other shape leads to."""
     said = bounded_json.read(packing.unpack(stored))
-    acts = [list(one) for one in zip(*(said[name] for name in FIELDS), strict=True)]
+    columns = [said[name] for name in FIELDS]
+    acts = [list(one) for one in zip(*columns, strict=True)]
     bare = {int(number): linked for number, linked in said["bare"].items()}
-    if len(acts) != count or not all(isinstance(value, str) for one in (*acts, bare.values()) for value in one):
+    if len(acts) != count or {type(value) for column in (*columns, bare.values()) for value in column} - {str}:
         raise ValueError(f"not {count} acts")
     return acts, bare
 
