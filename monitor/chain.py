@@ -7,6 +7,7 @@ All but the newest acts are packed, see `sealed`; who reads the chain here reads
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from typing import Any
 
 from monitor import record, sealed
 from monitor.sealed import Block
+
+log = logging.getLogger("monitor.chain")
 
 FORGOTTEN = "post forgotten"  # the one act after which a row may lack words
 _BARE = "redacted"  # in the detail of such a row: when
@@ -84,6 +87,7 @@ def seal(sql: sqlite3.Connection, kept: int = KEPT, most: int = BLOCK) -> bool:
             break
     block = Block(last + 1, last + len(acts), before, linked, acts, bare)
     if not acts or not sealed.put(sql, block):
+        log.warning("acts %d to %d of the audit chain are not packed: they cannot be read again as they are", block.first, block.last)
         return False
     sql.execute("DELETE FROM audit WHERE id BETWEEN ? AND ?", [block.first, block.last])
     return True
@@ -153,6 +157,11 @@ def acts(sql: sqlite3.Connection, incident: int) -> list[dict[str, str]]:
             found += [one for one in block.acts if one[3] == subject] + lost
         found += map(list, sql.execute(query, [subject]))
     return [dict(zip(sealed.FIELDS, one, strict=True)) for one in found]
+
+
+def count(sql: sqlite3.Connection) -> int:
+    """How many acts there are, packed ones among them."""
+    return sealed.end(sql)[0] + int(sql.execute("SELECT count(*) FROM audit").fetchone()[0])
 
 
 def unreadable(block: Block) -> str:

@@ -116,11 +116,11 @@ def status(config: Config, as_json: bool) -> None:  # noqa: FBT001
 @configured
 def acts(config: Config, as_json: bool, part: Part) -> None:  # noqa: FBT001
     """Who did what, the newest first: the audit chain."""
-    from monitor import chain, copies, sealed, show
+    from monitor import chain, sealed, show
 
     sql = open_store(config).sql
     found, columns = chain.newest(sql, part.limit, part.before), ("id", *sealed.FIELDS)
-    show.listing(as_json, "Acts", columns, found, lambda act: act, part=part, count=lambda: copies.rows(sql)["audit"])
+    show.listing(as_json, "Acts", columns, found, lambda act: act, part=part, count=lambda: chain.count(sql))
 
 
 @main.command()

@@ -284,6 +284,7 @@ def main(scale: float) -> None:
     """All of it."""
     database = made(scale)
     print(f"{years.size_line(database)}   at scale {scale:g}, load {os.getloadavg()[0]:.1f}")
+    line("  a post, with all that comes with it", database.stat().st_size / 1e3 / (years.POSTS * scale), "kB", digits=2)
     commands(database)
     with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
         for part in (figures, starting, pruning):

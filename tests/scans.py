@@ -48,6 +48,7 @@ SINCE = {"approved_last_day"}  # indexes of moments by what is told of them
 WIDE = {("posts", "account"), ("approved", "account"), ("incidents", "subject"), ("posts", "kind")}  # equal in many rows
 EXCUSED = {  # by function: it may read a whole table, and this is why
     "chain.head": "reads one row, the last one",
+    "chain.count": "counts, when a list is cut: those that are not packed, see KEPT",
     "standing._last_canary": "reads so many at most, the newest first",
     "chain.newest": "reads as many as are asked for, the newest first",
     "chain.details": "a post is to be forgotten, on request",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -149,11 +150,9 @@ def spoilt(sql: sqlite3.Connection) -> Iterator[str]:
         for column in sql.execute(f"PRAGMA table_info({table})").fetchall():
             for value in NONSENSE[column["type"]]:
                 sql.execute("SAVEPOINT spoilt")
-                try:
+                with contextlib.suppress(sqlite3.IntegrityError):  # such a row there cannot be
                     sql.execute(f"UPDATE {table} SET {column['name']} = ? WHERE id = (SELECT min(id) FROM {table})", [value])
                     yield f"{table}.{column['name']} = {value!r:.40}"
-                except sqlite3.IntegrityError:
-                    pass  # such a row there cannot be
                 sql.execute("ROLLBACK TO spoilt")
                 sql.execute("RELEASE spoilt")
 

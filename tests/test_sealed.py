@@ -327,7 +327,7 @@ def test_what_does_not_hold_is_not_packed(how: str) -> None:
     assert chain.broken(twin.packed) in (before, 4), "and its number is still said, or that of the one that is missing"
 
 
-def test_acts_that_are_long_are_packed_in_smaller_numbers_and_one_that_is_too_long_stays() -> None:
+def test_acts_that_are_long_are_packed_in_smaller_numbers_and_one_that_is_too_long_stays(caplog: pytest.LogCaptureFixture) -> None:
     twin = Twin()
     for number in range(6):
         twin.append("INC-1", f"{number}" * (300_000 if number < 4 else 9_000_000))
@@ -340,6 +340,7 @@ def test_acts_that_are_long_are_packed_in_smaller_numbers_and_one_that_is_too_lo
     while twin.seal(1, 1):
         pass
     assert sealed.end(twin.packed)[0] == 6
+    assert "acts 7 to 7 of the audit chain are not packed" in caplog.text
     assert walked(twin.packed) == walked(twin.plain)
 
 
